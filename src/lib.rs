@@ -1,0 +1,1 @@
+//! Splits traffic in the data plane.

@@ -1,0 +1,1 @@
+//! Runs the filter in a real Envoy, on loopback.
