@@ -1,1 +1,54 @@
-//! Splits traffic in the data plane.
+//! An Envoy WebAssembly filter that splits traffic: header, cookie and percentage rules choose the
+//! upstream cluster of each request, stickily by hash.
+//!
+//! ```text
+//! configuration (JSON) ── config ──> Config ── plan/compile ──> Plan
+//!                                                                │
+//! request ── Request (trait) ─────────────────────────> decide ──┴─> Decision ── effect ──> headers
+//! ```
+//!
+//! Everything but `adapter` is a pure core: it knows no host, clock, randomness or log, and cannot
+//! fail once there is a [`Plan`]. The adapter, compiled for Wasm only, is all that speaks
+//! proxy-wasm. A new condition goes into `config/condition` and `matcher`, a new source of sticky
+//! keys into `config/rule` and `key`, a new effect into `effect`; a bound on input into [`limits`].
+
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unwrap_used
+    )
+)]
+
+#[cfg(target_arch = "wasm32")]
+mod adapter;
+pub mod config;
+mod decide;
+mod effect;
+mod key;
+pub mod limits;
+mod matcher;
+mod plan;
+mod request;
+mod split;
+
+pub use config::{Error, Errors};
+pub use decide::{Decision, Reason, decide};
+pub use effect::{Effect, effects};
+pub use plan::{Plan, Variant};
+pub use request::Request;

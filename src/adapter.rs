@@ -1,0 +1,117 @@
+//! The one place that speaks proxy-wasm: it hands the core what Envoy has, and applies what the
+//! core decided. Compiled for Wasm only.
+
+use std::cell::OnceCell;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+use log::{error, info};
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, Bytes, ContextType, LogLevel, MapType};
+
+use crate::{Effect, Plan, Request, decide, effects};
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(LogLevel::Info);
+    proxy_wasm::set_root_context(|_| Box::new(Root::default()));
+}}
+
+/// One plugin configuration. Plugins of one module share a VM, each with a root of its own.
+#[derive(Default)]
+struct Root {
+    plan: Option<Rc<Plan>>,
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    /// Runs in a canary VM on Envoy's main thread first, then once in every worker. Where it
+    /// answers false to an update, Envoy keeps the old configuration.
+    fn on_configure(&mut self, _size: usize) -> bool {
+        if let Err(error) = seed_random() {
+            error!("no entropy from the host: {error}");
+            return false;
+        }
+        match Plan::compile(&self.get_plugin_configuration().unwrap_or_default()) {
+            Ok(plan) => {
+                info!("configured: {plan}");
+                self.plan = Some(Rc::new(plan));
+                true
+            }
+            Err(errors) => {
+                errors.to_string().lines().for_each(|line| error!("{line}"));
+                false
+            }
+        }
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream { plan: self.plan.clone() }))
+    }
+}
+
+/// fastrand would seed itself from a clock: two workers, or two starts, could draw alike.
+fn seed_random() -> Result<(), getrandom::Error> {
+    getrandom::u64().map(fastrand::seed)
+}
+
+/// One request.
+struct Stream {
+    plan: Option<Rc<Plan>>,
+}
+
+impl Context for Stream {}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
+        if let Some(plan) = &self.plan {
+            let decision = decide(plan, &HostRequest::default(), || fastrand::u64(..));
+            effects(plan, &decision).for_each(apply);
+            clear_route_cache();
+        }
+        Action::Continue
+    }
+}
+
+/// The request as Envoy holds it, read when first asked for.
+#[derive(Default)]
+struct HostRequest {
+    /// A single read would give only the first of several values, so all are read at once.
+    headers: OnceCell<Vec<(String, Bytes)>>,
+    source: OnceCell<Option<IpAddr>>,
+}
+
+impl Request for HostRequest {
+    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let read = || hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
+        let headers = self.headers.get_or_init(read).iter();
+        headers.filter(move |(known, _)| known == name).map(|(_, value)| value.as_slice())
+    }
+
+    fn source_address(&self) -> Option<IpAddr> {
+        *self.source.get_or_init(|| {
+            let address = hostcalls::get_property(vec!["source", "address"]).ok()??;
+            let address = std::str::from_utf8(&address).ok()?;
+            address.parse().map(|address: SocketAddr| address.ip()).ok()
+        })
+    }
+}
+
+fn apply(effect: Effect<'_>) {
+    let value = effect.value.map(str::as_bytes);
+    if hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, effect.header, value).is_err() {
+        error!("cannot write the request header {}", effect.header);
+    }
+}
+
+/// Envoy then resolves the route anew, with the headers just written. A header written under the
+/// ABI 0.2.1, which the SDK exports, does this already; under a newer one only this call does. A
+/// host without the function answers NotFound.
+fn clear_route_cache() {
+    let _ = hostcalls::call_foreign_function("clear_route_cache", None);
+}

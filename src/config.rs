@@ -1,0 +1,128 @@
+//! The configuration as its author wrote it: the public contract, read and checked field by field.
+//!
+//! What can be judged where it stands (types, ranges, names, unknown fields) is judged here; what
+//! needs the rest of the configuration is judged when it is compiled into a [`crate::Plan`].
+
+mod condition;
+mod error;
+mod field;
+mod header;
+mod node;
+mod rule;
+
+pub use condition::{Cidr, Condition, Operator, Subject};
+pub use error::{Error, Errors};
+pub use node::Node;
+pub use rule::{Action, KeySource, Rule, Sticky};
+
+use crate::limits;
+use field::{Field, Object, check_name};
+
+/// A whole configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The request header that a `cluster_header` route reads, in lower case.
+    pub cluster_header: Option<String>,
+    /// The request header that carries the variant's name, in lower case.
+    pub variant_header: Option<String>,
+    /// The variants by name, in the order written.
+    pub variants: Vec<Variant>,
+    /// The rules; the first one that matches decides.
+    pub rules: Vec<Rule>,
+}
+
+/// One version of the service behind the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// Its name, unique in the configuration.
+    pub name: String,
+    /// The Envoy cluster that serves it.
+    pub cluster: Option<String>,
+}
+
+impl Config {
+    /// Reads a configuration from JSON. What could be read is returned even when `errors` grew, so
+    /// that the compiler can add what it finds wrong.
+    pub(crate) fn read(bytes: &[u8], errors: &mut Errors) -> Option<Config> {
+        let root = parse(bytes, errors)?;
+        let field = Field::root(&root);
+        let mut object = field.object(errors)?;
+        let config = Config {
+            cluster_header: routing_header(&mut object, "clusterHeader", errors),
+            variant_header: routing_header(&mut object, "variantHeader", errors),
+            variants: variants(&mut object, errors),
+            rules: rules(&mut object, errors),
+        };
+        object.finish(errors);
+        Some(config)
+    }
+}
+
+fn parse(bytes: &[u8], errors: &mut Errors) -> Option<Node> {
+    if bytes.trim_ascii().is_empty() {
+        errors.required("", "give clusterHeader or variantHeader, variants and rules, as JSON");
+        return None;
+    }
+    if bytes.len() > limits::CONFIG_BYTES {
+        errors.too_long("", limits::CONFIG_BYTES);
+        return None;
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(node) => Some(node),
+        Err(error) => {
+            errors.invalid("", "not JSON", error);
+            None
+        }
+    }
+}
+
+fn routing_header(
+    object: &mut Object<'_>,
+    name: &'static str,
+    errors: &mut Errors,
+) -> Option<String> {
+    let field = object.optional(name)?;
+    let text = field.text(limits::TEXT_BYTES, errors)?;
+    header::routing(&field.path, text, errors)
+}
+
+fn variants(object: &mut Object<'_>, errors: &mut Errors) -> Vec<Variant> {
+    let remedy = "name the variants, each with its cluster";
+    let Some(object) =
+        object.required("variants", remedy, errors).and_then(|field| field.object(errors))
+    else {
+        return Vec::new();
+    };
+    let entries = object.entries(limits::VARIANTS, errors);
+    entries.iter().filter_map(|(name, field)| variant(name, field, errors)).collect()
+}
+
+fn variant(name: &str, field: &Field<'_>, errors: &mut Errors) -> Option<Variant> {
+    let name = check_name(&field.path, name, errors)?;
+    let mut variant = Variant { name, cluster: None };
+    if let Some(mut object) = field.object(errors) {
+        variant.cluster = object.optional("cluster").and_then(|field| cluster(field, errors));
+        object.finish(errors);
+    }
+    Some(variant)
+}
+
+/// A cluster's name travels in a header, so it is visible ASCII.
+fn cluster(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
+    let text = field.text(limits::CLUSTER_BYTES, errors)?;
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return field.wrong("must be a cluster's name: visible ASCII, no spaces", errors);
+    }
+    Some(text.to_owned())
+}
+
+fn rules(object: &mut Object<'_>, errors: &mut Errors) -> Vec<Rule> {
+    let remedy = "give a list of rules, [] for none";
+    let Some(fields) = object
+        .required("rules", remedy, errors)
+        .and_then(|field| field.list(limits::RULES, errors))
+    else {
+        return Vec::new();
+    };
+    fields.iter().filter_map(|field| rule::read(field, errors)).collect()
+}

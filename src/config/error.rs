@@ -1,0 +1,152 @@
+//! What is wrong with a configuration, field by field.
+//!
+//! The wording follows Kubernetes' `field.Error` (apimachinery `field/errors.go`):
+//! `rules[1].split.canary: Invalid value: -5: must be at least 0`.
+
+use std::fmt;
+
+use crate::limits;
+
+/// Bytes of an offending value that are repeated in its error.
+const ECHO_BYTES: usize = 64;
+
+/// One thing wrong: where it stands, what kind of mistake it is, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// The field, as in `rules[1].split.canary`; empty for the configuration as a whole.
+    pub path: String,
+    /// The kind, the value and the remedy, as in `Invalid value: -5: must be at least 0`.
+    pub message: String,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = if self.path.is_empty() { "configuration" } else { &self.path };
+        write!(f, "{path}: {}", self.message)
+    }
+}
+
+/// All that is wrong with one configuration, in the order found; one line each when displayed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Errors {
+    found: Vec<Error>,
+    omitted: usize,
+}
+
+impl Errors {
+    /// The errors found, at most [`limits::ERRORS`].
+    pub fn iter(&self) -> impl Iterator<Item = &Error> {
+        self.found.iter()
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// A value of the right type that cannot stand.
+    pub(crate) fn invalid(
+        &mut self,
+        path: &str,
+        value: impl fmt::Display,
+        remedy: impl fmt::Display,
+    ) {
+        self.add(path, format!("Invalid value: {}: {remedy}", echo(&value.to_string())));
+    }
+
+    /// A field that has to be given.
+    pub(crate) fn required(&mut self, path: &str, remedy: impl fmt::Display) {
+        self.add(path, format!("Required value: {remedy}"));
+    }
+
+    /// A name given twice.
+    pub(crate) fn duplicate(&mut self, path: &str, name: &str) {
+        self.add(path, format!("Duplicate value: {}", echo(&format!("{name:?}"))));
+    }
+
+    /// A field that cannot stand beside another one.
+    pub(crate) fn forbidden(&mut self, path: &str, remedy: impl fmt::Display) {
+        self.add(path, format!("Forbidden: {remedy}"));
+    }
+
+    /// A field nobody knows.
+    pub(crate) fn unknown(&mut self, path: &str, known: &[&str]) {
+        self.add(path, format!("Unknown field: must be one of {}", known.join(", ")));
+    }
+
+    /// A list or object with more elements than its limit.
+    pub(crate) fn too_many(&mut self, path: &str, count: usize, limit: usize) {
+        self.add(path, format!("Too many: {count}: must have at most {limit} items"));
+    }
+
+    /// A text longer than its limit.
+    pub(crate) fn too_long(&mut self, path: &str, limit: usize) {
+        self.add(path, format!("Too long: may not be more than {limit} bytes"));
+    }
+
+    fn add(&mut self, path: &str, message: String) {
+        if self.found.len() < limits::ERRORS {
+            self.found.push(Error { path: path.to_owned(), message });
+        } else {
+            self.omitted = self.omitted.saturating_add(1);
+        }
+    }
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.found.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{error}")?;
+        }
+        if self.omitted > 0 {
+            write!(f, "\nconfiguration: {} more errors", self.omitted)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Errors {}
+
+/// The value as it is repeated in an error: bounded, on one line.
+fn echo(value: &str) -> String {
+    let mut end = ECHO_BYTES;
+    while !value.is_char_boundary(end) && end < value.len() {
+        end = end.saturating_add(1);
+    }
+    match value.get(..end) {
+        Some(head) if end < value.len() => format!("{head}…"),
+        _ => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_read_like_kubernetes() {
+        let mut errors = Errors::default();
+        errors.invalid("rules[1].split.canary", -5, "must be at least 0");
+        errors.required("", "give `rules`");
+        assert_eq!(
+            errors.to_string(),
+            "rules[1].split.canary: Invalid value: -5: must be at least 0\n\
+             configuration: Required value: give `rules`"
+        );
+    }
+
+    #[test]
+    fn long_values_and_long_lists_are_cut() {
+        let mut errors = Errors::default();
+        errors.invalid("a", "é".repeat(40), "no");
+        assert_eq!(errors.to_string(), format!("a: Invalid value: {}…: no", "é".repeat(32)));
+        for _ in 0..limits::ERRORS {
+            errors.duplicate("a", "b");
+        }
+        assert!(errors.to_string().ends_with("\nconfiguration: 1 more errors"));
+        assert_eq!(errors.iter().count(), limits::ERRORS);
+    }
+}

@@ -1,0 +1,165 @@
+//! A place in the configuration, and the ways to read it. Every mistake is noted and reading goes
+//! on, so that one look at the log shows all of them.
+
+use std::collections::HashSet;
+
+use super::error::Errors;
+use super::node::Node;
+use crate::limits;
+
+/// Integers beyond this lose precision in JSON (RFC 8259 section 6).
+const EXACT_INTEGER: f64 = 9_007_199_254_740_991.0;
+
+/// A value with the path it stands at.
+pub(crate) struct Field<'a> {
+    pub(crate) path: String,
+    node: &'a Node,
+}
+
+impl<'a> Field<'a> {
+    pub(crate) fn root(node: &'a Node) -> Self {
+        Field { path: String::new(), node }
+    }
+
+    /// The elements of an object; `None` and an error for anything else, and for a key given twice.
+    pub(crate) fn object(&self, errors: &mut Errors) -> Option<Object<'a>> {
+        let Node::Object(entries) = self.node else {
+            return self.wrong("must be an object", errors);
+        };
+        let mut fields: Vec<(&'a str, Field<'a>)> = Vec::with_capacity(entries.len());
+        let mut seen = HashSet::new();
+        for (key, node) in entries {
+            let path = child(&self.path, key);
+            if seen.insert(key.as_str()) {
+                fields.push((key, Field { path, node }));
+            } else {
+                errors.duplicate(&path, key);
+            }
+        }
+        Some(Object { path: self.path.clone(), fields, known: Vec::new() })
+    }
+
+    /// The elements of an array with at least one and at most `limit` of them.
+    pub(crate) fn list(&self, limit: usize, errors: &mut Errors) -> Option<Vec<Field<'a>>> {
+        let Node::List(nodes) = self.node else {
+            return self.wrong("must be a list", errors);
+        };
+        if nodes.len() > limit {
+            errors.too_many(&self.path, nodes.len(), limit);
+            return None;
+        }
+        let fields = nodes.iter().enumerate();
+        Some(fields.map(|(i, node)| Field { path: format!("{}[{i}]", self.path), node }).collect())
+    }
+
+    /// A string of at most `limit` bytes.
+    pub(crate) fn text(&self, limit: usize, errors: &mut Errors) -> Option<&'a str> {
+        match self.node {
+            Node::Text(text) if text.len() <= limit => Some(text),
+            Node::Text(_) => {
+                errors.too_long(&self.path, limit);
+                None
+            }
+            _ => self.wrong("must be a string", errors),
+        }
+    }
+
+    pub(crate) fn bool(&self, errors: &mut Errors) -> Option<bool> {
+        match self.node {
+            Node::Bool(value) => Some(*value),
+            _ => self.wrong("must be true or false", errors),
+        }
+    }
+
+    pub(crate) fn number(&self, errors: &mut Errors) -> Option<f64> {
+        match self.node {
+            Node::Number(value) => Some(*value),
+            _ => self.wrong("must be a number", errors),
+        }
+    }
+
+    pub(crate) fn integer(&self, errors: &mut Errors) -> Option<i64> {
+        match self.number(errors)? {
+            value if value.fract() == 0.0 && value.abs() <= EXACT_INTEGER => Some(value as i64),
+            _ => self.wrong("must be an integer", errors),
+        }
+    }
+
+    /// A name that can stand in headers, metrics and logs as it is.
+    pub(crate) fn name(&self, errors: &mut Errors) -> Option<String> {
+        let text = self.text(limits::NAME_BYTES, errors)?;
+        check_name(&self.path, text, errors)
+    }
+
+    /// Whether this is a list, where a field may be one or an object.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.node, Node::List(_))
+    }
+
+    /// Notes that the value cannot stand, and what would.
+    pub(crate) fn wrong<T>(&self, remedy: &str, errors: &mut Errors) -> Option<T> {
+        errors.invalid(&self.path, self.node, remedy);
+        None
+    }
+}
+
+/// An object's fields, each to be asked for once; [`Object::finish`] reports the others.
+pub(crate) struct Object<'a> {
+    pub(crate) path: String,
+    fields: Vec<(&'a str, Field<'a>)>,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Object<'a> {
+    pub(crate) fn optional(&mut self, name: &'static str) -> Option<&Field<'a>> {
+        self.known.push(name);
+        self.fields.iter().find(|(key, _)| *key == name).map(|(_, field)| field)
+    }
+
+    pub(crate) fn required(
+        &mut self,
+        name: &'static str,
+        remedy: &str,
+        errors: &mut Errors,
+    ) -> Option<&Field<'a>> {
+        let path = child(&self.path, name);
+        let field = self.optional(name);
+        if field.is_none() {
+            errors.required(&path, remedy);
+        }
+        field
+    }
+
+    /// Every field with its key, for objects whose keys are names.
+    pub(crate) fn entries(&self, limit: usize, errors: &mut Errors) -> &[(&'a str, Field<'a>)] {
+        if self.fields.len() > limit {
+            errors.too_many(&self.path, self.fields.len(), limit);
+            return &[];
+        }
+        &self.fields
+    }
+
+    /// Reports the fields nobody asked for.
+    pub(crate) fn finish(self, errors: &mut Errors) {
+        for (key, field) in &self.fields {
+            if !self.known.contains(key) {
+                errors.unknown(&field.path, &self.known);
+            }
+        }
+    }
+}
+
+/// A rule's or variant's name: visible in headers, metrics and logs, so plain.
+pub(crate) fn check_name(path: &str, name: &str, errors: &mut Errors) -> Option<String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if !name.is_empty() && name.len() <= limits::NAME_BYTES && name.bytes().all(plain) {
+        return Some(name.to_owned());
+    }
+    let remedy = format!("must be 1 to {} letters, digits, '-', '_' or '.'", limits::NAME_BYTES);
+    errors.invalid(path, format!("{name:?}"), remedy);
+    None
+}
+
+fn child(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}

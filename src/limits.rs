@@ -1,0 +1,71 @@
+//! Every bound the filter keeps, in one place, each with its reason.
+//!
+//! Configuration beyond a bound is refused; a request's value beyond one counts as absent.
+
+/// Bytes of one plugin configuration: room for 1,024 ordinary rules or a list of tens of
+/// thousands of ids, while a runaway template is refused before it is parsed.
+pub const CONFIG_BYTES: usize = 1 << 20;
+
+/// Errors reported for one configuration; the rest are counted in a last line.
+pub const ERRORS: usize = 100;
+
+/// Rules of one configuration.
+pub const RULES: usize = 1024;
+
+/// Variants defined in one configuration.
+pub const VARIANTS: usize = 256;
+
+/// Variants of one split: each costs a hash and a logarithm per decision.
+pub const SPLIT_VARIANTS: usize = 16;
+
+/// Entries (OR) of one rule's `match`.
+pub const MATCH_ENTRIES: usize = 64;
+
+/// Conditions (AND) of one `match` entry.
+pub const CONDITIONS: usize = 16;
+
+/// Sources tried for one sticky key.
+pub const KEY_SOURCES: usize = 8;
+
+/// Elements of one `in` list, or of one CIDR list.
+pub const LIST: usize = 16_384;
+
+/// Bytes of a rule's or variant's name, which ends up in headers, metrics and logs.
+pub const NAME_BYTES: usize = 128;
+
+/// Bytes of a cluster's name; `outbound|<port>|<subset>|<fqdn>` has an FQDN of up to 253.
+pub const CLUSTER_BYTES: usize = 512;
+
+/// Bytes of any other configured text: header names, operands, salts.
+pub const TEXT_BYTES: usize = 1024;
+
+/// Bytes of a regular expression as written.
+pub const REGEX_BYTES: usize = 512;
+
+/// Bytes of a compiled regular expression, which bounds the steps per byte matched
+/// (CVE-2022-24713: nested huge repetitions).
+pub const REGEX_PROGRAM_BYTES: usize = 64 << 10;
+
+/// Nesting depth of a regular expression.
+pub const REGEX_DEPTH: u32 = 32;
+
+/// A weight: fine enough for one request in 10^12, and sums stay exact in an `f64`.
+pub const WEIGHT_MAX: f64 = 1e6;
+
+/// The least weight other than 0.
+pub const WEIGHT_MIN: f64 = 1e-6;
+
+/// Bytes of one request header's value that is looked at, `:path` included.
+pub const VALUE_BYTES: usize = 8 << 10;
+
+/// Bytes of `cookie` headers scanned per lookup; browsers send at most about 8 KiB.
+pub const COOKIE_BYTES: usize = 16 << 10;
+
+/// Cookie pairs scanned per lookup; RFC 6265 section 6.1 asks user agents for 50 a domain.
+pub const COOKIE_PAIRS: usize = 256;
+
+/// Query parameters scanned per lookup.
+pub const QUERY_PAIRS: usize = 256;
+
+/// Bytes of a sticky key.
+pub const KEY_BYTES: usize = 1024;

@@ -1,0 +1,140 @@
+//! What can be asked of a value. Values are bytes: an operand is compared with them as UTF-8.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use regex_lite::Regex;
+
+use super::search::Search;
+
+/// A question to a value.
+#[derive(Debug)]
+pub(crate) enum Text {
+    Exact(Operand),
+    Prefix(Operand),
+    Suffix(Operand),
+    Contains(Search),
+    In(List),
+    /// Anchored at both ends; matches no value that is not UTF-8.
+    Regex(Regex),
+    Range(Range<i64>),
+    Present,
+}
+
+impl Text {
+    pub(crate) fn matches(&self, value: &[u8]) -> bool {
+        match self {
+            Text::Exact(operand) => operand.equals(value),
+            Text::Prefix(operand) => {
+                value.get(..operand.bytes.len()).is_some_and(|head| operand.equals(head))
+            }
+            Text::Suffix(operand) => value
+                .len()
+                .checked_sub(operand.bytes.len())
+                .and_then(|start| value.get(start..))
+                .is_some_and(|tail| operand.equals(tail)),
+            Text::Contains(search) => search.found_in(value),
+            Text::In(list) => list.contains(value),
+            Text::Regex(regex) => std::str::from_utf8(value).is_ok_and(|v| regex.is_match(v)),
+            Text::Range(range) => integer(value).is_some_and(|number| range.contains(&number)),
+            Text::Present => true,
+        }
+    }
+}
+
+/// A text to compare with, in either case of ASCII letters if so asked.
+#[derive(Debug)]
+pub(crate) struct Operand {
+    bytes: Box<[u8]>,
+    ignore_case: bool,
+}
+
+impl Operand {
+    pub(crate) fn new(text: &str, ignore_case: bool) -> Self {
+        Operand { bytes: text.as_bytes().into(), ignore_case }
+    }
+
+    fn equals(&self, value: &[u8]) -> bool {
+        if self.ignore_case {
+            self.bytes.eq_ignore_ascii_case(value)
+        } else {
+            *self.bytes == *value
+        }
+    }
+}
+
+/// A list, sorted so that a look-up takes few comparisons however long it is.
+#[derive(Debug)]
+pub(crate) struct List {
+    sorted: Box<[Box<[u8]>]>,
+    ignore_case: bool,
+}
+
+impl List {
+    pub(crate) fn new<'a>(texts: impl Iterator<Item = &'a str>, ignore_case: bool) -> Self {
+        let fold = |text: &str| if ignore_case { text.to_ascii_lowercase() } else { text.into() };
+        let mut sorted: Vec<Box<[u8]>> = texts.map(|t| fold(t).into_bytes().into()).collect();
+        sorted.sort_unstable();
+        List { sorted: sorted.into(), ignore_case }
+    }
+
+    fn contains(&self, value: &[u8]) -> bool {
+        let compare = |known: &[u8]| -> Ordering {
+            if self.ignore_case {
+                known.iter().copied().cmp(value.iter().map(u8::to_ascii_lowercase))
+            } else {
+                known.cmp(value)
+            }
+        };
+        self.sorted.binary_search_by(|known| compare(known)).is_ok()
+    }
+}
+
+/// A decimal integer with an optional sign, and nothing else; `None` too if it does not fit.
+fn integer(value: &[u8]) -> Option<i64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operand(text: &str, ignore_case: bool) -> Operand {
+        Operand::new(text, ignore_case)
+    }
+
+    #[test]
+    fn operators() {
+        let list = |ignore_case| List::new(["beta", "Alpha", "0"].into_iter(), ignore_case);
+        for (text, yes, no) in [
+            (Text::Exact(operand("ab", false)), &["ab"][..], &["AB", "abc", "a", ""][..]),
+            (Text::Exact(operand("aB", true)), &["ab", "AB"], &["abc"]),
+            (Text::Exact(operand("", false)), &[""], &["a"]),
+            (Text::Prefix(operand("/a", false)), &["/a", "/ab"], &["/A", "/", "", "x/a"]),
+            (Text::Prefix(operand("/a", true)), &["/A", "/ab"], &["/"]),
+            (Text::Suffix(operand("com", false)), &["com", "a.com"], &["COM", "om", "", "comx"]),
+            (Text::Suffix(operand("com", true)), &["a.COM"], &["om"]),
+            (Text::In(list(false)), &["beta", "Alpha", "0"], &["alpha", "Beta", "", "00"]),
+            (Text::In(list(true)), &["BETA", "alpha"], &["betas", ""]),
+            (Text::Range(-1..10), &["-1", "0", "9", "+9", "009"], &["10", "-2", "1.0", "", "1a"]),
+            (Text::Range(0..i64::MAX), &["7"], &["9223372036854775808", "-"]),
+            (Text::Present, &["", "a"], &[]),
+        ] {
+            for value in yes {
+                assert!(text.matches(value.as_bytes()), "{text:?} {value}");
+            }
+            for value in no {
+                assert!(!text.matches(value.as_bytes()), "{text:?} {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_compared_as_bytes() {
+        let value = b"1 \xc0\xa7";
+        assert!(Text::Prefix(operand("1 ", false)).matches(value));
+        assert!(!Text::Exact(operand("1 ", false)).matches(value));
+        assert!(!Text::Regex(Regex::new("^.*$").unwrap()).matches(value));
+        assert!(!Text::Range(0..2).matches(value));
+    }
+}

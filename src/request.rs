@@ -1,0 +1,111 @@
+//! What the core asks of a request. Nothing here trusts a byte of it: values are bytes, not text;
+//! what is longer than its limit, or holds what no value may hold, counts as absent.
+
+mod cookie;
+mod query;
+
+pub(crate) use cookie::cookie;
+pub(crate) use query::query_param;
+
+use std::net::IpAddr;
+
+use crate::limits;
+
+/// A request as it arrived.
+pub trait Request {
+    /// The values of every header field with this name, in the order of arrival. The name is in
+    /// lower case; `:method`, `:path` and `:authority` are headers too.
+    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
+
+    /// The client's address, without a port, as the proxy sees it.
+    fn source_address(&self) -> Option<IpAddr>;
+}
+
+/// The usable values of a header: trimmed, of bounded length, free of NUL, CR and LF.
+pub(crate) fn header<'a>(
+    request: &'a impl Request,
+    name: &'a str,
+) -> impl Iterator<Item = &'a [u8]> {
+    request.header(name).filter_map(usable)
+}
+
+/// `:path` up to its query (RFC 3986 section 3.3), as Envoy normalised it.
+pub(crate) fn path(request: &impl Request) -> Option<&[u8]> {
+    let target = header(request, ":path").next()?;
+    target.split(|b| matches!(b, b'?' | b'#')).next()
+}
+
+/// A value without the blanks around it (RFC 9110 section 5.5), if it can be looked at.
+fn usable(value: &[u8]) -> Option<&[u8]> {
+    let clean = value.len() <= limits::VALUE_BYTES
+        && !value.iter().any(|b| matches!(b, b'\0' | b'\r' | b'\n'));
+    clean.then(|| trim(value))
+}
+
+/// Without leading and trailing SP and HTAB, and no other white space.
+pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A request given as its headers.
+    #[derive(Default)]
+    pub(crate) struct Given {
+        pub(crate) headers: Vec<(&'static str, Vec<u8>)>,
+        pub(crate) source: Option<IpAddr>,
+    }
+
+    impl Given {
+        pub(crate) fn new<V: Into<Vec<u8>>>(
+            headers: impl IntoIterator<Item = (&'static str, V)>,
+        ) -> Self {
+            let headers = headers.into_iter().map(|(name, value)| (name, value.into())).collect();
+            Given { headers, source: None }
+        }
+    }
+
+    impl Request for Given {
+        fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+            self.headers.iter().filter(move |(n, _)| *n == name).map(|(_, v)| v.as_slice())
+        }
+
+        fn source_address(&self) -> Option<IpAddr> {
+            self.source
+        }
+    }
+
+    #[test]
+    fn only_blanks_are_trimmed() {
+        assert_eq!(trim(b" \ta b\t "), b"a b");
+        assert_eq!(trim(b" \t "), b"");
+        assert_eq!(trim("\u{2000}x".as_bytes()), "\u{2000}x".as_bytes());
+    }
+
+    #[test]
+    fn unusable_values_are_absent() {
+        let longest = vec![b'a'; limits::VALUE_BYTES];
+        let longer = vec![b'a'; limits::VALUE_BYTES + 1];
+        let request = Given::new([
+            ("x", b"a\0b".to_vec()),
+            ("x", b"a\rb".to_vec()),
+            ("x", b"a\nb".to_vec()),
+            ("x", longer),
+            ("x", longest.clone()),
+            ("x", Vec::new()),
+        ]);
+        assert_eq!(header(&request, "x").collect::<Vec<_>>(), [&longest[..], b""]);
+    }
+
+    #[test]
+    fn the_path_ends_before_its_query() {
+        for (target, expected) in [("/a?b=/c", "/a"), ("/a#b", "/a"), ("/a%3Fb", "/a%3Fb")] {
+            assert_eq!(path(&Given::new([(":path", target)])), Some(expected.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Cookies, parsed in place (RFC 6265bis section 5.6).
+
+use super::{Request, trim};
+use crate::limits;
+
+/// The value of the first cookie with this name. Of two, user agents send the one with the longer
+/// path first (RFC 6265 section 5.4).
+pub(crate) fn cookie<'a>(request: &'a impl Request, name: &str) -> Option<&'a [u8]> {
+    pairs(request).find(|(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
+}
+
+/// The pairs of all `cookie` fields, as if HTTP/2 crumbs and repeated lines had been joined with
+/// `; ` (RFC 9113 section 8.2.3). What is no pair, and a pair without a name, is passed over.
+fn pairs(request: &impl Request) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut left = limits::COOKIE_BYTES;
+    request
+        .header("cookie")
+        .flat_map(|line| line.split(|b| *b == b';'))
+        .take(limits::COOKIE_PAIRS)
+        .map_while(move |pair| {
+            left = left.checked_sub(pair.len())?;
+            Some(pair)
+        })
+        .filter_map(pair)
+}
+
+/// Quotes and `$` have no special meaning; only SP and HTAB are trimmed.
+fn pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = text.split_at_checked(text.iter().position(|b| *b == b'=')?)?;
+    let (name, value) = (trim(name), trim(value.get(1..)?));
+    let clean = !name.is_empty() && !value.iter().any(|b| matches!(b, b'\0' | b'\r' | b'\n'));
+    clean.then_some((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Given;
+    use super::*;
+
+    fn find(lines: &[&str], name: &str) -> Option<String> {
+        let request = Given::new(lines.iter().map(|line| ("cookie", *line)));
+        cookie(&request, name).map(|value| String::from_utf8(value.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn finds_the_first_of_a_name() {
+        for (lines, expected) in [
+            (&["a=1; split=x; b=2"][..], Some("x")),
+            (&["a=1", "split=x"], Some("x")),
+            (&["split=x; split=y"], Some("x")),
+            (&["=x;;a; ;split=x;"], Some("x")),
+            (&["split = x "], Some("x")),
+            (&["split=x=y"], Some("x=y")),
+            (&["split="], Some("")),
+            (&["split=\"v\""], Some("\"v\"")),
+            (&["$Version=1; split=v; $Path=/"], Some("v")),
+            (&["xsplit=x; split2=y; Split=z"], None),
+            (&["\u{2000}split=x"], None),
+            (&["split"], None),
+            (&[], None),
+        ] {
+            assert_eq!(find(lines, "split").as_deref(), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn scanning_is_bounded() {
+        let crumbs = |before: usize| "a=1;".repeat(before) + "split=x";
+        assert_eq!(find(&[&crumbs(limits::COOKIE_PAIRS - 1)], "split").as_deref(), Some("x"));
+        assert_eq!(find(&[&crumbs(limits::COOKIE_PAIRS)], "split"), None);
+        let long = |bytes: usize| format!("a={};split=x", "1".repeat(bytes));
+        assert_eq!(find(&[&long(limits::COOKIE_BYTES - 9)], "split").as_deref(), Some("x"));
+        assert_eq!(find(&[&long(limits::COOKIE_BYTES - 8)], "split"), None);
+    }
+}
