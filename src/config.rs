@@ -8,11 +8,13 @@ mod error;
 mod field;
 mod header;
 mod node;
+mod operator;
 mod rule;
 
-pub use condition::{Cidr, Condition, Operator, Subject};
+pub use condition::{Condition, Subject};
 pub use error::{Error, Errors};
 pub use node::Node;
+pub use operator::{Cidr, Operator};
 pub use rule::{Action, KeySource, Rule, Sticky};
 
 use crate::limits;
@@ -70,7 +72,12 @@ fn parse(bytes: &[u8], errors: &mut Errors) -> Option<Node> {
     match serde_json::from_slice(bytes) {
         Ok(node) => Some(node),
         Err(error) => {
-            errors.invalid("", "not JSON", error);
+            errors.invalid(
+                "",
+                format_args!("not JSON ({error})"),
+                "give JSON; in Envoy's own configuration as a google.protobuf.StringValue, since a \
+                 Struct arrives as protobuf",
+            );
             None
         }
     }
@@ -125,4 +132,43 @@ fn rules(object: &mut Object<'_>, errors: &mut Errors) -> Vec<Rule> {
         return Vec::new();
     };
     fields.iter().filter_map(|field| rule::read(field, errors)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use crate::{Plan, limits};
+
+    #[derive(Deserialize)]
+    struct Refused {
+        name: String,
+        text: Option<String>,
+        config: Option<Box<serde_json::value::RawValue>>,
+        errors: Vec<String>,
+    }
+
+    #[test]
+    fn refusals() {
+        let cases = include_str!("../wasm-tests/cases/refused.json");
+        for case in serde_json::from_str::<Vec<Refused>>(cases).unwrap() {
+            let config = case.text.or(case.config.map(|config| config.get().to_owned())).unwrap();
+            let errors = Plan::compile(config.as_bytes()).expect_err(&case.name).to_string();
+            assert_eq!(errors.lines().collect::<Vec<_>>(), case.errors, "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn not_text_and_too_large() {
+        for (config, expected) in [
+            (b"\xff{}".to_vec(), "configuration: Invalid value: not JSON"),
+            (b"{\"a\":\"\xff\"}".to_vec(), "configuration: Invalid value: not JSON"),
+            (b"[".repeat(100_000), "configuration: Invalid value: not JSON (recursion limit"),
+            (b" ".repeat(limits::CONFIG_BYTES - 1), "configuration: Required value"),
+            (b"1".repeat(limits::CONFIG_BYTES + 1), "configuration: Too long"),
+        ] {
+            let errors = Plan::compile(&config).unwrap_err().to_string();
+            assert!(errors.starts_with(expected), "{errors}");
+        }
+    }
 }

@@ -1,10 +1,9 @@
 //! A condition: a part of the request, and what is asked of it.
 
-use std::net::IpAddr;
-
 use super::error::Errors;
 use super::field::{Field, Object};
 use super::header;
+use super::operator::{self, Operator};
 use crate::limits;
 
 /// One condition as written.
@@ -41,38 +40,6 @@ pub enum Subject {
     SourceIp,
 }
 
-/// What is asked of a value.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Operator {
-    /// Equal to this.
-    Exact(String),
-    /// Begins with this.
-    Prefix(String),
-    /// Ends with this.
-    Suffix(String),
-    /// Has this in it.
-    Contains(String),
-    /// All of it matches this expression.
-    Regex(String),
-    /// Equal to one of these.
-    In(Vec<String>),
-    /// An integer in the half-open interval `[start, end)`.
-    Range(i64, i64),
-    /// There at all, or (`false`) not there.
-    Present(bool),
-    /// An address in one of these networks.
-    Cidrs(Vec<Cidr>),
-}
-
-/// A network: an address and the length of its prefix in bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cidr {
-    /// Any address in it.
-    pub address: IpAddr,
-    /// 0 to 32 for IPv4, 0 to 128 for IPv6.
-    pub prefix: u32,
-}
-
 /// Reads the conditions (AND) of one `match` entry.
 pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Vec<Condition> {
     let Some(mut object) = field.object(errors) else { return Vec::new() };
@@ -98,8 +65,8 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Vec<Condition> {
             found.extend(condition(Some(subject), field, errors));
         }
     }
-    object.finish(errors);
-    if given == 0 {
+    let understood = object.finish(errors);
+    if given == 0 && understood {
         field.wrong::<()>("must have a condition; leave `match` out for every request", errors);
     } else if given > limits::CONDITIONS {
         errors.too_many(&field.path, given, limits::CONDITIONS);
@@ -122,7 +89,7 @@ fn condition(
     errors: &mut Errors,
 ) -> Option<Condition> {
     if subject == Some(Subject::SourceIp) && field.is_list() {
-        let operator = Operator::Cidrs(cidrs(field, errors)?);
+        let operator = Operator::Cidrs(operator::cidrs(field, errors)?);
         let path = field.path.clone();
         return Some(Condition {
             path,
@@ -137,9 +104,9 @@ fn condition(
     let operator = match subject {
         Some(Subject::SourceIp) => object
             .required("in", "give a list of networks, as in [10.0.0.0/8]", errors)
-            .and_then(|field| cidrs(field, errors))
+            .and_then(|field| operator::cidrs(field, errors))
             .map(Operator::Cidrs),
-        _ => operator(&mut object, errors),
+        _ => operator::read(&mut object, errors),
     };
     let textual = !matches!(operator, Some(Operator::Range(..) | Operator::Present(_)))
         && subject != Some(Subject::SourceIp);
@@ -151,107 +118,6 @@ fn condition(
 
 fn flag(object: &mut Object<'_>, name: &'static str, errors: &mut Errors) -> bool {
     object.optional(name).and_then(|field| field.bool(errors)).unwrap_or(false)
-}
-
-type ReadOperator = fn(&Field<'_>, &mut Errors) -> Option<Operator>;
-
-const OPERATORS: [(&str, ReadOperator); 8] = [
-    ("exact", |field, errors| Some(Operator::Exact(operand(field, errors)?))),
-    ("prefix", |field, errors| Some(Operator::Prefix(part(field, errors)?))),
-    ("suffix", |field, errors| Some(Operator::Suffix(part(field, errors)?))),
-    ("contains", |field, errors| Some(Operator::Contains(part(field, errors)?))),
-    ("regex", |field, errors| {
-        Some(Operator::Regex(field.text(limits::REGEX_BYTES, errors)?.to_owned()))
-    }),
-    ("in", |field, errors| {
-        let fields = elements(field, errors)?;
-        Some(Operator::In(fields.iter().filter_map(|field| operand(field, errors)).collect()))
-    }),
-    ("range", range),
-    ("present", |field, errors| Some(Operator::Present(field.bool(errors)?))),
-];
-
-/// The one operator of a condition.
-fn operator(object: &mut Object<'_>, errors: &mut Errors) -> Option<Operator> {
-    let mut given = 0_usize;
-    let mut found = None;
-    for (name, read) in OPERATORS {
-        if let Some(field) = object.optional(name) {
-            given = given.saturating_add(1);
-            found = read(field, errors);
-        }
-    }
-    let names = OPERATORS.map(|(name, _)| name).join(", ");
-    match given {
-        1 => found,
-        0 => {
-            errors.required(&object.path, format!("give one of {names}"));
-            None
-        }
-        _ => {
-            errors.forbidden(&object.path, format!("more than one of {names}; keep one"));
-            None
-        }
-    }
-}
-
-/// A text to compare with: values are compared without the blanks around them, so it has none.
-fn operand(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
-    let text = field.text(limits::TEXT_BYTES, errors)?;
-    if text.trim_matches([' ', '\t']) != text {
-        return field.wrong("must not begin or end with a blank: values are trimmed", errors);
-    }
-    if text.contains(['\0', '\r', '\n']) {
-        return field.wrong("must not contain NUL, CR or LF: no value does", errors);
-    }
-    Some(text.to_owned())
-}
-
-/// An operand that would match everything if it were empty.
-fn part(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
-    match operand(field, errors)?.as_str() {
-        "" => field.wrong("must not be empty; use `present: true` for any value", errors),
-        text => Some(text.to_owned()),
-    }
-}
-
-fn range(field: &Field<'_>, errors: &mut Errors) -> Option<Operator> {
-    let mut object = field.object(errors)?;
-    let start = object
-        .required("start", "give the first integer that matches", errors)
-        .and_then(|field| field.integer(errors));
-    let end = object
-        .required("end", "give the first integer that no longer matches", errors)
-        .and_then(|field| field.integer(errors));
-    object.finish(errors);
-    match (start?, end?) {
-        (start, end) if start < end => Some(Operator::Range(start, end)),
-        _ => field.wrong("must have `start` less than `end`, which is excluded", errors),
-    }
-}
-
-fn elements<'a>(field: &Field<'a>, errors: &mut Errors) -> Option<Vec<Field<'a>>> {
-    let fields = field.list(limits::LIST, errors)?;
-    if fields.is_empty() {
-        return field.wrong("must not be empty", errors);
-    }
-    Some(fields)
-}
-
-fn cidrs(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Cidr>> {
-    let fields = elements(field, errors)?;
-    Some(fields.iter().filter_map(|field| cidr(field, errors)).collect())
-}
-
-fn cidr(field: &Field<'_>, errors: &mut Errors) -> Option<Cidr> {
-    let text = field.text(limits::TEXT_BYTES, errors)?;
-    let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-    let parsed = address.parse::<IpAddr>().ok().and_then(|address| {
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Some(bits), |text| text.parse().ok())?;
-        (prefix <= bits).then_some(Cidr { address, prefix })
-    });
-    parsed.or_else(|| field.wrong("must be an address or a network, as in 10.0.0.0/8", errors))
 }
 
 pub(super) fn cookie_name(field: &Field<'_>, errors: &mut Errors) -> Option<String> {

@@ -139,13 +139,10 @@ impl<'a> Object<'a> {
         &self.fields
     }
 
-    /// Reports the fields nobody asked for.
-    pub(crate) fn finish(self, errors: &mut Errors) {
-        for (key, field) in &self.fields {
-            if !self.known.contains(key) {
-                errors.unknown(&field.path, &self.known);
-            }
-        }
+    /// Reports the fields nobody asked for; false if there are any.
+    pub(crate) fn finish(self, errors: &mut Errors) -> bool {
+        let unknown = self.fields.iter().filter(|(key, _)| !self.known.contains(key));
+        unknown.map(|(_, field)| errors.unknown(&field.path, &self.known)).count() == 0
     }
 }
 

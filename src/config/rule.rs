@@ -77,8 +77,7 @@ fn entries(field: &Field<'_>, errors: &mut Errors) -> Vec<Vec<Condition>> {
 fn action(object: &mut Object<'_>, errors: &mut Errors) -> Option<Action> {
     let to = object.optional("to").map(|field| field.name(errors));
     let split = object.optional("split").map(|field| weights(field, errors));
-    let sticky_path = object.optional("sticky").map(|field| field.path.clone());
-    let sticky = object.optional("sticky").and_then(|field| sticky(field, errors));
+    let sticky = object.optional("sticky").map(|field| (field.path.clone(), sticky(field, errors)));
     match (to, split) {
         (Some(_), Some(_)) => {
             errors.forbidden(&format!("{}.split", object.path), "`to` is given as well; keep one");
@@ -89,12 +88,15 @@ fn action(object: &mut Object<'_>, errors: &mut Errors) -> Option<Action> {
             None
         }
         (Some(to), None) => {
-            if let Some(path) = sticky_path {
+            if let Some((path, _)) = sticky {
                 errors.forbidden(&path, "only a `split` can be sticky");
             }
             to.map(Action::To)
         }
-        (None, Some(weights)) => weights.map(|weights| Action::Split { weights, sticky }),
+        (None, Some(weights)) => {
+            let sticky = sticky.and_then(|(_, sticky)| sticky);
+            weights.map(|weights| Action::Split { weights, sticky })
+        }
     }
 }
 
