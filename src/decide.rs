@@ -140,3 +140,6 @@ fn kept<'p>(
     let (variant, weighted) = names.find_map(|name| split.named(name))?;
     (weighted || persist.drain).then_some(variant)
 }
+
+#[cfg(test)]
+mod tests;
