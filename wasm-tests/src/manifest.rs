@@ -1,0 +1,61 @@
+//! `manifests/envoy.yaml`, as it is and as a test runs it.
+
+use crate::upstream::Upstream;
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+
+/// The listener's name in the manifest.
+pub const LISTENER: &str = "http";
+
+/// The manifest's text.
+pub fn text() -> Result<String> {
+    let path = crate::root().join("manifests/envoy.yaml");
+    fs::read_to_string(&path).with_context(|| path.display().to_string())
+}
+
+/// The manifest as data.
+pub fn parsed() -> Result<Value> {
+    Ok(serde_saphyr::from_str(&text()?)?)
+}
+
+/// The filter's configuration in the manifest.
+pub fn configuration() -> Result<Value> {
+    let manifest = parsed()?;
+    let filters = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let place = format!("{filters}/http_filters/0/typed_config/config/configuration/value");
+    manifest
+        .pointer(&place)
+        .cloned()
+        .with_context(|| format!("nothing at {place}"))
+}
+
+/// The manifest with free loopback ports, these upstreams (`stable` and `canary`) and the module
+/// that was built here; everything else as it is written.
+pub fn runnable(upstreams: &BTreeMap<String, Upstream>) -> Result<String> {
+    let mut text = text()?;
+    let mut replace = |from: &str, to: &str| {
+        let found = text.matches(from).count();
+        ensure!(
+            found == 1,
+            "manifests/envoy.yaml holds `{from}` {found} times"
+        );
+        text = text.replace(from, to);
+        Ok(())
+    };
+    let free = "127.0.0.1, port_value: 0 }";
+    replace("0.0.0.0, port_value: 10000 }", free)?;
+    replace("127.0.0.1, port_value: 9901 }", free)?;
+    for (name, port) in [("stable", 8081), ("canary", 8082)] {
+        let upstream = upstreams
+            .get(name)
+            .with_context(|| format!("no upstream {name}"))?;
+        let real = format!("port_value: {} }}", upstream.address.port());
+        replace(&format!("port_value: {port} }}"), &real)?;
+    }
+    let module = crate::module()?;
+    let module = module.to_str().context("the module's path is not UTF-8")?;
+    replace("/etc/envoy/traffic_split.wasm", module)?;
+    Ok(text)
+}
