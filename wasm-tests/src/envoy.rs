@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -33,7 +34,7 @@ pub struct Setup {
 /// An Envoy that serves. It ends when this value is dropped.
 pub struct Envoy {
     process: Guarded,
-    folder: Option<TempDir>,
+    folder: TempDir,
     admin: SocketAddr,
     listeners: BTreeMap<String, SocketAddr>,
 }
@@ -63,7 +64,7 @@ impl Envoy {
         let (admin, listeners) = serving(&mut process, path, setup.listeners).await?;
         Ok(Self {
             process,
-            folder: Some(folder),
+            folder,
             admin,
             listeners,
         })
@@ -92,10 +93,22 @@ impl Envoy {
 
     /// What Envoy has logged so far.
     pub fn log(&self) -> String {
-        self.folder
-            .as_ref()
-            .map(|folder| read(&log(folder.path())))
-            .unwrap_or_default()
+        read(&self.log_path())
+    }
+
+    /// The file Envoy logs to.
+    pub fn log_path(&self) -> PathBuf {
+        log(self.folder.path())
+    }
+
+    /// Waits until Envoy ends of itself.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.process.ended()? {
+                return Ok(status);
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     /// Puts `resources` in the place of the listeners that Envoy reads from `path`, and waits for
@@ -136,10 +149,12 @@ impl Envoy {
 impl Drop for Envoy {
     fn drop(&mut self) {
         // A failed test's log stays where its message can point to.
-        if std::thread::panicking()
-            && let Some(folder) = self.folder.take()
-        {
-            eprintln!("Envoy's configuration and log: {}", folder.keep().display());
+        if std::thread::panicking() {
+            self.folder.disable_cleanup(true);
+            eprintln!(
+                "Envoy's configuration and log: {}",
+                self.folder.path().display()
+            );
         }
     }
 }

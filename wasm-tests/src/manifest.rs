@@ -1,9 +1,7 @@
 //! `manifests/envoy.yaml`, as it is and as a test runs it.
 
-use crate::upstream::Upstream;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::fs;
 
 /// The listener's name in the manifest.
@@ -31,31 +29,29 @@ pub fn configuration() -> Result<Value> {
         .with_context(|| format!("nothing at {place}"))
 }
 
-/// The manifest with free loopback ports, these upstreams (`stable` and `canary`) and the module
-/// that was built here; everything else as it is written.
-pub fn runnable(upstreams: &BTreeMap<String, Upstream>) -> Result<String> {
+/// The manifest with free loopback ports, its upstreams on these ports of the loopback interface,
+/// and the module that was built here; everything else as it is written.
+pub fn runnable(stable: u16, canary: u16) -> Result<String> {
+    let module = crate::module()?;
+    let module = module.to_str().context("the module's path is not UTF-8")?;
+    let replacements = [
+        ("0.0.0.0, port_value: 10000 }", "127.0.0.1, port_value: 0 }"),
+        (
+            "127.0.0.1, port_value: 9901 }",
+            "127.0.0.1, port_value: 0 }",
+        ),
+        ("port_value: 8081 }", &format!("port_value: {stable} }}")),
+        ("port_value: 8082 }", &format!("port_value: {canary} }}")),
+        ("/etc/envoy/traffic_split.wasm", module),
+    ];
     let mut text = text()?;
-    let mut replace = |from: &str, to: &str| {
+    for (from, to) in replacements {
         let found = text.matches(from).count();
         ensure!(
             found == 1,
-            "manifests/envoy.yaml holds `{from}` {found} times"
+            "manifests/envoy.yaml holds `{from}` {found} times, not once"
         );
         text = text.replace(from, to);
-        Ok(())
-    };
-    let free = "127.0.0.1, port_value: 0 }";
-    replace("0.0.0.0, port_value: 10000 }", free)?;
-    replace("127.0.0.1, port_value: 9901 }", free)?;
-    for (name, port) in [("stable", 8081), ("canary", 8082)] {
-        let upstream = upstreams
-            .get(name)
-            .with_context(|| format!("no upstream {name}"))?;
-        let real = format!("port_value: {} }}", upstream.address.port());
-        replace(&format!("port_value: {port} }}"), &real)?;
     }
-    let module = crate::module()?;
-    let module = module.to_str().context("the module's path is not UTF-8")?;
-    replace("/etc/envoy/traffic_split.wasm", module)?;
     Ok(text)
 }
