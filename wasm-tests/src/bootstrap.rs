@@ -34,10 +34,7 @@ impl Listener {
     /// route. Nothing but the filter removes what a client sends.
     pub fn new(name: &str, configuration: &str) -> Result<Self> {
         let filters = vec![filter(name, configuration)?];
-        Ok(Self {
-            filters,
-            ..Self::without_filter(name)
-        })
+        Ok(Self { filters, ..Self::without_filter(name) })
     }
 
     /// The same without the filter.
@@ -52,12 +49,7 @@ impl Listener {
             },
             {"match": {"prefix": "/"}, "route": {"cluster": DEFAULT}}
         ]);
-        Self {
-            name: name.into(),
-            filters: Vec::new(),
-            routes,
-            strip: Vec::new(),
-        }
+        Self { name: name.into(), filters: Vec::new(), routes, strip: Vec::new() }
     }
 
     fn json(&self) -> Value {
@@ -66,11 +58,7 @@ impl Listener {
             "name": "envoy.filters.http.router",
             "typed_config": typed("envoy.extensions.filters.http.router.v3.Router", json!({}))
         }));
-        let removals: Vec<_> = self
-            .strip
-            .iter()
-            .map(|name| json!({"remove": name}))
-            .collect();
+        let removals: Vec<_> = self.strip.iter().map(|name| json!({"remove": name})).collect();
         let early = json!({
             "name": "envoy.http.early_header_mutation.header_mutation",
             "typed_config": typed(
@@ -146,10 +134,8 @@ pub fn discovered(listeners: &[Listener]) -> Value {
 }
 
 fn whole(upstreams: &BTreeMap<String, Upstream>, mut fixed: Value, dynamic: Value) -> String {
-    let clusters: Vec<_> = upstreams
-        .iter()
-        .map(|(name, upstream)| cluster(name, upstream.address))
-        .collect();
+    let clusters: Vec<_> =
+        upstreams.iter().map(|(name, upstream)| cluster(name, upstream.address)).collect();
     fixed["clusters"] = json!(clusters);
     json!({
         "admin": {"address": socket(ANY)},

@@ -63,9 +63,7 @@ impl Case {
     pub fn clusters(&self) -> Vec<&str> {
         let variants = self.config["variants"].as_object();
         let clusters = variants.into_iter().flat_map(serde_json::Map::values);
-        clusters
-            .filter_map(|variant| variant["cluster"].as_str())
-            .collect()
+        clusters.filter_map(|variant| variant["cluster"].as_str()).collect()
     }
 
     /// The cluster of a variant.

@@ -72,9 +72,7 @@ impl Client {
             Self::Http1(sender) => {
                 let uri = request.path.clone();
                 let mut built = build(request, uri)?;
-                built
-                    .headers_mut()
-                    .insert(HOST, HeaderValue::from_str(&request.authority)?);
+                built.headers_mut().insert(HOST, HeaderValue::from_str(&request.authority)?);
                 sender.ready().await?;
                 sender.send_request(built).await?
             }
@@ -98,9 +96,7 @@ impl Client {
 }
 
 fn build(request: &Request, uri: String) -> Result<hyper::Request<Full<Bytes>>> {
-    let mut built = hyper::Request::builder()
-        .method(request.method.as_str())
-        .uri(uri);
+    let mut built = hyper::Request::builder().method(request.method.as_str()).uri(uri);
     for (name, value) in &request.headers {
         let name = HeaderName::from_bytes(name.as_bytes())?;
         built = built.header(name, HeaderValue::from_bytes(&value.0)?);

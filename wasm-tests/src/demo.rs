@@ -29,16 +29,12 @@ enum Expected {
     All(&'static str),
     /// To each upstream in proportion, within so many standard errors; with `sticky`, the second
     /// half of the requests repeats the first, and goes where that went.
-    Split {
-        weights: BTreeMap<String, f64>,
-        errors: f64,
-        sticky: bool,
-    },
+    Split { weights: BTreeMap<String, f64>, errors: f64, sticky: bool },
 }
 
 /// Runs the checks and prints what came of them; a failure where one request went elsewhere.
 pub async fn demo() -> Result<ExitCode> {
-    let checks = checks(&manifest::configuration()?)?;
+    let checks = checks(&serde_json::from_str(&manifest::configuration()?)?)?;
     let (envoy, _upstreams) = crate::serve().await?;
     let address = envoy.address(manifest::LISTENER)?;
     let total: usize = checks.iter().map(|check| check.requests.len()).sum();
@@ -50,23 +46,13 @@ pub async fn demo() -> Result<ExitCode> {
         rows.push(row(&check, &reached));
     }
     println!();
-    table::print(
-        &["rule", "sent", "configured", "observed", "tolerance"],
-        &rows,
-    )?;
+    table::print(&["rule", "sent", "configured", "observed", "tolerance"], &rows)?;
     println!("\nse: standard error of a binomial count, the square root of n p (1 - p).");
     let right = rows.iter().all(|row| row.right);
     if !right {
-        println!(
-            "Some requests went elsewhere. Envoy's log:\n{}",
-            envoy.log()
-        );
+        println!("Some requests went elsewhere. Envoy's log:\n{}", envoy.log());
     }
-    Ok(if right {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn checks(configuration: &Value) -> Result<Vec<Check>> {
@@ -87,21 +73,10 @@ fn checks(configuration: &Value) -> Result<Vec<Check>> {
     };
     let split = |rule: &'static str, sent, requests, errors, sticky| {
         let weights = weights(configuration, rule)?;
-        let expected = Expected::Split {
-            weights,
-            errors,
-            sticky,
-        };
-        anyhow::Ok(Check {
-            rule,
-            sent,
-            requests,
-            expected,
-        })
+        let expected = Expected::Split { weights, errors, sticky };
+        anyhow::Ok(Check { rule, sent, requests, expected })
     };
-    let spoofed = plain()
-        .with("x-split-cluster", "canary")
-        .with("X-Split-Cluster", "canary");
+    let spoofed = plain().with("x-split-cluster", "canary").with("X-Split-Cluster", "canary");
     Ok(vec![
         pinned(
             "testers",
@@ -109,12 +84,7 @@ fn checks(configuration: &Value) -> Result<Vec<Check>> {
             plain().with("x-user-group", "beta"),
             "canary",
         ),
-        pinned(
-            "preview",
-            "cookie preview=1",
-            plain().with("cookie", "a=b; preview=1"),
-            "canary",
-        ),
+        pinned("preview", "cookie preview=1", plain().with("cookie", "a=b; preview=1"), "canary"),
         split(
             "rollout",
             "10000 fixed keys, each twice",
@@ -122,20 +92,9 @@ fn checks(configuration: &Value) -> Result<Vec<Check>> {
             3.0,
             true,
         )?,
-        split(
-            "sample",
-            "no key",
-            vec![Request::get("/ratings/1"); RANDOM],
-            5.0,
-            false,
-        )?,
+        split("sample", "no key", vec![Request::get("/ratings/1"); RANDOM], 5.0, false)?,
         pinned("(none)", "no rule matches", plain(), "stable"),
-        pinned(
-            "(none)",
-            "x-split-cluster: canary, sent by the client",
-            spoofed,
-            "stable",
-        ),
+        pinned("(none)", "x-split-cluster: canary, sent by the client", spoofed, "stable"),
     ])
 }
 
@@ -159,35 +118,19 @@ type Verdict = (String, String, String, bool);
 fn row(check: &Check, reached: &[String]) -> Row {
     let (configured, observed, tolerance, right) = match &check.expected {
         Expected::All(upstream) => pinned_verdict(upstream, reached),
-        Expected::Split {
-            weights,
-            errors,
-            sticky,
-        } => split_verdict(weights, *errors, *sticky, reached),
+        Expected::Split { weights, errors, sticky } => {
+            split_verdict(weights, *errors, *sticky, reached)
+        }
     };
-    let cells = vec![
-        check.rule.into(),
-        check.sent.into(),
-        configured,
-        observed,
-        tolerance,
-    ];
+    let cells = vec![check.rule.into(), check.sent.into(), configured, observed, tolerance];
     Row { cells, right }
 }
 
 fn pinned_verdict(upstream: &str, reached: &[String]) -> Verdict {
     let counts = counts(reached);
     let right = counts.get(upstream) == Some(&reached.len());
-    let observed: Vec<_> = counts
-        .iter()
-        .map(|(name, n)| share(name, *n, reached.len()))
-        .collect();
-    (
-        format!("{upstream} 100 %"),
-        observed.join(", "),
-        "every one".into(),
-        right,
-    )
+    let observed: Vec<_> = counts.iter().map(|(name, n)| share(name, *n, reached.len())).collect();
+    (format!("{upstream} 100 %"), observed.join(", "), "every one".into(), right)
 }
 
 fn split_verdict(
@@ -197,21 +140,9 @@ fn split_verdict(
     reached: &[String],
 ) -> Verdict {
     // A key counts once.
-    let first = if sticky {
-        &reached[..reached.len() / 2]
-    } else {
-        reached
-    };
-    let again = if sticky {
-        &reached[reached.len() / 2..]
-    } else {
-        reached
-    };
-    let moved = first
-        .iter()
-        .zip(again)
-        .filter(|(first, again)| first != again)
-        .count();
+    let first = if sticky { &reached[..reached.len() / 2] } else { reached };
+    let again = if sticky { &reached[reached.len() / 2..] } else { reached };
+    let moved = first.iter().zip(again).filter(|(first, again)| first != again).count();
     let counts = counts(first);
     let known = counts.keys().all(|name| weights.contains_key(*name));
     let mut right = known && moved == 0;
@@ -225,15 +156,9 @@ fn split_verdict(
     if sticky {
         observed.push(format!("{moved} moved"));
     }
-    let configured: Vec<_> = weights
-        .iter()
-        .map(|(name, p)| format!("{name} {} %", p * 100.0))
-        .collect();
-    let tolerance = if sticky {
-        format!("{errors} se, 0 moved")
-    } else {
-        format!("{errors} se")
-    };
+    let configured: Vec<_> =
+        weights.iter().map(|(name, p)| format!("{name} {} %", p * 100.0)).collect();
+    let tolerance = if sticky { format!("{errors} se, 0 moved") } else { format!("{errors} se") };
     (configured.join(", "), observed.join(", "), tolerance, right)
 }
 

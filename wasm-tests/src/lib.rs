@@ -37,10 +37,6 @@ pub fn module() -> anyhow::Result<PathBuf> {
         Some(path) => std::path::absolute(path)?,
         None => target().join("traffic_split.wasm"),
     };
-    anyhow::ensure!(
-        path.is_file(),
-        "{} is not there: run `make wasm`",
-        path.display()
-    );
+    anyhow::ensure!(path.is_file(), "{} is not there: run `make wasm`", path.display());
     Ok(path)
 }

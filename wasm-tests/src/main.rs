@@ -59,16 +59,8 @@ async fn serve() -> Result<(Envoy, [Upstream; 2])> {
     let canary = Upstream::start("canary").await?;
     let bootstrap = manifest::runnable(stable.address.port(), canary.address.port())?;
     let launcher = find::launcher()?;
-    eprintln!(
-        "Starting {} with manifests/envoy.yaml ...",
-        launcher.program.display()
-    );
-    let setup = Setup {
-        bootstrap,
-        concurrency: 2,
-        listeners: 1,
-        folder: None,
-    };
+    eprintln!("Starting {} with manifests/envoy.yaml ...", launcher.program.display());
+    let setup = Setup { bootstrap, concurrency: 2, listeners: 1, folder: None };
     Ok((Envoy::start(&launcher, setup).await?, [stable, canary]))
 }
 

@@ -18,15 +18,13 @@ pub fn parsed() -> Result<Value> {
     Ok(serde_saphyr::from_str(&text()?)?)
 }
 
-/// The filter's configuration in the manifest.
-pub fn configuration() -> Result<Value> {
+/// The filter's configuration in the manifest, as the filter gets it.
+pub fn configuration() -> Result<String> {
     let manifest = parsed()?;
     let filters = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
     let place = format!("{filters}/http_filters/0/typed_config/config/configuration/value");
-    manifest
-        .pointer(&place)
-        .cloned()
-        .with_context(|| format!("nothing at {place}"))
+    let value = manifest.pointer(&place).and_then(Value::as_str).map(str::to_owned);
+    value.with_context(|| format!("nothing at {place}"))
 }
 
 /// The manifest with free loopback ports, its upstreams on these ports of the loopback interface,
@@ -36,10 +34,7 @@ pub fn runnable(stable: u16, canary: u16) -> Result<String> {
     let module = module.to_str().context("the module's path is not UTF-8")?;
     let replacements = [
         ("0.0.0.0, port_value: 10000 }", "127.0.0.1, port_value: 0 }"),
-        (
-            "127.0.0.1, port_value: 9901 }",
-            "127.0.0.1, port_value: 0 }",
-        ),
+        ("127.0.0.1, port_value: 9901 }", "127.0.0.1, port_value: 0 }"),
         ("port_value: 8081 }", &format!("port_value: {stable} }}")),
         ("port_value: 8082 }", &format!("port_value: {canary} }}")),
         ("/etc/envoy/traffic_split.wasm", module),
@@ -47,10 +42,7 @@ pub fn runnable(stable: u16, canary: u16) -> Result<String> {
     let mut text = text()?;
     for (from, to) in replacements {
         let found = text.matches(from).count();
-        ensure!(
-            found == 1,
-            "manifests/envoy.yaml holds `{from}` {found} times, not once"
-        );
+        ensure!(found == 1, "manifests/envoy.yaml holds `{from}` {found} times, not once");
         text = text.replace(from, to);
     }
     Ok(text)

@@ -27,11 +27,7 @@ impl From<Value> for Written {
         match String::from_utf8(bytes) {
             Ok(text) => Self::Text(text),
             Err(error) => {
-                let hex = error
-                    .as_bytes()
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect();
+                let hex = error.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
                 Self::Bytes { hex }
             }
         }
@@ -48,9 +44,7 @@ impl TryFrom<Written> for Value {
         };
         let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
         let bytes: Option<_> = hex.as_bytes().chunks(2).map(byte).collect();
-        bytes
-            .map(Self)
-            .ok_or_else(|| format!("{hex}: not hexadecimal"))
+        bytes.map(Self).ok_or_else(|| format!("{hex}: not hexadecimal"))
     }
 }
 
@@ -85,10 +79,7 @@ impl Default for Request {
 impl Request {
     /// `GET path`.
     pub fn get(path: &str) -> Self {
-        Self {
-            path: path.into(),
-            ..Self::default()
-        }
+        Self { path: path.into(), ..Self::default() }
     }
 
     /// The same with one header more.
@@ -112,10 +103,7 @@ pub struct Reply {
 impl Reply {
     /// The first header of this name, as text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, value) = self
-            .headers
-            .iter()
-            .find(|(each, _)| each.eq_ignore_ascii_case(name))?;
+        let (_, value) = self.headers.iter().find(|(each, _)| each.eq_ignore_ascii_case(name))?;
         std::str::from_utf8(value).ok()
     }
 
@@ -127,18 +115,10 @@ impl Reply {
     /// What the upstream saw of the request.
     pub fn seen(&self) -> Result<Seen> {
         // A gRPC message comes after one byte of flags and four of length.
-        let start = if self.header("grpc-status").is_some() {
-            5
-        } else {
-            0
-        };
+        let start = if self.header("grpc-status").is_some() { 5 } else { 0 };
         let json = self.body.get(start..).unwrap_or_default();
         serde_json::from_slice(json).with_context(|| {
-            format!(
-                "status {}: {}",
-                self.status,
-                String::from_utf8_lossy(&self.body)
-            )
+            format!("status {}: {}", self.status, String::from_utf8_lossy(&self.body))
         })
     }
 }

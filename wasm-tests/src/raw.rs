@@ -9,9 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// Sends the request on a connection of its own, header names and order as they are.
 pub async fn send(address: SocketAddr, request: &Request) -> Result<Reply> {
     let mut stream = connect(address, request.source).await?;
-    stream
-        .write_all(&written(request, "connection: close\r\n"))
-        .await?;
+    stream.write_all(&written(request, "connection: close\r\n")).await?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await?;
     parse(&bytes)
@@ -29,12 +27,7 @@ pub async fn upgrade(
     stream.write_all(&written(request, &upgrade)).await?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        head.push(
-            stream
-                .read_u8()
-                .await
-                .context("the connection ended in the reply's head")?,
-        );
+        head.push(stream.read_u8().await.context("the connection ended in the reply's head")?);
     }
     let reply = parse(&head)?;
     let mut echoed = Vec::new();
@@ -47,12 +40,7 @@ pub async fn upgrade(
 }
 
 fn written(request: &Request, more: &str) -> Vec<u8> {
-    let Request {
-        method,
-        path,
-        authority,
-        ..
-    } = request;
+    let Request { method, path, authority, .. } = request;
     let mut bytes = format!("{method} {path} HTTP/1.1\r\nhost: {authority}\r\n{more}").into_bytes();
     for (name, value) in &request.headers {
         bytes.extend_from_slice(name.as_bytes());
@@ -65,14 +53,10 @@ fn written(request: &Request, more: &str) -> Vec<u8> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Reply> {
-    let end = bytes
-        .windows(4)
-        .position(|four| four == b"\r\n\r\n")
-        .context("no end of the head")?;
+    let end =
+        bytes.windows(4).position(|four| four == b"\r\n\r\n").context("no end of the head")?;
     let (head, body) = bytes.split_at(end);
-    let mut lines = head
-        .split(|byte| *byte == b'\n')
-        .map(|line| line.trim_ascii_end());
+    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.trim_ascii_end());
     let first = std::str::from_utf8(lines.next().unwrap_or_default())?;
     let status = first.split(' ').nth(1).context("no status")?.parse()?;
     let header = |line: &[u8]| {
@@ -94,10 +78,7 @@ fn parse(bytes: &[u8]) -> Result<Reply> {
 fn unchunked(mut bytes: &[u8]) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
-        let end = bytes
-            .windows(2)
-            .position(|two| two == b"\r\n")
-            .context("no end of a chunk")?;
+        let end = bytes.windows(2).position(|two| two == b"\r\n").context("no end of a chunk")?;
         let (size, rest) = bytes.split_at(end);
         let size = usize::from_str_radix(std::str::from_utf8(size)?, 16)?;
         if size == 0 {

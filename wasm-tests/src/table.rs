@@ -15,26 +15,16 @@ pub fn print(titles: &[&str], rows: &[Row]) -> io::Result<()> {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.cells.get(column));
         let texts = cells.map(String::as_str).chain(titles.get(column).copied());
-        texts
-            .map(|text| text.chars().count())
-            .max()
-            .unwrap_or_default()
+        texts.map(|text| text.chars().count()).max().unwrap_or_default()
     };
     let widths: Vec<_> = (0..titles.len()).map(width).collect();
     let line = |cells: &mut dyn Iterator<Item = &str>| -> String {
-        cells
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}  "))
-            .collect()
+        cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}  ")).collect()
     };
     let mut out = io::stdout().lock();
     writeln!(out, "{}", line(&mut titles.iter().copied()).trim_end())?;
     let rule: Vec<_> = widths.iter().map(|width| "-".repeat(*width)).collect();
-    writeln!(
-        out,
-        "{}",
-        line(&mut rule.iter().map(String::as_str)).trim_end()
-    )?;
+    writeln!(out, "{}", line(&mut rule.iter().map(String::as_str)).trim_end())?;
     for row in rows {
         let mark = match (row.right, colour()) {
             (true, true) => "\x1b[32m✓\x1b[0m",
@@ -42,11 +32,7 @@ pub fn print(titles: &[&str], rows: &[Row]) -> io::Result<()> {
             (false, true) => "\x1b[31m✗\x1b[0m",
             (false, false) => "✗",
         };
-        writeln!(
-            out,
-            "{}{mark}",
-            line(&mut row.cells.iter().map(String::as_str))
-        )?;
+        writeln!(out, "{}{mark}", line(&mut row.cells.iter().map(String::as_str)))?;
     }
     Ok(())
 }

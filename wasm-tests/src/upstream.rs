@@ -31,11 +31,7 @@ impl Upstream {
         let address = listener.local_addr()?;
         let count = Arc::new(AtomicU64::new(0));
         let accepting = tokio::spawn(accept(listener, name.into(), Arc::clone(&count)));
-        Ok(Self {
-            address,
-            count,
-            accepting,
-        })
+        Ok(Self { address, count, accepting })
     }
 
     /// How many requests it has received.
@@ -77,18 +73,13 @@ async fn serve(stream: TcpStream, name: Arc<str>, count: Arc<AtomicU64>) {
     });
     let builder = Builder::new(TokioExecutor::new());
     // An error here is the peer's end of the connection.
-    let _ = builder
-        .serve_connection_with_upgrades(TokioIo::new(stream), answer)
-        .await;
+    let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), answer).await;
 }
 
 fn answer(name: &str, request: Request<Incoming>) -> Response<BoxBody<Bytes, Infallible>> {
     let seen = seen(name, &request);
     let upgrade = request.headers().get(UPGRADE).cloned();
-    let grpc = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind == "application/grpc");
+    let grpc = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/grpc");
     let mut response = match (&upgrade, grpc) {
         (Some(_), _) => Response::new(Full::default().boxed()),
         (None, true) => Response::new(grpc_body(&seen)),
@@ -117,11 +108,7 @@ fn seen(name: &str, request: &Request<Incoming>) -> Vec<u8> {
     let seen = Seen {
         upstream: name.into(),
         method: request.method().to_string(),
-        path: request
-            .uri()
-            .path_and_query()
-            .map(ToString::to_string)
-            .unwrap_or_default(),
+        path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
         headers: request.headers().iter().map(header).collect(),
     };
     serde_json::to_vec(&seen).unwrap_or_default()
@@ -135,9 +122,7 @@ fn grpc_body(seen: &[u8]) -> BoxBody<Bytes, Infallible> {
         hyper::header::HeaderName::from_static("grpc-status"),
         HeaderValue::from_static("0"),
     )]);
-    Full::from(message)
-        .with_trailers(std::future::ready(Some(Ok(trailers))))
-        .boxed()
+    Full::from(message).with_trailers(std::future::ready(Some(Ok(trailers)))).boxed()
 }
 
 /// The request's connection, once it is upgraded, gives back what it gets.

@@ -13,12 +13,7 @@ async fn stripped_before_routing() -> Result<()> {
     let mut stripped = Listener::without_filter("stripped");
     stripped.strip = vec!["x-split-cluster".into(), "x-split-variant".into()];
     let bootstrap = bootstrap::bootstrap(&[open, stripped], &upstreams);
-    let setup = Setup {
-        bootstrap,
-        concurrency: 1,
-        listeners: 2,
-        folder: None,
-    };
+    let setup = Setup { bootstrap, concurrency: 1, listeners: 2, folder: None };
     let envoy = Envoy::start(&find::launcher()?, setup).await?;
 
     let request = Request::get("/")
