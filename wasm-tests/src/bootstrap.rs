@@ -2,7 +2,7 @@
 
 use crate::upstream::Upstream;
 use anyhow::Result;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -112,6 +112,12 @@ pub fn filter(name: &str, configuration: &str) -> Result<Value> {
         "name": "envoy.filters.http.wasm",
         "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", filter)
     }))
+}
+
+/// The clusters of the variants of a configuration of the filter.
+pub fn clusters(configuration: &Value) -> impl Iterator<Item = &str> {
+    let variants = configuration["variants"].as_object().into_iter().flat_map(Map::values);
+    variants.filter_map(|variant| variant["cluster"].as_str())
 }
 
 /// A whole configuration with these listeners, and a cluster for each upstream.

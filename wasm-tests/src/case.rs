@@ -59,13 +59,6 @@ impl Asked {
 }
 
 impl Case {
-    /// The clusters of the variants.
-    pub fn clusters(&self) -> Vec<&str> {
-        let variants = self.config["variants"].as_object();
-        let clusters = variants.into_iter().flat_map(serde_json::Map::values);
-        clusters.filter_map(|variant| variant["cluster"].as_str()).collect()
-    }
-
     /// The cluster of a variant.
     pub fn cluster(&self, variant: &str) -> Option<&str> {
         self.config["variants"][variant]["cluster"].as_str()

@@ -2,8 +2,9 @@
 //!
 //! - [`find`] brings an Envoy, [`envoy`] runs it, [`guard`] ends it whatever happens to us.
 //! - [`bootstrap`] and [`manifest`] say what it runs.
+//! - [`scene`] is the usual whole: one configuration of the filter, in one Envoy.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
-//! - [`case`] reads the cases that the native core and Envoy both have to pass.
+//! - [`case`] reads the cases that [`native`], the core itself, and Envoy both have to pass.
 
 use std::path::PathBuf;
 
@@ -16,7 +17,9 @@ pub mod guard;
 pub mod load;
 pub mod manifest;
 pub mod message;
+pub mod native;
 pub mod raw;
+pub mod scene;
 pub mod upstream;
 
 /// The folder of the workspace.

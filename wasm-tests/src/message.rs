@@ -4,7 +4,8 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// A header's value. In JSON a string, or `{"hex": "a1b1"}` where the bytes are not UTF-8.
+/// A header's value. In JSON a string, `{"hex": "a1b1"}` where the bytes are not UTF-8, or
+/// `{"repeat": "a", "times": 8192}` where they are many.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Written", try_from = "Written")]
 pub struct Value(pub Vec<u8>);
@@ -20,6 +21,7 @@ impl From<&str> for Value {
 enum Written {
     Text(String),
     Bytes { hex: String },
+    Long { repeat: String, times: usize },
 }
 
 impl From<Value> for Written {
@@ -41,6 +43,7 @@ impl TryFrom<Written> for Value {
         let hex = match written {
             Written::Text(text) => return Ok(Self(text.into())),
             Written::Bytes { hex } => hex,
+            Written::Long { repeat, times } => return Ok(Self(repeat.repeat(times).into())),
         };
         let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
         let bytes: Option<_> = hex.as_bytes().chunks(2).map(byte).collect();
