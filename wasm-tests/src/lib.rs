@@ -4,6 +4,7 @@
 //! - [`bootstrap`] and [`manifest`] say what it runs.
 //! - [`scene`] is the usual whole: one configuration of the filter, in one Envoy.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
+//! - [`session`] runs a program of ours as a person does.
 //! - [`case`] reads the cases that [`native`], the core itself, and Envoy both have to pass.
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub mod message;
 pub mod native;
 pub mod raw;
 pub mod scene;
+pub mod session;
 pub mod upstream;
 
 /// The folder of the workspace.
