@@ -3,8 +3,11 @@
 use crate::message::{Request, Value};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use std::fs;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 /// A configuration and requests to it.
 #[derive(Debug, Deserialize)]
@@ -65,18 +68,52 @@ impl Case {
     }
 }
 
-/// Every case of every file in `wasm-tests/cases/`, in the order of the files' names.
-pub fn all() -> Result<Vec<Case>> {
-    let folder = crate::root().join("wasm-tests/cases");
-    let files = fs::read_dir(&folder)?.map(|file| file.map(|file| file.path()));
-    let mut files: Vec<_> = files.collect::<Result<_, _>>()?;
-    files.sort();
-    let mut cases: Vec<Case> = Vec::new();
-    for file in files {
-        let read: Vec<Case> = serde_json::from_slice(&fs::read(&file)?)
-            .with_context(|| file.display().to_string())?;
-        cases.extend(read);
+/// A configuration that is refused.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Refused {
+    /// What is wrong with it.
+    pub name: String,
+    config: Option<Box<RawValue>>,
+    text: Option<String>,
+    /// Every error, in order.
+    pub errors: Vec<String>,
+}
+
+impl Refused {
+    /// The configuration as the filter gets it: as it stands in the file, for the errors come in
+    /// the order of its fields.
+    pub fn text(&self) -> &str {
+        let json = self.config.as_ref().map(|config| config.get());
+        self.text.as_deref().or(json).unwrap_or_default()
     }
-    ensure!(!cases.is_empty(), "{} holds no case", folder.display());
+}
+
+const REFUSED: &str = "refused.json";
+
+/// The configurations that are refused.
+pub fn refused() -> Result<Vec<Refused>> {
+    read(&folder().join(REFUSED))
+}
+
+/// Every other case, in the order of the files' names.
+pub fn all() -> Result<Vec<Case>> {
+    let files = fs::read_dir(folder())?.map(|file| file.map(|file| file.path()));
+    let mut files: Vec<_> = files.collect::<Result<_, _>>()?;
+    files.retain(|file| !file.ends_with(REFUSED));
+    files.sort();
+    let cases: Vec<Vec<Case>> = files.iter().map(|file| read(file)).collect::<Result<_>>()?;
+    Ok(cases.into_iter().flatten().collect())
+}
+
+fn folder() -> PathBuf {
+    crate::root().join("wasm-tests/cases")
+}
+
+fn read<T: DeserializeOwned>(file: &Path) -> Result<Vec<T>> {
+    let shown = || file.display().to_string();
+    let cases: Vec<T> =
+        serde_json::from_slice(&fs::read(file).with_context(shown)?).with_context(shown)?;
+    ensure!(!cases.is_empty(), "{} holds no case", shown());
     Ok(cases)
 }

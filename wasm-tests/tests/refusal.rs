@@ -2,10 +2,14 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
 use wasm_tests::bootstrap::{self, Listener};
 use wasm_tests::envoy::{self, Envoy, Setup};
 use wasm_tests::message::Request;
-use wasm_tests::{find, raw, upstream};
+use wasm_tests::upstream::{self, Upstream};
+use wasm_tests::{case, find, raw};
 
 /// All to one variant.
 fn to(variant: &str) -> Value {
@@ -72,44 +76,78 @@ async fn no_configuration_at_all_is_refused_with_an_example() -> Result<()> {
     Ok(())
 }
 
+/// An Envoy that reads its one listener, `updated`, from a file.
+struct Updated {
+    envoy: Envoy,
+    path: PathBuf,
+    _upstreams: BTreeMap<String, Upstream>,
+}
+
+impl Updated {
+    async fn start(configuration: &str) -> Result<Self> {
+        let upstreams = upstream::start(["default", "stable", "canary"]).await?;
+        let folder = envoy::folder()?;
+        let path = folder.path().join("listeners.json");
+        std::fs::write(&path, Self::listeners(configuration)?.to_string())?;
+        let bootstrap = bootstrap::dynamic(&path, &upstreams);
+        let setup = Setup { bootstrap, concurrency: 2, listeners: 1, folder: Some(folder) };
+        let envoy = Envoy::start(&find::launcher()?, setup).await?;
+        Ok(Self { envoy, path, _upstreams: upstreams })
+    }
+
+    fn listeners(configuration: &str) -> Result<Value> {
+        Ok(bootstrap::discovered(&[Listener::new("updated", configuration)?]))
+    }
+
+    /// Whether Envoy takes this configuration.
+    async fn takes(&self, configuration: &str) -> Result<bool> {
+        self.envoy.update(&self.path, &Self::listeners(configuration)?).await
+    }
+
+    async fn reached(&self) -> Result<Option<String>> {
+        let reply = raw::send(self.envoy.address("updated")?, &Request::get("/")).await?;
+        Ok(reply.upstream().map(str::to_owned))
+    }
+}
+
 #[tokio::test]
 async fn on_an_update_the_old_configuration_keeps_serving() -> Result<()> {
-    let upstreams = upstream::start(["default", "stable", "canary"]).await?;
-    let folder = envoy::folder()?;
-    let path = folder.path().join("listeners.json");
-    let listeners = |configuration: &str| {
-        anyhow::Ok(bootstrap::discovered(&[Listener::new("updated", configuration)?]))
-    };
-    std::fs::write(&path, listeners(&to("stable").to_string())?.to_string())?;
-    let bootstrap = bootstrap::dynamic(&path, &upstreams);
-    let setup = Setup { bootstrap, concurrency: 2, listeners: 1, folder: Some(folder) };
-    let envoy = Envoy::start(&find::launcher()?, setup).await?;
-    let address = envoy.address("updated")?;
-    let reached = async || {
-        let reply = raw::send(address, &Request::get("/")).await?;
-        anyhow::Ok(reply.upstream().map(str::to_owned))
-    };
-    assert_eq!(reached().await?.as_deref(), Some("stable"));
-
+    let updated = Updated::start(&to("stable").to_string()).await?;
     for refused in [wrong().to_string(), String::new(), "{".into()] {
-        let rejected = envoy.stat("listener_manager.lds.update_rejected").await?;
-        assert!(!envoy.update(&path, &listeners(&refused)?).await?, "taken: {refused}");
-        assert_eq!(envoy.stat("listener_manager.lds.update_rejected").await?, rejected + 1);
+        let counter = "listener_manager.lds.update_rejected";
+        let rejected = updated.envoy.stat(counter).await?;
+        assert!(!updated.takes(&refused).await?, "taken: {refused}");
+        assert_eq!(updated.envoy.stat(counter).await?, rejected + 1);
         for _ in 0..20 {
-            assert_eq!(reached().await?.as_deref(), Some("stable"), "after {refused}");
+            assert_eq!(updated.reached().await?.as_deref(), Some("stable"), "after {refused}");
         }
     }
-    assert_reported(&envoy.log());
+    assert_reported(&updated.envoy.log());
 
-    assert!(envoy.update(&path, &listeners(&to("canary").to_string())?).await?, "refused");
-    let modified = "listener_manager.listener_modified";
-    let in_place = "listener_manager.listener_in_place_updated";
-    assert_eq!(envoy.stat(modified).await?, 1, "{}", envoy.log());
-    assert_eq!(envoy.stat(in_place).await?, 1);
-    // The workers take the new filter chain one after the other, each at its own time.
-    let started = std::time::Instant::now();
-    while reached().await?.as_deref() != Some("canary") {
-        assert!(started.elapsed().as_secs() < 30, "the update does not serve: {}", envoy.log());
+    assert!(updated.takes(&to("canary").to_string()).await?, "{}", updated.envoy.log());
+    // Each worker takes the new filter chain at its own time.
+    let started = Instant::now();
+    while updated.reached().await?.as_deref() != Some("canary") {
+        assert!(started.elapsed().as_secs() < 30, "still the old: {}", updated.envoy.log());
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_error_of_every_refused_case_is_a_line_of_the_log() -> Result<()> {
+    let updated = Updated::start(&to("stable").to_string()).await?;
+    let mut wrong = Vec::new();
+    for case in case::refused()? {
+        let before = updated.envoy.log().len();
+        let taken = updated.takes(case.text()).await?;
+        let log = updated.envoy.log();
+        let lines = log.get(before..).unwrap_or_default().lines();
+        let lines = lines.filter_map(|line| line.split_once(" wasm log updated: "));
+        let errors: Vec<_> = lines.map(|(_, error)| error).collect();
+        if taken || errors != case.errors {
+            wrong.push(format!("{}: taken: {taken}, {errors:#?}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }
