@@ -1,1 +1,47 @@
-//! Runs the filter in a real Envoy, on loopback.
+//! Runs the traffic-split filter in a real Envoy, between real clients and real upstreams.
+//!
+//! - [`find`] brings an Envoy, [`envoy`] runs it, [`guard`] ends it whatever happens to us.
+//! - [`bootstrap`] and [`manifest`] say what it runs.
+//! - [`scene`] is the usual whole: one configuration of the filter, in one Envoy.
+//! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
+//! - [`session`] runs a program of ours as a person does.
+//! - [`case`] reads the cases that [`native`], the core itself, and Envoy both have to pass.
+
+use std::path::PathBuf;
+
+pub mod bootstrap;
+pub mod case;
+pub mod client;
+pub mod envoy;
+pub mod find;
+pub mod guard;
+pub mod load;
+pub mod manifest;
+pub mod message;
+pub mod native;
+pub mod raw;
+pub mod scene;
+pub mod session;
+pub mod upstream;
+
+/// The folder of the workspace.
+pub fn root() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.pop();
+    root
+}
+
+/// The folder that holds everything built, downloaded or run.
+pub fn target() -> PathBuf {
+    root().join("target")
+}
+
+/// The filter as Envoy loads it: `WASM`, else what `make wasm` leaves.
+pub fn module() -> anyhow::Result<PathBuf> {
+    let path = match std::env::var_os("WASM") {
+        Some(path) => std::path::absolute(path)?,
+        None => target().join("traffic_split.wasm"),
+    };
+    anyhow::ensure!(path.is_file(), "{} is not there: run `make wasm`", path.display());
+    Ok(path)
+}

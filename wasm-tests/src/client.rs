@@ -1,0 +1,105 @@
+//! One connection to Envoy, in HTTP/1.1 or HTTP/2 with prior knowledge.
+
+use crate::message::{Reply, Request};
+use anyhow::Result;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::{http1, http2};
+use hyper::header::{HOST, HeaderName, HeaderValue};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::net::{IpAddr, SocketAddr};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// The protocol a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 without TLS and without an upgrade.
+    Http2,
+}
+
+/// A connection that is kept between requests.
+pub enum Client {
+    /// HTTP/1.1.
+    Http1(http1::SendRequest<Full<Bytes>>),
+    /// HTTP/2.
+    Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+/// Connects, from a chosen loopback address where one is given.
+pub async fn connect(address: SocketAddr, source: Option<IpAddr>) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    if let Some(source) = source {
+        socket.bind((source, 0).into())?;
+    }
+    let stream = socket.connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+impl Client {
+    /// Connects.
+    pub async fn connect(protocol: Protocol, address: SocketAddr) -> Result<Self> {
+        Self::connect_from(protocol, address, None).await
+    }
+
+    /// Connects from a chosen loopback address.
+    pub async fn connect_from(
+        protocol: Protocol,
+        address: SocketAddr,
+        source: Option<IpAddr>,
+    ) -> Result<Self> {
+        let io = TokioIo::new(connect(address, source).await?);
+        // The tasks end with their connections.
+        match protocol {
+            Protocol::Http1 => {
+                let (sender, connection) = http1::handshake(io).await?;
+                tokio::spawn(connection);
+                Ok(Self::Http1(sender))
+            }
+            Protocol::Http2 => {
+                let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
+                tokio::spawn(connection);
+                Ok(Self::Http2(sender))
+            }
+        }
+    }
+
+    /// Sends a request and reads the whole reply.
+    pub async fn send(&mut self, request: &Request) -> Result<Reply> {
+        let response = match self {
+            Self::Http1(sender) => {
+                let uri = request.path.clone();
+                let mut built = build(request, uri)?;
+                built.headers_mut().insert(HOST, HeaderValue::from_str(&request.authority)?);
+                sender.ready().await?;
+                sender.send_request(built).await?
+            }
+            Self::Http2(sender) => {
+                let uri = format!("http://{}{}", request.authority, request.path);
+                sender.ready().await?;
+                sender.send_request(build(request, uri)?).await?
+            }
+        };
+        let (head, body) = response.into_parts();
+        let body = body.collect().await?;
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        let fields = head.headers.iter().chain(&trailers);
+        let headers = fields.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+        Ok(Reply {
+            status: head.status.as_u16(),
+            headers: headers.collect(),
+            body: body.to_bytes().to_vec(),
+        })
+    }
+}
+
+fn build(request: &Request, uri: String) -> Result<hyper::Request<Full<Bytes>>> {
+    let mut built = hyper::Request::builder().method(request.method.as_str()).uri(uri);
+    for (name, value) in &request.headers {
+        let name = HeaderName::from_bytes(name.as_bytes())?;
+        built = built.header(name, HeaderValue::from_bytes(&value.0)?);
+    }
+    Ok(built.body(Full::default())?)
+}

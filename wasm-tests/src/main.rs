@@ -1,0 +1,94 @@
+//! `make demo` and `make run`.
+
+use anyhow::{Result, bail};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use wasm_tests::envoy::{Envoy, Setup};
+use wasm_tests::upstream::Upstream;
+use wasm_tests::{find, manifest};
+
+mod demo;
+mod table;
+
+const USAGE: &str = "\
+usage: wasm-tests COMMAND
+
+  demo    send real requests through manifests/envoy.yaml, and say where they went
+  run     keep manifests/envoy.yaml running, to send requests by hand
+  envoy   bring an Envoy, and say which
+
+ENVOY, FUNC_E and ENVOY_VERSION choose the Envoy, WASM the filter's module.";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let outcome = match (arguments.next().as_deref(), arguments.next()) {
+        (Some("demo"), None) => until_signal(demo::demo()).await,
+        (Some("run"), None) => until_signal(run()).await,
+        (Some("envoy"), None) => envoy(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Drops the work on a signal, and with it every process that it has started.
+async fn until_signal(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+    // Before signals are caught: they still end us while a package is installed.
+    find::launcher()?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    // The shell's convention: 128 and the signal's number.
+    tokio::select! {
+        outcome = work => outcome,
+        _ = interrupt.recv() => Ok(ExitCode::from(130)),
+        _ = terminate.recv() => Ok(ExitCode::from(143)),
+        _ = hangup.recv() => Ok(ExitCode::from(129)),
+    }
+}
+
+/// The manifest, in a real Envoy with real upstreams.
+async fn serve() -> Result<(Envoy, [Upstream; 2])> {
+    let stable = Upstream::start("stable").await?;
+    let canary = Upstream::start("canary").await?;
+    let bootstrap = manifest::runnable(stable.address.port(), canary.address.port())?;
+    let launcher = find::launcher()?;
+    eprintln!("Starting {} with manifests/envoy.yaml ...", launcher.program.display());
+    let setup = Setup { bootstrap, concurrency: 2, listeners: 1, folder: None };
+    Ok((Envoy::start(&launcher, setup).await?, [stable, canary]))
+}
+
+fn envoy() -> Result<ExitCode> {
+    let launcher = find::launcher()?;
+    println!("{}", launcher.program.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run() -> Result<ExitCode> {
+    let (mut envoy, _upstreams) = serve().await?;
+    let url = format!("http://{}", envoy.address(manifest::LISTENER)?);
+    println!(
+        "Envoy serves; every answer says which upstream gave it, and what that upstream saw. Try:
+
+  curl {url}/                                no rule: stable
+  curl {url}/ -H 'x-user-group: beta'        pinned by a header: canary
+  curl {url}/ -b preview=1                   pinned by a cookie: canary
+  curl {url}/reviews -b uid=alice            sticky: the same upstream every time
+  curl {url}/ratings                         random: canary for every fourth
+  curl {url}/ -H 'x-split-cluster: canary'   not for a client to say: stable
+
+Envoy's log: {}
+Its admin interface: http://{}
+Ctrl-C ends it.",
+        envoy.log_path().display(),
+        envoy.admin()
+    );
+    let status = envoy.ended().await?;
+    bail!("Envoy ended with {status}:\n{}", envoy.log())
+}

@@ -1,0 +1,49 @@
+//! `manifests/envoy.yaml`, as it is and as a test runs it.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::fs;
+
+/// The listener's name in the manifest.
+pub const LISTENER: &str = "http";
+
+/// The manifest's text.
+pub fn text() -> Result<String> {
+    let path = crate::root().join("manifests/envoy.yaml");
+    fs::read_to_string(&path).with_context(|| path.display().to_string())
+}
+
+/// The manifest as data.
+pub fn parsed() -> Result<Value> {
+    Ok(serde_saphyr::from_str(&text()?)?)
+}
+
+/// The filter's configuration in the manifest, as the filter gets it.
+pub fn configuration() -> Result<String> {
+    let manifest = parsed()?;
+    let filters = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let place = format!("{filters}/http_filters/0/typed_config/config/configuration/value");
+    let value = manifest.pointer(&place).and_then(Value::as_str).map(str::to_owned);
+    value.with_context(|| format!("nothing at {place}"))
+}
+
+/// The manifest with free loopback ports, its upstreams on these ports of the loopback interface,
+/// and the module that was built here; everything else as it is written.
+pub fn runnable(stable: u16, canary: u16) -> Result<String> {
+    let module = crate::module()?;
+    let module = module.to_str().context("the module's path is not UTF-8")?;
+    let replacements = [
+        ("0.0.0.0, port_value: 10000 }", "127.0.0.1, port_value: 0 }"),
+        ("127.0.0.1, port_value: 9901 }", "127.0.0.1, port_value: 0 }"),
+        ("port_value: 8081 }", &format!("port_value: {stable} }}")),
+        ("port_value: 8082 }", &format!("port_value: {canary} }}")),
+        ("/etc/envoy/traffic_split.wasm", module),
+    ];
+    let mut text = text()?;
+    for (from, to) in replacements {
+        let found = text.matches(from).count();
+        ensure!(found == 1, "manifests/envoy.yaml holds `{from}` {found} times, not once");
+        text = text.replace(from, to);
+    }
+    Ok(text)
+}

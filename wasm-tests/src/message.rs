@@ -1,0 +1,148 @@
+//! Requests and replies, byte for byte.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// A header's value. In JSON a string, `{"hex": "a1b1"}` where the bytes are not UTF-8, or
+/// `{"repeat": "a", "times": 8192}` where they are many.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Written", try_from = "Written")]
+pub struct Value(pub Vec<u8>);
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Text(String),
+    Bytes { hex: String },
+    Long { repeat: String, times: usize },
+}
+
+impl From<Value> for Written {
+    fn from(Value(bytes): Value) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::Text(text),
+            Err(error) => {
+                let hex = error.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+                Self::Bytes { hex }
+            }
+        }
+    }
+}
+
+impl TryFrom<Written> for Value {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let hex = match written {
+            Written::Text(text) => return Ok(Self(text.into())),
+            Written::Bytes { hex } => hex,
+            Written::Long { repeat, times } => return Ok(Self(repeat.repeat(times).into())),
+        };
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Option<_> = hex.as_bytes().chunks(2).map(byte).collect();
+        bytes.map(Self).ok_or_else(|| format!("{hex}: not hexadecimal"))
+    }
+}
+
+/// A request, with the address it comes from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Request {
+    /// The method.
+    pub method: String,
+    /// The path with the query.
+    pub path: String,
+    /// `Host` in HTTP/1.1, `:authority` in HTTP/2.
+    pub authority: String,
+    /// The other headers, in order; the same name may come more than once.
+    pub headers: Vec<(String, Value)>,
+    /// The address the client binds to, for conditions on it.
+    pub source: Option<IpAddr>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            method: "GET".into(),
+            path: "/".into(),
+            authority: "example.com".into(),
+            headers: Vec::new(),
+            source: None,
+        }
+    }
+}
+
+impl Request {
+    /// `GET path`.
+    pub fn get(path: &str) -> Self {
+        Self { path: path.into(), ..Self::default() }
+    }
+
+    /// The same with one header more.
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+}
+
+/// What a client got.
+#[derive(Clone, Debug, Default)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The headers, then the trailers.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// The first header of this name, as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(each, _)| each.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(value).ok()
+    }
+
+    /// The upstream that answered; none where Envoy answered itself.
+    pub fn upstream(&self) -> Option<&str> {
+        self.header("x-upstream")
+    }
+
+    /// What the upstream saw of the request.
+    pub fn seen(&self) -> Result<Seen> {
+        // A gRPC message comes after one byte of flags and four of length.
+        let start = if self.header("grpc-status").is_some() { 5 } else { 0 };
+        let json = self.body.get(start..).unwrap_or_default();
+        serde_json::from_slice(json).with_context(|| {
+            format!("status {}: {}", self.status, String::from_utf8_lossy(&self.body))
+        })
+    }
+}
+
+/// A request as an upstream received it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Seen {
+    /// The upstream's name.
+    pub upstream: String,
+    /// The request's method.
+    pub method: String,
+    /// The request's path and query.
+    pub path: String,
+    /// The request's headers.
+    pub headers: Vec<(String, Value)>,
+}
+
+impl Seen {
+    /// Every value of this header.
+    pub fn all(&self, name: &str) -> Vec<&[u8]> {
+        let named = self.headers.iter().filter(|(each, _)| each == name);
+        named.map(|(_, value)| value.0.as_slice()).collect()
+    }
+}

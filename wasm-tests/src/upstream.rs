@@ -1,0 +1,134 @@
+//! HTTP servers that say who they are and what they received.
+
+use crate::message::{Seen, Value};
+use anyhow::Result;
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, UPGRADE};
+use hyper::{Request, Response, StatusCode, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// A server on a free loopback port: HTTP/1.1, HTTP/2 without TLS, gRPC-shaped answers, upgrades.
+pub struct Upstream {
+    /// Where it listens.
+    pub address: SocketAddr,
+    count: Arc<AtomicU64>,
+    accepting: JoinHandle<()>,
+}
+
+impl Upstream {
+    /// Starts one that calls itself `name`.
+    pub async fn start(name: &str) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let count = Arc::new(AtomicU64::new(0));
+        let accepting = tokio::spawn(accept(listener, name.into(), Arc::clone(&count)));
+        Ok(Self { address, count, accepting })
+    }
+
+    /// How many requests it has received.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// One upstream for each name.
+pub async fn start<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<BTreeMap<String, Upstream>> {
+    let mut upstreams = BTreeMap::new();
+    for name in names {
+        if !upstreams.contains_key(name) {
+            upstreams.insert(name.into(), Upstream::start(name).await?);
+        }
+    }
+    Ok(upstreams)
+}
+
+async fn accept(listener: TcpListener, name: Arc<str>, count: Arc<AtomicU64>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(serve(stream, Arc::clone(&name), Arc::clone(&count)));
+    }
+}
+
+async fn serve(stream: TcpStream, name: Arc<str>, count: Arc<AtomicU64>) {
+    let _ = stream.set_nodelay(true);
+    let answer = service_fn(|request| {
+        count.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(Ok::<_, Infallible>(answer(&name, request)))
+    });
+    let builder = Builder::new(TokioExecutor::new());
+    // An error here is the peer's end of the connection.
+    let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), answer).await;
+}
+
+fn answer(name: &str, request: Request<Incoming>) -> Response<BoxBody<Bytes, Infallible>> {
+    let seen = seen(name, &request);
+    let upgrade = request.headers().get(UPGRADE).cloned();
+    let grpc = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/grpc");
+    let mut response = match (&upgrade, grpc) {
+        (Some(_), _) => Response::new(Full::default().boxed()),
+        (None, true) => Response::new(grpc_body(&seen)),
+        (None, false) => Response::new(Full::from(seen).boxed()),
+    };
+    let headers = response.headers_mut();
+    if let Ok(name) = HeaderValue::from_str(name) {
+        headers.insert("x-upstream", name);
+    }
+    if grpc {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    }
+    if let Some(protocol) = upgrade {
+        headers.insert(UPGRADE, protocol);
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        tokio::spawn(echo(request));
+    }
+    response
+}
+
+fn seen(name: &str, request: &Request<Incoming>) -> Vec<u8> {
+    let header = |(name, value): (&hyper::header::HeaderName, &HeaderValue)| {
+        (name.to_string(), Value(value.as_bytes().to_vec()))
+    };
+    let seen = Seen {
+        upstream: name.into(),
+        method: request.method().to_string(),
+        path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
+        headers: request.headers().iter().map(header).collect(),
+    };
+    serde_json::to_vec(&seen).unwrap_or_default()
+}
+
+/// One message and the trailer that says all went well.
+fn grpc_body(seen: &[u8]) -> BoxBody<Bytes, Infallible> {
+    let length = u32::try_from(seen.len()).unwrap_or_default().to_be_bytes();
+    let message = [&[0][..], &length, seen].concat();
+    let trailers = HeaderMap::from_iter([(
+        hyper::header::HeaderName::from_static("grpc-status"),
+        HeaderValue::from_static("0"),
+    )]);
+    Full::from(message).with_trailers(std::future::ready(Some(Ok(trailers)))).boxed()
+}
+
+/// The request's connection, once it is upgraded, gives back what it gets.
+async fn echo(request: Request<Incoming>) {
+    if let Ok(upgraded) = hyper::upgrade::on(request).await {
+        let (mut reader, mut writer) = tokio::io::split(TokioIo::new(upgraded));
+        let _ = tokio::io::copy(&mut reader, &mut writer).await;
+    }
+}

@@ -1,0 +1,75 @@
+//! `manifests/envoy.yaml` does what its comments say.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use wasm_tests::envoy::{Envoy, Setup};
+use wasm_tests::message::Request;
+use wasm_tests::upstream::Upstream;
+use wasm_tests::{find, manifest, native, raw};
+
+async fn serve(bootstrap: String) -> Result<Envoy> {
+    let setup = Setup { bootstrap, concurrency: 1, listeners: 1, folder: None };
+    Envoy::start(&find::launcher()?, setup).await
+}
+
+async fn runnable() -> Result<(String, [Upstream; 2])> {
+    let upstreams = [Upstream::start("stable").await?, Upstream::start("canary").await?];
+    let [stable, canary] = &upstreams;
+    let text = manifest::runnable(stable.address.port(), canary.address.port())?;
+    Ok((text, upstreams))
+}
+
+/// Every way for a client to ask for the canary itself.
+fn spoofed() -> [Request; 4] {
+    let plain = || Request::get("/");
+    [
+        plain().with("x-split-cluster", "canary"),
+        plain().with("X-Split-Cluster", "canary").with("x-split-CLUSTER", "canary"),
+        plain().with("x-split-variant", "canary").with("X-SPLIT-VARIANT", "canary"),
+        plain().with("x-split-cluster", "canary").with("x-forwarded-for", "10.0.0.1"),
+    ]
+}
+
+async fn assert_not_spoofed(envoy: &Envoy) -> Result<()> {
+    for request in spoofed() {
+        let reply = raw::send(envoy.address(manifest::LISTENER)?, &request).await?;
+        let seen = reply.seen()?;
+        assert_eq!(seen.upstream, "stable", "{request:?}");
+        for header in ["x-split-cluster", "x-split-variant"] {
+            assert!(seen.all(header).is_empty(), "{request:?}: {seen:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn its_rules_compile() -> Result<()> {
+    native::plan(&manifest::configuration()?).map(drop)
+}
+
+#[tokio::test]
+async fn with_the_filter() -> Result<()> {
+    let (text, _upstreams) = runnable().await?;
+    let envoy = serve(text).await?;
+    assert_not_spoofed(&envoy).await?;
+    let request = Request::get("/").with("x-user-group", "beta").with("x-split-cluster", "stable");
+    let seen = raw::send(envoy.address(manifest::LISTENER)?, &request).await?.seen()?;
+    assert_eq!(seen.upstream, "canary");
+    assert_eq!(seen.all("x-split-variant"), [b"canary"]);
+    // The clusters' names are not for the upstream.
+    assert!(seen.all("x-split-cluster").is_empty(), "{seen:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_the_filter() -> Result<()> {
+    let (text, _upstreams) = runnable().await?;
+    let mut bootstrap: Value = serde_saphyr::from_str(&text)?;
+    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let filters = bootstrap.pointer_mut(&format!("{manager}/http_filters"));
+    let filters = filters.and_then(Value::as_array_mut).context("no filters")?;
+    filters.retain(|filter| filter["name"] != "envoy.filters.http.wasm");
+    assert_eq!(filters.len(), 1, "only the router is left");
+    let envoy = serve(bootstrap.to_string()).await?;
+    assert_not_spoofed(&envoy).await
+}
