@@ -10,6 +10,7 @@ pub(crate) use query::query_param;
 use std::net::IpAddr;
 
 use crate::limits;
+use crate::meters::Absent;
 
 /// A request as it arrived.
 pub trait Request {
@@ -19,6 +20,9 @@ pub trait Request {
 
     /// The client's address, without a port, as the proxy sees it.
     fn source_address(&self) -> Option<IpAddr>;
+
+    /// Notes that some input is treated as absent.
+    fn absent(&self, _what: Absent) {}
 }
 
 /// The usable values of a header: trimmed, of bounded length, free of NUL, CR and LF.
@@ -26,7 +30,13 @@ pub(crate) fn header<'a>(
     request: &'a impl Request,
     name: &'a str,
 ) -> impl Iterator<Item = &'a [u8]> {
-    request.header(name).filter_map(usable)
+    request.header(name).filter_map(|value| {
+        let usable = usable(value);
+        if usable.is_none() {
+            request.absent(Absent::Value);
+        }
+        usable
+    })
 }
 
 /// `:path` up to its query (RFC 3986 section 3.3), as Envoy normalised it.

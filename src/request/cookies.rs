@@ -2,6 +2,7 @@
 
 use super::{Request, trim};
 use crate::limits;
+use crate::meters::Absent;
 
 /// The value of the first cookie with this name. Of two, user agents send the one with the longer
 /// path first (RFC 6265 section 5.4).
@@ -34,9 +35,13 @@ fn pairs(request: &impl Request) -> impl Iterator<Item = (&[u8], &[u8])> {
     request
         .header("cookie")
         .flat_map(|line| line.split(|b| *b == b';'))
-        .take(limits::COOKIE_PAIRS)
-        .map_while(move |pair| {
-            left = left.checked_sub(pair.len())?;
+        .enumerate()
+        .map_while(move |(index, pair)| {
+            let within = left.checked_sub(pair.len()).filter(|_| index < limits::COOKIE_PAIRS);
+            if within.is_none() {
+                request.absent(Absent::Cookies);
+            }
+            left = within?;
             Some(pair)
         })
         .filter_map(pair)
