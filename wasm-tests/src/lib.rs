@@ -7,6 +7,7 @@
 //! - [`session`] runs a program of ours as a person does.
 //! - [`case`] reads the cases that [`native`], the core itself, and Envoy both have to pass.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 pub mod bootstrap;
@@ -44,4 +45,10 @@ pub fn module() -> anyhow::Result<PathBuf> {
     };
     anyhow::ensure!(path.is_file(), "{} is not there: run `make wasm`", path.display());
     Ok(path)
+}
+
+/// Prints a line on standard error, also from a test that passes: unlike what the `print` macros
+/// print, it is not captured.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -15,7 +15,7 @@ usage: wasm-tests COMMAND
 
   demo    send real requests through manifests/envoy.yaml, and say where they went
   run     keep manifests/envoy.yaml running, to send requests by hand
-  envoy   bring an Envoy, and say which
+  envoy   bring an Envoy, and print the command that runs it
 
 ENVOY, FUNC_E and ENVOY_VERSION choose the Envoy, WASM the filter's module.";
 
@@ -66,7 +66,9 @@ async fn serve() -> Result<(Envoy, [Upstream; 2])> {
 
 fn envoy() -> Result<ExitCode> {
     let launcher = find::launcher()?;
-    println!("{}", launcher.program.display());
+    let arguments = launcher.arguments.iter().map(|argument| argument.display());
+    let line: Vec<_> = arguments.map(|argument| format!(" {argument}")).collect();
+    println!("{}{}", launcher.program.display(), line.concat());
     Ok(ExitCode::SUCCESS)
 }
 
