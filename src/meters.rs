@@ -141,7 +141,7 @@ pub(crate) struct Counted<'a> {
     pub(crate) rule: &'a str,
     pub(crate) variant: &'a str,
     pub(crate) reasons: &'a [&'static str],
-    pub(crate) guard: bool,
+    pub(crate) watched: bool,
 }
 
 impl Meters {
@@ -168,10 +168,10 @@ impl Meters {
     }
 
     pub(crate) fn target(&mut self, level: Metrics, counted: &Counted<'_>) -> TargetMeters {
-        let Counted { rule, variant, reasons, guard } = counted;
+        let Counted { rule, variant, reasons, watched } = counted;
         let tags = [("rule", *rule), ("variant", *variant)];
         let mut meters = TargetMeters::default();
-        if *guard {
+        if *watched {
             meters.tripped = self.define(Kind::Gauge, &tags, "tsplit_guard_tripped");
         }
         if level == Metrics::Off {

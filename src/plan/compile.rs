@@ -91,11 +91,10 @@ impl Parts<'_> {
         &mut self,
         rule: &Arc<str>,
         variant: Arc<Variant>,
-        reasons: &[&'static str],
+        counted: &Counted<'_>,
         guard: Option<usize>,
     ) -> Arc<Target> {
-        let counted = Counted { rule, variant: &variant.name, reasons, guard: guard.is_some() };
-        let meters = self.meters.target(self.metrics, &counted);
+        let meters = self.meters.target(self.metrics, counted);
         Arc::new(Target { rule: Arc::clone(rule), variant, meters, guard })
     }
 }
@@ -138,8 +137,9 @@ fn compile_rule(rule: config::Rule, parts: &mut Parts<'_>, errors: &mut Errors) 
     let action = match rule.action? {
         config::Action::To(to) => {
             let variant = parts.find(&format!("{}.to", rule.path), &to, errors)?;
-            let reasons = [if shadow { "shadow" } else { "pinned" }];
-            Action::To(parts.target(&name, variant, &reasons, None))
+            let reasons = &[if shadow { "shadow" } else { "pinned" }];
+            let counted = Counted { rule: &name, variant: &to, reasons, watched: false };
+            Action::To(parts.target(&name, variant, &counted, None))
         }
         config::Action::Split(split) => {
             let salt = rule.sticky.and_then(|sticky| sticky.salt);

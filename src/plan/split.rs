@@ -6,6 +6,7 @@ use super::compile::Parts;
 use super::{Sharing, Target};
 use crate::config::{self, Errors, Weights};
 use crate::guard::Guard;
+use crate::meters::Counted;
 use crate::ramp::Ramp;
 use crate::split::Split;
 
@@ -27,8 +28,7 @@ pub(super) fn compile(
     errors: &mut Errors,
 ) -> Option<Sharing> {
     let guarded = config.guard.as_ref().map(|_| parts.guards.len());
-    let reasons = reasons(of, &config);
-    let targets = targets(of, config.weights, &reasons, guarded, parts, errors);
+    let targets = targets(of, &config, guarded, parts, errors);
     let persist = config.persist.map(|persist| parts.cookies.persist(persist, errors));
     if let Some(guard) = config.guard {
         parts.guards.extend(compile_guard(of, guard, &targets, errors));
@@ -43,33 +43,38 @@ pub(super) fn compile(
     Some(Sharing { split, seed, persist, ramp, guard: guarded })
 }
 
-/// Why a variant of the split can be chosen.
-fn reasons(of: &Of<'_>, config: &config::Split) -> Vec<&'static str> {
+/// Why this variant of the split can be chosen.
+fn reasons(of: &Of<'_>, config: &config::Split, variant: &str) -> Vec<&'static str> {
+    let takes_over = config.guard.as_ref().is_some_and(|guard| guard.fallback == variant);
     if of.shadow {
         return vec!["shadow"];
     }
-    let possible = [
-        (of.sticky, "sticky"),
-        (config.persist.is_some(), "persisted"),
-        (config.guard.is_some(), "guard"),
-    ];
+    let possible =
+        [(of.sticky, "sticky"), (config.persist.is_some(), "persisted"), (takes_over, "guard")];
     let possible = possible.into_iter().filter_map(|(can, reason)| can.then_some(reason));
     possible.chain(["random"]).collect()
 }
 
 fn targets(
     of: &Of<'_>,
-    weights: Weights,
-    reasons: &[&'static str],
+    config: &config::Split,
     guard: Option<usize>,
     parts: &mut Parts<'_>,
     errors: &mut Errors,
 ) -> Targets {
-    let target = |(name, weight): (String, f64)| {
-        let variant = parts.find(&format!("{}.split.{name}", of.path), &name, errors)?;
-        Some((parts.target(of.name, variant, reasons, guard), weight))
+    let target = |(name, weight): &(String, f64)| {
+        let variant = parts.find(&format!("{}.split.{name}", of.path), name, errors)?;
+        let counted = Counted {
+            rule: of.name,
+            variant: name,
+            reasons: &reasons(of, config, name),
+            watched: config.guard.as_ref().is_some_and(|guard| guard.watch == *name),
+        };
+        let takes_part = |guard: &config::Guard| guard.watch == *name || guard.fallback == *name;
+        let guard = guard.filter(|_| config.guard.as_ref().is_some_and(takes_part));
+        Some((parts.target(of.name, variant, &counted, guard), *weight))
     };
-    weights.into_iter().filter_map(target).collect()
+    config.weights.iter().filter_map(target).collect()
 }
 
 fn in_split(path: &str, name: &str, targets: &Targets, errors: &mut Errors) -> Option<Arc<Target>> {
