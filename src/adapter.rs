@@ -8,7 +8,7 @@ use std::rc::Rc;
 use log::{error, info};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, Bytes, ContextType, LogLevel, MapType};
+use proxy_wasm::types::{Action, BufferType, Bytes, ContextType, LogLevel, MapType};
 
 use crate::{Effect, Plan, Request, decide, effects};
 
@@ -33,7 +33,7 @@ impl RootContext for Root {
             error!("no entropy from the host: {error}");
             return false;
         }
-        match Plan::compile(&self.get_plugin_configuration().unwrap_or_default()) {
+        match Plan::compile(&configuration()) {
             Ok(plan) => {
                 info!("configured: {plan}");
                 self.plan = Some(Rc::new(plan));
@@ -53,6 +53,12 @@ impl RootContext for Root {
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
         Some(Box::new(Stream { plan: self.plan.clone() }))
     }
+}
+
+/// The plugin's configuration; empty where Envoy was given none.
+fn configuration() -> Bytes {
+    let all = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX);
+    all.ok().flatten().unwrap_or_default()
 }
 
 /// fastrand would seed itself from a clock: two workers, or two starts, could draw alike.
