@@ -36,7 +36,8 @@ impl Standard {
             1 => json!({ "cookies": { "group": { "exact": format!("group-{n}") } } }),
             _ => json!({ "path": { "prefix": format!("/service-{n}/") } }),
         };
-        let pin = |n| json!({ "name": format!("rule-{n}"), "match": [condition(n)], "to": "canary" });
+        let pin =
+            |n| json!({ "name": format!("rule-{n}"), "match": [condition(n)], "to": "canary" });
         self.with((0..count.saturating_sub(1)).map(pin))
     }
 

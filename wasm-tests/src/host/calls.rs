@@ -14,15 +14,20 @@ pub(super) fn link(linker: &mut Linker<World>, module: &Module) -> Result<(), Er
         };
         let name = import.name().to_owned();
         let wasi = import.module() == "wasi_snapshot_preview1";
-        linker.func_new(import.module(), import.name(), ty.clone(), move |caller, given, out| {
-            let mut call = Call { caller, given };
-            call.caller.data_mut().count(&name);
-            let status = if wasi { call.wasi(&name)? } else { call.proxy(&name)? as i32 };
-            if let Some(out) = out.first_mut() {
-                *out = Val::I32(status);
-            }
-            Ok(())
-        })?;
+        linker.func_new(
+            import.module(),
+            import.name(),
+            ty.clone(),
+            move |caller, given, out| {
+                let mut call = Call { caller, given };
+                call.caller.data_mut().count(&name);
+                let status = if wasi { call.wasi(&name)? } else { call.proxy(&name)? as i32 };
+                if let Some(out) = out.first_mut() {
+                    *out = Val::I32(status);
+                }
+                Ok(())
+            },
+        )?;
     }
     Ok(())
 }

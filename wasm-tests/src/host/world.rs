@@ -80,10 +80,7 @@ impl Default for World {
 impl World {
     /// A world with so many bytes of linear memory and no more.
     pub fn with_memory(bytes: usize) -> Self {
-        Self {
-            limits: StoreLimitsBuilder::new().memory_size(bytes).build(),
-            ..Self::default()
-        }
+        Self { limits: StoreLimitsBuilder::new().memory_size(bytes).build(), ..Self::default() }
     }
 
     /// A header map, if it is there.
