@@ -8,7 +8,7 @@ HARNESS := cargo run --quiet --package wasm-tests --
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "ENVOY=/path, FUNC_E=/path or ENVOY_VERSION=1.38.3 choose the Envoy that demo, run and test use."
+	@echo "ENVOY=/path, FUNC_E=/path or ENVOY_VERSION=1.39.3 choose the Envoy that demo, run and test use."
 
 demo: wasm ## Send real requests through a real Envoy, and show where they went
 	@echo "Building the harness ..." >&2

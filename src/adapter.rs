@@ -4,13 +4,14 @@
 use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::UNIX_EPOCH;
 
 use log::{error, info};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, BufferType, Bytes, ContextType, LogLevel, MapType};
 
-use crate::{Effect, Plan, Request, decide, effects};
+use crate::{Ambient, Effect, Plan, Request, cookies, decide, effects};
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Info);
@@ -33,7 +34,7 @@ impl RootContext for Root {
             error!("no entropy from the host: {error}");
             return false;
         }
-        match Plan::compile(&configuration()) {
+        match Plan::compile(&configuration(), &|name| std::env::var(name).ok()) {
             Ok(plan) => {
                 info!("configured: {plan}");
                 self.plan = Some(Rc::new(plan));
@@ -51,7 +52,7 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream { plan: self.plan.clone() }))
+        Some(Box::new(Stream { plan: self.plan.clone(), set_cookies: Vec::new() }))
     }
 }
 
@@ -66,9 +67,11 @@ fn seed_random() -> Result<(), getrandom::Error> {
     getrandom::u64().map(fastrand::seed)
 }
 
-/// One request.
+/// One request and its response.
 struct Stream {
     plan: Option<Rc<Plan>>,
+    /// To add to the response.
+    set_cookies: Vec<String>,
 }
 
 impl Context for Stream {}
@@ -76,11 +79,51 @@ impl Context for Stream {}
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
         if let Some(plan) = &self.plan {
-            let decision = decide(plan, &HostRequest::default(), || fastrand::u64(..));
-            effects(plan, &decision).for_each(apply);
+            let request = HostRequest::default();
+            let decision = decide(plan, &request, &mut Host);
+            let cookies = cookies(plan, &decision, &request, &mut Host);
+            for Effect { header, value } in effects(plan, &decision) {
+                set_request_header(header, value.map(str::as_bytes));
+            }
+            if let Some(value) = cookies.request {
+                set_request_header("cookie", Some(&value));
+            }
+            self.set_cookies = cookies.response;
             clear_route_cache();
         }
         Action::Continue
+    }
+
+    /// Added beside whatever the upstream sets.
+    fn on_http_response_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
+        for cookie in self.set_cookies.drain(..) {
+            let (map, value) = (MapType::HttpResponseHeaders, cookie.as_bytes());
+            if hostcalls::add_map_value_bytes(map, "set-cookie", value).is_err() {
+                error!("cannot set a cookie");
+            }
+        }
+        Action::Continue
+    }
+}
+
+/// Chance and time, from Envoy.
+struct Host;
+
+impl Ambient for Host {
+    fn random(&mut self) -> u64 {
+        fastrand::u64(..)
+    }
+
+    fn entropy(&mut self) -> Option<[u8; 16]> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    fn now(&mut self) -> u64 {
+        let now = hostcalls::get_current_time().ok();
+        let since = now.and_then(|now| now.duration_since(UNIX_EPOCH).ok());
+        since.map_or(0, |since| since.as_secs())
     }
 }
 
@@ -108,10 +151,9 @@ impl Request for HostRequest {
     }
 }
 
-fn apply(effect: Effect<'_>) {
-    let value = effect.value.map(str::as_bytes);
-    if hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, effect.header, value).is_err() {
-        error!("cannot write the request header {}", effect.header);
+fn set_request_header(name: &str, value: Option<&[u8]>) {
+    if hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, value).is_err() {
+        error!("cannot write the request header {name}");
     }
 }
 

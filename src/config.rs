@@ -4,18 +4,23 @@
 //! needs the rest of the configuration is judged when it is compiled into a [`crate::Plan`].
 
 mod condition;
+mod cookie;
+mod duration;
 mod error;
 mod field;
 mod header;
 mod node;
 mod operator;
 mod rule;
+mod sticky;
 
 pub use condition::{Condition, Subject};
+pub use cookie::{Cookie, SameSite, Signing};
 pub use error::{Error, Errors};
 pub use node::Node;
 pub use operator::{Cidr, Operator};
-pub use rule::{Action, KeySource, Rule, Sticky};
+pub use rule::{Action, Layer, Rule, Weights};
+pub use sticky::{KeySource, Persist, Sticky};
 
 use crate::limits;
 use field::{Field, Object, check_name};
@@ -148,12 +153,16 @@ mod tests {
         errors: Vec<String>,
     }
 
+    fn env(name: &str) -> Option<String> {
+        (name == "SHORT").then(|| format!("{},short", "k".repeat(limits::SIGNING_KEY_BYTES)))
+    }
+
     #[test]
     fn refusals() {
         let cases = include_str!("../wasm-tests/cases/refused.json");
         for case in serde_json::from_str::<Vec<Refused>>(cases).unwrap() {
             let config = case.text.or(case.config.map(|config| config.get().to_owned())).unwrap();
-            let errors = Plan::compile(config.as_bytes()).expect_err(&case.name).to_string();
+            let errors = Plan::compile(config.as_bytes(), &env).expect_err(&case.name).to_string();
             assert_eq!(errors.lines().collect::<Vec<_>>(), case.errors, "{}", case.name);
         }
     }
@@ -167,7 +176,7 @@ mod tests {
             (b" ".repeat(limits::CONFIG_BYTES - 1), "configuration: Required value"),
             (b"1".repeat(limits::CONFIG_BYTES + 1), "configuration: Too long"),
         ] {
-            let errors = Plan::compile(&config).unwrap_err().to_string();
+            let errors = Plan::compile(&config, &|_| None).unwrap_err().to_string();
             assert!(errors.starts_with(expected), "{errors}");
         }
     }

@@ -1,13 +1,21 @@
 //! From a request to a variant.
 
-use crate::plan::{Action, Plan, Rule, Variant};
+use std::sync::Arc;
+
+use xxhash_rust::xxh64::xxh64;
+
+use crate::ambient::Ambient;
+use crate::identity::Issued;
+use crate::plan::{Action, Persist, Plan, Rule, Variant};
 use crate::request::Request;
+use crate::split::Split;
 
 /// Which rule decided, and for which variant.
 #[derive(Clone, Copy, Debug)]
 pub struct Decision<'p> {
     matched: Option<(&'p Rule, &'p Variant)>,
     reason: Reason,
+    pub(crate) issued: Issued,
 }
 
 /// Why a request goes where it goes.
@@ -20,6 +28,8 @@ pub enum Reason {
         /// `h` of the recipe in `split.rs`.
         hash: u64,
     },
+    /// The client's earlier assignment was kept.
+    Persisted,
     /// The split is not sticky, or the request had no key: the variant was drawn.
     Random,
     /// No rule matched: Envoy's own route decides.
@@ -41,6 +51,15 @@ impl<'p> Decision<'p> {
     pub fn reason(&self) -> Reason {
         self.reason
     }
+
+    /// The cookie that has to be set to keep a new assignment.
+    pub(crate) fn persist(&self) -> Option<&'p Persist> {
+        let (rule, _) = self.matched.filter(|_| self.reason != Reason::Persisted)?;
+        match &rule.action {
+            Action::To(_) => None,
+            Action::Split { persist, .. } => persist.as_deref(),
+        }
+    }
 }
 
 impl Reason {
@@ -49,28 +68,78 @@ impl Reason {
         match self {
             Reason::Pinned => "pinned",
             Reason::Sticky { .. } => "sticky",
+            Reason::Persisted => "persisted",
             Reason::Random => "random",
             Reason::Unmatched => "unmatched",
         }
     }
 }
 
-/// The first rule that matches decides. `random` draws 64 uniform bits; it is asked only when a
-/// split needs them.
+/// The first rule that matches decides.
 pub fn decide<'p>(
     plan: &'p Plan,
     request: &impl Request,
-    random: impl FnOnce() -> u64,
+    ambient: &mut impl Ambient,
 ) -> Decision<'p> {
-    let Some(rule) = plan.rules.iter().find(|rule| rule.matches(request)) else {
-        return Decision { matched: None, reason: Reason::Unmatched };
-    };
-    let (variant, reason) = match &rule.action {
-        Action::To(variant) => (variant, Reason::Pinned),
-        Action::Split(split, key) => match key.as_ref().and_then(|key| key.hash(request)) {
-            Some(hash) => (split.pick(hash), Reason::Sticky { hash }),
-            None => (split.pick(random()), Reason::Random),
-        },
-    };
-    Decision { matched: Some((rule, variant)), reason }
+    let mut issued = Issued::default();
+    let decided = plan.rules.iter().find_map(|rule| {
+        let (variant, reason) = apply(rule, request, ambient, &mut issued)?;
+        Some((rule, variant, reason))
+    });
+    match decided {
+        Some((rule, variant, reason)) => {
+            Decision { matched: Some((rule, variant)), reason, issued }
+        }
+        None => Decision { matched: None, reason: Reason::Unmatched, issued },
+    }
 }
+
+/// Where a rule sends a request; `None` if the request is not for it.
+fn apply<'p>(
+    rule: &'p Rule,
+    request: &impl Request,
+    ambient: &mut impl Ambient,
+    issued: &mut Issued,
+) -> Option<(&'p Arc<Variant>, Reason)> {
+    if !rule.matches(request) {
+        return None;
+    }
+    if let Some(slice) = &rule.slice {
+        let identity = rule.key.as_ref()?.identity(request, ambient, issued)?;
+        if !slice.holds(identity.as_bytes()) {
+            return None;
+        }
+    }
+    let (split, seed, persist) = match &rule.action {
+        Action::To(variant) => return Some((variant, Reason::Pinned)),
+        Action::Split { split, seed, persist } => (split, seed, persist),
+    };
+    let kept = persist.as_deref().and_then(|persist| kept(persist, split, request, ambient));
+    if let Some(variant) = kept {
+        return Some((variant, Reason::Persisted));
+    }
+    let key = rule.key.as_ref();
+    let identity = key.and_then(|key| key.identity(request, ambient, issued));
+    Some(match identity {
+        Some(identity) => {
+            let hash = xxh64(identity.as_bytes(), *seed);
+            (split.pick(hash), Reason::Sticky { hash })
+        }
+        None => (split.pick(ambient.random()), Reason::Random),
+    })
+}
+
+/// The variant that the client was assigned to before, if it still is one of the split's.
+fn kept<'p>(
+    persist: &'p Persist,
+    split: &'p Split,
+    request: &impl Request,
+    ambient: &mut impl Ambient,
+) -> Option<&'p Arc<Variant>> {
+    let mut names = persist.cookie.read(request, || ambient.now());
+    let (variant, weighted) = names.find_map(|name| split.named(name))?;
+    (weighted || persist.drain).then_some(variant)
+}
+
+#[cfg(test)]
+mod tests;

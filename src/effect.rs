@@ -1,8 +1,11 @@
-//! What a decision does to the request: it writes the routing headers, and whatever a client sent
-//! in them is overwritten or removed.
+//! What a decision does: it writes the routing headers, so that whatever a client sent in them is
+//! overwritten or removed, and hands out cookies.
 
+use crate::ambient::Ambient;
 use crate::decide::Decision;
+use crate::identity::Id;
 use crate::plan::Plan;
+use crate::request::Request;
 
 /// A change of one request header, which replaces all its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +16,7 @@ pub struct Effect<'p> {
     pub value: Option<&'p str>,
 }
 
-/// The changes that a decision makes, in order.
+/// The changes of the routing headers, in order.
 pub fn effects<'p>(
     plan: &'p Plan,
     decision: &Decision<'p>,
@@ -24,4 +27,51 @@ pub fn effects<'p>(
     [(&plan.cluster_header, cluster), (&plan.variant_header, name)]
         .into_iter()
         .filter_map(|(header, value)| Some(Effect { header: header.as_deref()?, value }))
+}
+
+/// Cookies that a decision hands out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cookies {
+    /// The request's only `cookie` header from now on: the client's cookies and the identities
+    /// just issued, so that every later hop sees what the client will send next time.
+    pub request: Option<Vec<u8>>,
+    /// `Set-Cookie` fields to add to the response.
+    pub response: Vec<String>,
+}
+
+/// The cookies that a decision hands out; most hand out none.
+pub fn cookies(
+    plan: &Plan,
+    decision: &Decision<'_>,
+    request: &impl Request,
+    ambient: &mut impl Ambient,
+) -> Cookies {
+    let mut cookies = Cookies::default();
+    if let Some(id) = decision.issued.id {
+        issue(plan, decision, id, request, ambient, &mut cookies);
+    }
+    if let (Some(persist), Some(variant)) = (decision.persist(), decision.variant()) {
+        let value = persist.cookie.value(&variant.name, request, ambient.now());
+        cookies.response.push(persist.cookie.set(&value));
+    }
+    cookies
+}
+
+fn issue(
+    plan: &Plan,
+    decision: &Decision<'_>,
+    id: Id,
+    request: &impl Request,
+    ambient: &mut impl Ambient,
+    cookies: &mut Cookies,
+) {
+    let issued = || plan.issues.iter().filter(|issue| decision.issued.has(issue));
+    let replaced = |name: &[u8]| issued().any(|issue| issue.cookie.name.as_bytes() == name);
+    let mut pairs = crate::request::other_cookies(request, replaced);
+    for issue in issued() {
+        let value = issue.cookie.value(id.as_str(), request, ambient.now());
+        pairs.push(format!("{}={value}", issue.cookie.name).into_bytes());
+        cookies.response.push(issue.cookie.set(&value));
+    }
+    cookies.request = Some(pairs.join(&b"; "[..]));
 }

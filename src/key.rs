@@ -1,95 +1,139 @@
-//! The key of a sticky split: a client's identity, found in the request and hashed.
+//! The key of a sticky rule: a client's identity, found in the request or issued to it.
 
 use std::io::Write;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use xxhash_rust::xxh64::xxh64;
-
+use crate::ambient::Ambient;
 use crate::config::KeySource;
+use crate::identity::{Id, Issue, Issued};
 use crate::limits;
 use crate::request::{self, Request};
 
-/// Where to look for a client's identity, and the salt to hash it with.
+/// Where to look for a client's identity.
 #[derive(Debug)]
 pub(crate) struct Key {
-    sources: Vec<KeySource>,
-    seed: u64,
+    pub(crate) sources: Vec<KeySource>,
+    /// What a client without one is issued.
+    pub(crate) issue: Option<Arc<Issue>>,
+}
+
+/// A client's identity.
+#[derive(Debug)]
+pub(crate) enum Identity<'a> {
+    Sent(&'a [u8]),
+    Address([u8; ADDRESS_TEXT], usize),
+    Issued(Id),
+}
+
+const ADDRESS_TEXT: usize = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255".len();
+
+impl Identity<'_> {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Identity::Sent(bytes) => bytes,
+            Identity::Address(text, length) => text.get(..*length).unwrap_or_default(),
+            Identity::Issued(id) => id.as_bytes(),
+        }
+    }
 }
 
 impl Key {
-    pub(crate) fn new(sources: Vec<KeySource>, salt: &str) -> Self {
-        Key { sources, seed: xxh64(salt.as_bytes(), 0) }
-    }
-
-    /// The hash of the first source that is present and not empty. An empty value is no identity:
-    /// hashing it would put every anonymous client into one variant.
-    pub(crate) fn hash(&self, request: &impl Request) -> Option<u64> {
-        self.sources.iter().find_map(|source| match source {
-            KeySource::Header(name) => request::header(request, name).find_map(|v| self.text(v)),
-            KeySource::Cookie(name) => self.text(request::cookie(request, name)?),
-            KeySource::QueryParam(name) => self.text(request::query_param(request, name)?),
-            KeySource::SourceIp => self.address(request.source_address()?),
+    /// The first identity that is present and usable; one is issued if there is none, and noted in
+    /// `issued`, from which another rule of the same request gets the same one.
+    pub(crate) fn identity<'a>(
+        &'a self,
+        request: &'a impl Request,
+        ambient: &mut impl Ambient,
+        issued: &mut Issued,
+    ) -> Option<Identity<'a>> {
+        let sent = self.sources.iter().find_map(|source| find(source, request));
+        sent.or_else(|| {
+            let issue = self.issue.as_ref()?;
+            let mut returned = issue.cookie.read(request, || ambient.now());
+            if let Some(id) = returned.find(|text| Id::is_form_of(text)) {
+                return Some(Identity::Sent(id));
+            }
+            drop(returned);
+            let id = issued.id.or_else(|| Id::new(ambient.entropy()?))?;
+            issued.id = Some(id);
+            issued.add(issue);
+            Some(Identity::Issued(id))
         })
     }
+}
 
-    fn text(&self, value: &[u8]) -> Option<u64> {
-        let usable = !value.is_empty() && value.len() <= limits::KEY_BYTES;
-        usable.then(|| xxh64(value, self.seed))
+/// An empty value is no identity: hashing it would put every anonymous client into one variant.
+fn find<'a>(source: &'a KeySource, request: &'a impl Request) -> Option<Identity<'a>> {
+    let sent = |value: &'a [u8]| usable(value).then_some(Identity::Sent(value));
+    match source {
+        KeySource::Header(name) => request::header(request, name).find_map(sent),
+        KeySource::Cookie(name) => request::cookies(request, name).find_map(sent),
+        KeySource::QueryParam(name) => request::query_param(request, name).and_then(sent),
+        KeySource::SourceIp => address(request.source_address()?),
     }
+}
 
-    /// An address is hashed as its text (RFC 5952), IPv4 inside IPv6 as IPv4.
-    fn address(&self, address: IpAddr) -> Option<u64> {
-        let mut buffer = [0_u8; "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255".len()];
-        let mut rest = buffer.as_mut_slice();
-        write!(rest, "{}", address.to_canonical()).ok()?;
-        let left = rest.len();
-        self.text(buffer.get(..buffer.len().checked_sub(left)?)?)
-    }
+fn usable(value: &[u8]) -> bool {
+    !value.is_empty() && value.len() <= limits::KEY_BYTES
+}
+
+/// An address stands as its text (RFC 5952), IPv4 inside IPv6 as IPv4.
+fn address<'a>(address: IpAddr) -> Option<Identity<'a>> {
+    let mut text = [0_u8; ADDRESS_TEXT];
+    let mut rest = text.as_mut_slice();
+    write!(rest, "{}", address.to_canonical()).ok()?;
+    let length = ADDRESS_TEXT.checked_sub(rest.len())?;
+    Some(Identity::Address(text, length))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ambient::tests::Fixed;
     use crate::request::tests::Given;
 
-    fn key(sources: &[KeySource]) -> Key {
-        Key::new(sources.to_vec(), "salt")
+    fn find(sources: &[KeySource], request: &Given) -> Option<String> {
+        let key = Key { sources: sources.to_vec(), issue: None };
+        let identity = key.identity(request, &mut Fixed::default(), &mut Issued::default());
+        identity.map(|identity| String::from_utf8(identity.as_bytes().to_vec()).unwrap())
     }
 
     #[test]
-    fn the_first_identity_is_hashed() {
-        let key = key(&[KeySource::Cookie("uid".into()), KeySource::Header("x-user".into())]);
-        let expected = |value: &str| Some(xxh64(value.as_bytes(), xxh64(b"salt", 0)));
-        for (headers, hash) in [
-            (vec![("cookie", "uid=7"), ("x-user", "8")], expected("7")),
-            (vec![("cookie", "uid="), ("x-user", " 8 ")], expected("8")),
-            (vec![("x-user", " \t"), ("x-user", "9")], expected("9")),
-            (vec![("cookie", "uid= ;uid=7"), ("x-user", "")], None),
+    fn the_first_identity_is_taken() {
+        let sources = [KeySource::Cookie("uid".into()), KeySource::Header("x-user".into())];
+        for (headers, expected) in [
+            (vec![("cookie", "uid=7"), ("x-user", "8")], Some("7")),
+            (vec![("cookie", "uid="), ("x-user", " 8 ")], Some("8")),
+            (vec![("x-user", " \t"), ("x-user", "9")], Some("9")),
+            (vec![("cookie", "uid= ;uid=7"), ("x-user", "")], Some("7")),
+            (vec![("cookie", "uid= "), ("x-user", "")], None),
             (vec![], None),
         ] {
-            assert_eq!(key.hash(&Given::new(headers.clone())), hash, "{headers:?}");
+            assert_eq!(find(&sources, &Given::new(headers.clone())).as_deref(), expected);
         }
     }
 
     #[test]
     fn a_key_over_its_limit_is_absent() {
-        let key = key(&[KeySource::Header("x".into())]);
-        let hash = |bytes| key.hash(&Given::new([("x", "k".repeat(bytes))]));
-        assert!(hash(limits::KEY_BYTES).is_some());
-        assert!(hash(limits::KEY_BYTES + 1).is_none());
+        let length = |bytes| {
+            let request = Given::new([("x", "k".repeat(bytes))]);
+            find(&[KeySource::Header("x".into())], &request).map(|key| key.len())
+        };
+        assert_eq!(length(limits::KEY_BYTES), Some(limits::KEY_BYTES));
+        assert_eq!(length(limits::KEY_BYTES + 1), None);
     }
 
     #[test]
-    fn addresses_are_hashed_as_text() {
-        let key = key(&[KeySource::SourceIp]);
+    fn addresses_stand_as_text() {
         for (address, text) in [
-            ("10.0.0.7", "10.0.0.7"),
-            ("::ffff:10.0.0.7", "10.0.0.7"),
-            ("2001:DB8:0::1", "2001:db8::1"),
+            ("10.0.0.7", Some("10.0.0.7")),
+            ("::ffff:10.0.0.7", Some("10.0.0.7")),
+            ("2001:DB8:0::1", Some("2001:db8::1")),
+            ("", None),
         ] {
             let request = Given { source: address.parse().ok(), ..Given::default() };
-            assert_eq!(key.hash(&request), key.text(text.as_bytes()));
+            assert_eq!(find(&[KeySource::SourceIp], &request).as_deref(), text);
         }
-        assert_eq!(key.hash(&Given::default()), None);
     }
 }

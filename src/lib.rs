@@ -37,18 +37,24 @@
 
 #[cfg(target_arch = "wasm32")]
 mod adapter;
+mod ambient;
 pub mod config;
+mod cookie;
 mod decide;
 mod effect;
+mod history;
+mod identity;
 mod key;
+mod layer;
 pub mod limits;
 mod matcher;
 mod plan;
 mod request;
 mod split;
 
+pub use ambient::Ambient;
 pub use config::{Error, Errors};
 pub use decide::{Decision, Reason, decide};
-pub use effect::{Effect, effects};
+pub use effect::{Cookies, Effect, cookies, effects};
 pub use plan::{Plan, Variant};
 pub use request::Request;

@@ -69,3 +69,26 @@ pub const QUERY_PAIRS: usize = 256;
 
 /// Bytes of a sticky key.
 pub const KEY_BYTES: usize = 1024;
+
+/// Earlier weights of one split: each is a step of hashing per decision.
+pub const HISTORY: usize = 32;
+
+/// Cookies that issue identities, in one configuration.
+pub const IDENTITIES: usize = 8;
+
+/// Seconds that a cookie may last: 400 days, the most that user agents keep
+/// (RFC 6265bis section 5.5).
+pub const MAX_AGE: u64 = 400 * 86_400;
+
+/// Bytes of a value in a cookie that the filter sets; a variant's name, two times and a signature
+/// fit.
+pub const SEALED_BYTES: usize = 256;
+
+/// Signing keys in one environment variable.
+pub const SIGNING_KEYS: usize = 8;
+
+/// Bytes of a signing key at least (RFC 2104 section 3: no less than the hash's output).
+pub const SIGNING_KEY_BYTES: usize = 32;
+
+/// Seconds that a cookie may be issued in the future: the clocks of two proxies differ.
+pub const CLOCK_SKEW: u64 = 300;

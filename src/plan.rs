@@ -1,12 +1,17 @@
 //! A configuration that has been checked as a whole and made ready: from here on nothing can fail.
 
 mod compile;
+mod condition;
+mod sticky;
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::config::Errors;
+use crate::cookie::Cookie;
+use crate::identity::Issue;
 use crate::key::Key;
+use crate::layer::Slice;
 use crate::matcher::Matcher;
 use crate::request::Request;
 use crate::split::Split;
@@ -17,6 +22,8 @@ pub struct Plan {
     pub(crate) cluster_header: Option<String>,
     pub(crate) variant_header: Option<String>,
     pub(crate) rules: Vec<Rule>,
+    /// Every cookie that issues identities, once.
+    pub(crate) issues: Vec<Arc<Issue>>,
 }
 
 /// One version of the service behind the proxy.
@@ -33,22 +40,40 @@ pub(crate) struct Rule {
     pub(crate) name: String,
     /// Entries (OR) of conditions (AND); `None` matches every request.
     entries: Option<Vec<Vec<Matcher>>>,
+    /// The clients that the rule may take; `None` for all.
+    pub(crate) slice: Option<Slice>,
+    /// How a client is recognised.
+    pub(crate) key: Option<Key>,
     pub(crate) action: Action,
 }
 
 #[derive(Debug)]
 pub(crate) enum Action {
     To(Arc<Variant>),
-    Split(Split, Option<Key>),
+    Split {
+        split: Split,
+        /// XXH64 of the salt.
+        seed: u64,
+        persist: Option<Box<Persist>>,
+    },
+}
+
+/// A cookie that keeps an assignment.
+#[derive(Debug)]
+pub(crate) struct Persist {
+    pub(crate) cookie: Cookie,
+    /// Whether a variant of weight 0 keeps its clients.
+    pub(crate) drain: bool,
 }
 
 impl Plan {
-    /// Reads, checks and compiles a configuration.
+    /// Reads, checks and compiles a configuration. `env` looks up an environment variable: signing
+    /// keys are kept there.
     ///
     /// # Errors
     /// Everything that is wrong with it, each with its path and what would be right.
-    pub fn compile(config: &[u8]) -> Result<Plan, Errors> {
-        compile::compile(config)
+    pub fn compile(config: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Errors> {
+        compile::compile(config, env)
     }
 }
 

@@ -1,10 +1,10 @@
 //! What the core asks of a request. Nothing here trusts a byte of it: values are bytes, not text;
 //! what is longer than its limit, or holds what no value may hold, counts as absent.
 
-mod cookie;
+mod cookies;
 mod query;
 
-pub(crate) use cookie::cookie;
+pub(crate) use cookies::{cookie, cookies, other_cookies};
 pub(crate) use query::query_param;
 
 use std::net::IpAddr;

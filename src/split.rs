@@ -13,60 +13,122 @@
 //! ```
 //! Equal scores go to the name that sorts first, byte by byte.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use xxhash_rust::xxh64::xxh64;
 
+use crate::history::{History, Weights};
 use crate::plan::Variant;
 
-/// A split that is ready to choose: at least one variant, every weight above 0.
+/// A split that is ready to choose.
 #[derive(Debug)]
 pub(crate) struct Split {
-    first: Arm,
-    rest: Vec<Arm>,
+    arms: Arms<Arc<Variant>>,
+    /// Every variant of the split, those of weight 0 included, in the order of the weights.
+    variants: Vec<Arc<Variant>>,
+    history: Option<History>,
 }
-
-/// One variant of a split.
-#[derive(Debug)]
-pub(crate) struct Arm {
-    variant: Arc<Variant>,
-    seed: u64,
-    weight: f64,
-}
-
-impl Arm {
-    pub(crate) fn new(variant: Arc<Variant>, weight: f64) -> Self {
-        let seed = xxh64(variant.name.as_bytes(), 0);
-        Arm { variant, seed, weight }
-    }
-
-    fn score(&self, hash: u64) -> f64 {
-        let hash = xxh64(&hash.to_le_bytes(), self.seed);
-        let uniform = ((hash >> 11) as f64 + 0.5) * TWO_TO_MINUS_53;
-        -libm::log(uniform) / self.weight
-    }
-
-    fn beats(&self, score: f64, other: &Arm, least: f64) -> bool {
-        score < least || (score == least && self.variant.name < other.variant.name)
-    }
-}
-
-const TWO_TO_MINUS_53: f64 = 1.0 / (1_u64 << 53) as f64;
 
 impl Split {
-    /// A split between these variants; `None` if all weights are 0.
-    pub(crate) fn new(arms: impl IntoIterator<Item = Arm>) -> Option<Self> {
-        let mut arms = arms.into_iter().filter(|arm| arm.weight > 0.0);
-        Some(Split { first: arms.next()?, rest: arms.collect() })
+    /// A split between these variants with the weights they had before, oldest first; `None` if
+    /// all present weights are 0. Earlier weights may name variants that are gone.
+    pub(crate) fn new(weights: &[(Arc<Variant>, f64)], earlier: Vec<Weights>) -> Option<Self> {
+        let arm = |(v, weight): &(Arc<Variant>, f64)| Arm::new(&v.name, Arc::clone(v), *weight);
+        let variants = weights.iter().map(|(variant, _)| Arc::clone(variant)).collect();
+        let arms = Arms::new(weights.iter().map(arm))?;
+        Some(Split { arms, variants, history: history(weights, earlier) })
     }
 
     /// The variant that this hash belongs to.
     pub(crate) fn pick(&self, hash: u64) -> &Arc<Variant> {
+        let place = self.history.as_ref().map(|history| history.pick(hash));
+        place.and_then(|place| self.variants.get(place)).unwrap_or_else(|| self.arms.pick(hash))
+    }
+
+    /// The variant with this name and whether its weight is above 0.
+    pub(crate) fn named(&self, name: &[u8]) -> Option<(&Arc<Variant>, bool)> {
+        let variant = self.variants.iter().find(|variant| variant.name.as_bytes() == name)?;
+        Some((variant, self.arms.iter().any(|arm| arm.name == variant.name)))
+    }
+}
+
+/// Places are those of `variants` first, then of names that only earlier weights have: the last
+/// step leaves these.
+fn history(weights: &[(Arc<Variant>, f64)], mut earlier: Vec<Weights>) -> Option<History> {
+    if earlier.is_empty() {
+        return None;
+    }
+    earlier.push(weights.iter().map(|(v, weight)| (v.name.clone(), *weight)).collect());
+    let mut names: Vec<&str> = weights.iter().map(|(v, _)| v.name.as_str()).collect();
+    let older: BTreeSet<&str> = earlier.iter().flat_map(|w| w.keys().map(String::as_str)).collect();
+    let gone: Vec<&str> = older.into_iter().filter(|name| !names.contains(name)).collect();
+    names.extend(gone);
+    History::new(&names, &earlier)
+}
+
+/// Names with weights above 0, at least one, each standing for a `T`.
+#[derive(Debug)]
+pub(crate) struct Arms<T> {
+    first: Arm<T>,
+    rest: Vec<Arm<T>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Arm<T> {
+    name: String,
+    seed: u64,
+    weight: f64,
+    stands_for: T,
+}
+
+impl<T> Arm<T> {
+    pub(crate) fn new(name: &str, stands_for: T, weight: f64) -> Self {
+        Arm { name: name.to_owned(), seed: xxh64(name.as_bytes(), 0), weight, stands_for }
+    }
+
+    fn score(&self, hash: u64) -> f64 {
+        -libm::log(uniform(rehash(hash, self.seed))) / self.weight
+    }
+
+    fn beats(&self, score: f64, other: &Arm<T>, least: f64) -> bool {
+        score < least || (score == least && self.name < other.name)
+    }
+}
+
+impl<T> Arms<T> {
+    /// `None` if no weight is above 0.
+    pub(crate) fn new(arms: impl IntoIterator<Item = Arm<T>>) -> Option<Self> {
+        let mut arms = arms.into_iter().filter(|arm| arm.weight > 0.0);
+        Some(Arms { first: arms.next()?, rest: arms.collect() })
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Arm<T>> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+
+    /// What the arm with the least score stands for.
+    pub(crate) fn pick(&self, hash: u64) -> &T {
         let start = (&self.first, self.first.score(hash));
         let (winner, _) = self.rest.iter().fold(start, |(best, least), arm| {
             let score = arm.score(hash);
             if arm.beats(score, best, least) { (arm, score) } else { (best, least) }
         });
-        &winner.variant
+        &winner.stands_for
     }
 }
+
+/// A hash derived from another one.
+pub(crate) fn rehash(hash: u64, seed: u64) -> u64 {
+    xxh64(&hash.to_le_bytes(), seed)
+}
+
+/// A hash as a number, uniform between 0 and 1.
+pub(crate) fn uniform(hash: u64) -> f64 {
+    ((hash >> 11) as f64 + 0.5) * TWO_TO_MINUS_53
+}
+
+const TWO_TO_MINUS_53: f64 = 1.0 / (1_u64 << 53) as f64;
+
+#[cfg(test)]
+mod tests;

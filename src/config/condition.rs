@@ -1,7 +1,7 @@
 //! A condition: a part of the request, and what is asked of it.
 
 use super::error::Errors;
-use super::field::{Field, Object};
+use super::field::Field;
 use super::header;
 use super::operator::{self, Operator};
 use crate::limits;
@@ -100,7 +100,7 @@ fn condition(
         });
     }
     let mut object = field.object(errors)?;
-    let not = flag(&mut object, "not", errors);
+    let not = object.flag("not", false, errors);
     let operator = match subject {
         Some(Subject::SourceIp) => object
             .required("in", "give a list of networks, as in [10.0.0.0/8]", errors)
@@ -110,14 +110,10 @@ fn condition(
     };
     let textual = !matches!(operator, Some(Operator::Range(..) | Operator::Present(_)))
         && subject != Some(Subject::SourceIp);
-    let ignore_case = textual && flag(&mut object, "ignoreCase", errors);
+    let ignore_case = textual && object.flag("ignoreCase", false, errors);
     object.finish(errors);
     let path = field.path.clone();
     Some(Condition { path, subject: subject?, operator: operator?, not, ignore_case })
-}
-
-fn flag(object: &mut Object<'_>, name: &'static str, errors: &mut Errors) -> bool {
-    object.optional(name).and_then(|field| field.bool(errors)).unwrap_or(false)
 }
 
 pub(super) fn cookie_name(field: &Field<'_>, errors: &mut Errors) -> Option<String> {

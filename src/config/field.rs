@@ -112,8 +112,15 @@ pub(crate) struct Object<'a> {
 
 impl<'a> Object<'a> {
     pub(crate) fn optional(&mut self, name: &'static str) -> Option<&Field<'a>> {
-        self.known.push(name);
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
         self.fields.iter().find(|(key, _)| *key == name).map(|(_, field)| field)
+    }
+
+    /// A boolean with its default.
+    pub(crate) fn flag(&mut self, name: &'static str, default: bool, errors: &mut Errors) -> bool {
+        self.optional(name).and_then(|field| field.bool(errors)).unwrap_or(default)
     }
 
     pub(crate) fn required(

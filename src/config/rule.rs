@@ -3,7 +3,7 @@
 use super::condition::{self, Condition};
 use super::error::Errors;
 use super::field::{Field, Object};
-use super::header;
+use super::sticky::{self, Persist, Sticky};
 use crate::limits;
 
 /// One rule as written.
@@ -15,6 +15,12 @@ pub struct Rule {
     pub name: String,
     /// Entries (OR) of conditions (AND); `None` matches every request.
     pub entries: Option<Vec<Vec<Condition>>>,
+    /// The share of all clients that the rule may take, apart from other rules of its layer.
+    pub layer: Option<Layer>,
+    /// How a client is recognised; without it a split draws anew for every request.
+    pub sticky: Option<Sticky>,
+    /// Keeps what a split chose.
+    pub persist: Option<Persist>,
     /// Where a request that matches goes; `None` when it could not be read.
     pub action: Option<Action>,
 }
@@ -27,32 +33,24 @@ pub enum Action {
     /// To one of several.
     Split {
         /// Variants with their weights, in the order written.
-        weights: Vec<(String, f64)>,
-        /// What makes the choice stick; without it every request draws anew.
-        sticky: Option<Sticky>,
+        weights: Weights,
+        /// The weights it had before, oldest first.
+        history: Vec<Weights>,
     },
 }
 
-/// What keeps a client with its variant.
-#[derive(Clone, Debug)]
-pub struct Sticky {
-    /// The first source present and not empty is hashed.
-    pub key: Vec<KeySource>,
-    /// Keeps experiments on one key apart, or together; the rule's name when absent.
-    pub salt: Option<String>,
-}
+/// Variants with their weights, in the order written.
+pub type Weights = Vec<(String, f64)>;
 
-/// A place in the request where a client's identity may be found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySource {
-    /// A header, in lower case.
-    Header(String),
-    /// A cookie.
-    Cookie(String),
-    /// A query parameter.
-    QueryParam(String),
-    /// The client's address as Envoy sees it.
-    SourceIp,
+/// A slice of a layer: rules of one layer never take the same client.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// The layer's name.
+    pub name: String,
+    /// Percent, 0 to 100: the first that is in.
+    pub start: f64,
+    /// Percent, 0 to 100: the first that is out again.
+    pub end: f64,
 }
 
 pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<Rule> {
@@ -60,10 +58,32 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<Rule> {
     let remedy = "name the rule: logs, metrics and the default salt use it";
     let name = object.required("name", remedy, errors).and_then(|field| field.name(errors));
     let entries = object.optional("match").map(|field| entries(field, errors));
+    let layer = layer(&mut object, errors);
     let action = action(&mut object, errors);
+    let sticky = object.optional("sticky").map(|field| sticky::read(field, errors));
+    let persist = object.optional("persist").map(|field| sticky::persist(field, errors));
     object.finish(errors);
+    let path = field.path.clone();
+    if let Some(Action::To(_)) = action {
+        if sticky.is_some() && layer.is_none() {
+            let remedy = "only a `split` can be sticky, or a rule with a `layer`";
+            errors.forbidden(&format!("{path}.sticky"), remedy);
+        }
+        if persist.is_some() {
+            errors.forbidden(&format!("{path}.persist"), "only a `split` can be persistent");
+        }
+    }
+    if layer.is_some() && sticky.is_none() {
+        errors.required(&format!("{path}.sticky"), "a `layer` tells clients apart by `sticky`");
+    }
+    if matches!(&action, Some(Action::Split { history, .. }) if !history.is_empty())
+        && sticky.is_none()
+    {
+        errors.required(&format!("{path}.sticky"), "`history` is for sticky splits");
+    }
     let name = name.unwrap_or_default();
-    Some(Rule { path: field.path.clone(), name, entries, action })
+    let (sticky, persist) = (sticky.flatten(), persist.flatten());
+    Some(Rule { path, name, entries, layer, sticky, persist, action })
 }
 
 fn entries(field: &Field<'_>, errors: &mut Errors) -> Vec<Vec<Condition>> {
@@ -74,10 +94,34 @@ fn entries(field: &Field<'_>, errors: &mut Errors) -> Vec<Vec<Condition>> {
     fields.iter().map(|field| condition::read(field, errors)).collect()
 }
 
+fn layer(object: &mut Object<'_>, errors: &mut Errors) -> Option<Layer> {
+    let name = object.optional("layer").map(|field| field.name(errors));
+    let slice = object.optional("slice").map(|field| slice(field, errors));
+    let (missing, remedy) = match (&name, &slice) {
+        (Some(_), None) => ("slice", "give the percent of the layer that the rule takes: [0, 30]"),
+        (None, Some(_)) => ("layer", "name the layer that the slice is of"),
+        _ => {
+            let (start, end) = slice??;
+            return Some(Layer { name: name??, start, end });
+        }
+    };
+    errors.required(&format!("{}.{missing}", object.path), remedy);
+    None
+}
+
+fn slice(field: &Field<'_>, errors: &mut Errors) -> Option<(f64, f64)> {
+    let bounds = field.list(limits::LIST, errors)?;
+    let numbers: Vec<f64> = bounds.iter().filter_map(|field| field.number(errors)).collect();
+    match numbers.as_slice() {
+        [start, end] if 0.0 <= *start && start < end && *end <= 100.0 => Some((*start, *end)),
+        _ => field.wrong("must be two numbers from 0 to 100, the smaller one first", errors),
+    }
+}
+
 fn action(object: &mut Object<'_>, errors: &mut Errors) -> Option<Action> {
     let to = object.optional("to").map(|field| field.name(errors));
     let split = object.optional("split").map(|field| weights(field, errors));
-    let sticky = object.optional("sticky").map(|field| (field.path.clone(), sticky(field, errors)));
+    let history = object.optional("history").map(|field| history(field, errors));
     match (to, split) {
         (Some(_), Some(_)) => {
             errors.forbidden(&format!("{}.split", object.path), "`to` is given as well; keep one");
@@ -88,22 +132,27 @@ fn action(object: &mut Object<'_>, errors: &mut Errors) -> Option<Action> {
             None
         }
         (Some(to), None) => {
-            if let Some((path, _)) = sticky {
-                errors.forbidden(&path, "only a `split` can be sticky");
+            if history.is_some() {
+                let path = format!("{}.history", object.path);
+                errors.forbidden(&path, "only a `split` has earlier weights");
             }
             to.map(Action::To)
         }
         (None, Some(weights)) => {
-            let sticky = sticky.and_then(|(_, sticky)| sticky);
-            weights.map(|weights| Action::Split { weights, sticky })
+            weights.map(|weights| Action::Split { weights, history: history.unwrap_or_default() })
         }
     }
 }
 
-fn weights(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<(String, f64)>> {
+fn history(field: &Field<'_>, errors: &mut Errors) -> Vec<Weights> {
+    let fields = field.list(limits::HISTORY, errors).unwrap_or_default();
+    fields.iter().filter_map(|field| weights(field, errors)).collect()
+}
+
+fn weights(field: &Field<'_>, errors: &mut Errors) -> Option<Weights> {
     let object = field.object(errors)?;
     let entries = object.entries(limits::SPLIT_VARIANTS, errors);
-    let weights: Vec<_> = entries
+    let weights: Weights = entries
         .iter()
         .filter_map(|(name, field)| Some(((*name).to_owned(), weight(field, errors)?)))
         .collect();
@@ -123,56 +172,5 @@ fn weight(field: &Field<'_>, errors: &mut Errors) -> Option<f64> {
         field.wrong(&format!("must be at most {}", limits::WEIGHT_MAX), errors)
     } else {
         Some(weight)
-    }
-}
-
-fn sticky(field: &Field<'_>, errors: &mut Errors) -> Option<Sticky> {
-    let mut object = field.object(errors)?;
-    let remedy = "give where to look for the client's identity, as in [{cookie: uid}]";
-    let key = object
-        .required("key", remedy, errors)
-        .and_then(|field| keys(field, errors))
-        .unwrap_or_default();
-    let salt = object.optional("salt").and_then(|field| salt(field, errors));
-    object.finish(errors);
-    Some(Sticky { key, salt })
-}
-
-fn keys(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<KeySource>> {
-    let fields = field.list(limits::KEY_SOURCES, errors)?;
-    if fields.is_empty() {
-        return field.wrong("must have an entry, as in [{cookie: uid}]", errors);
-    }
-    Some(fields.iter().filter_map(|field| key(field, errors)).collect())
-}
-
-fn key(field: &Field<'_>, errors: &mut Errors) -> Option<KeySource> {
-    let mut object = field.object(errors)?;
-    let header = object.optional("header").map(|field| {
-        let name = field.text(limits::TEXT_BYTES, errors)?;
-        header::readable(&field.path, name, errors).map(KeySource::Header)
-    });
-    let cookie = object
-        .optional("cookie")
-        .map(|field| condition::cookie_name(field, errors).map(KeySource::Cookie));
-    let param = object
-        .optional("queryParam")
-        .map(|field| condition::param_name(field, errors).map(KeySource::QueryParam));
-    let source_ip = object.optional("sourceIp").map(|field| match field.bool(errors)? {
-        true => Some(KeySource::SourceIp),
-        false => field.wrong("must be true; leave it out otherwise", errors),
-    });
-    object.finish(errors);
-    let mut given = [header, cookie, param, source_ip].into_iter().flatten();
-    match (given.next(), given.next()) {
-        (Some(source), None) => source,
-        _ => field.wrong("must have one of header, cookie, queryParam, sourceIp", errors),
-    }
-}
-
-fn salt(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
-    match field.text(limits::TEXT_BYTES, errors)? {
-        "" => field.wrong("must not be empty; leave it out for the rule's name", errors),
-        salt => Some(salt.to_owned()),
     }
 }

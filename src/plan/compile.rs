@@ -1,35 +1,41 @@
-//! From a configuration as written to a plan: names are resolved, texts and weights made ready.
+//! From a configuration as written to a plan: what its parts say of each other is checked, and
+//! names are resolved.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use regex_lite::{Regex, RegexBuilder};
+use xxhash_rust::xxh64::xxh64;
 
-use super::{Action, Plan, Rule, Variant};
-use crate::config::{self, Condition, Config, Errors, Operator, Subject};
-use crate::key::Key;
-use crate::limits;
-use crate::matcher::{List, Matcher, Networks, Operand, Search, Test, Text};
-use crate::split::{Arm, Split};
+use super::sticky::{Cookies, check_layers};
+use super::{Action, Plan, Rule, Variant, condition};
+use crate::config::{self, Condition, Config, Errors, Weights};
+use crate::layer::Slice;
+use crate::matcher::Matcher;
+use crate::split::Split;
 
 type Variants = BTreeMap<String, Arc<Variant>>;
 
-pub(super) fn compile(bytes: &[u8]) -> Result<Plan, Errors> {
+pub(super) fn compile(bytes: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Errors> {
     let mut errors = Errors::default();
-    let plan = Config::read(bytes, &mut errors).and_then(|config| plan(config, &mut errors));
+    let config = Config::read(bytes, &mut errors);
+    let plan = config.map(|config| plan(config, env, &mut errors));
     plan.filter(|_| errors.is_empty()).ok_or(errors)
 }
 
-fn plan(config: Config, errors: &mut Errors) -> Option<Plan> {
+/// What could not be compiled is left out: `errors` then refuses the plan.
+fn plan(config: Config, env: &dyn Fn(&str) -> Option<String>, errors: &mut Errors) -> Plan {
     check_headers(&config, errors);
     check_names(&config.rules, errors);
+    check_layers(&config.rules, errors);
     let named =
         |config::Variant { name, cluster }| (name.clone(), Arc::new(Variant { name, cluster }));
     let variants: Variants = config.variants.into_iter().map(named).collect();
-    let rules = config.rules.into_iter().filter_map(|rule| compile_rule(rule, &variants, errors));
+    let mut cookies = Cookies::new(env);
+    let rules = config.rules.into_iter();
+    let rules = rules.filter_map(|rule| compile_rule(rule, &variants, &mut cookies, errors));
     let rules = rules.collect();
     let Config { cluster_header, variant_header, .. } = config;
-    Some(Plan { cluster_header, variant_header, rules })
+    Plan { cluster_header, variant_header, rules, issues: cookies.into_issues() }
 }
 
 fn check_headers(config: &Config, errors: &mut Errors) {
@@ -61,24 +67,35 @@ fn check_names(rules: &[config::Rule], errors: &mut Errors) {
     }
 }
 
-fn compile_rule(rule: config::Rule, variants: &Variants, errors: &mut Errors) -> Option<Rule> {
-    let entries = rule.entries.map(|entries| {
-        let matchers = |conditions: Vec<Condition>| {
-            conditions.into_iter().filter_map(|condition| matcher(condition, errors)).collect()
-        };
-        entries.into_iter().map(matchers).collect()
-    });
+fn compile_rule(
+    rule: config::Rule,
+    variants: &Variants,
+    cookies: &mut Cookies<'_>,
+    errors: &mut Errors,
+) -> Option<Rule> {
+    let entries = rule.entries.map(|entries| compile_entries(entries, errors));
+    let slice = rule.layer.map(|layer| Slice::new(&layer.name, layer.start, layer.end));
+    let key = rule.sticky.as_ref().map(|sticky| cookies.key(sticky, errors));
+    let persist = rule.persist.map(|persist| Box::new(cookies.persist(persist, errors)));
     let action = match rule.action? {
         config::Action::To(name) => {
             Action::To(find(&format!("{}.to", rule.path), &name, variants, errors)?)
         }
-        config::Action::Split { weights, sticky } => {
-            let key = sticky
-                .map(|sticky| Key::new(sticky.key, sticky.salt.as_deref().unwrap_or(&rule.name)));
-            Action::Split(split(&format!("{}.split", rule.path), weights, variants, errors)?, key)
+        config::Action::Split { weights, history } => {
+            let split = split(&format!("{}.split", rule.path), weights, history, variants, errors)?;
+            let salt = rule.sticky.and_then(|sticky| sticky.salt);
+            let seed = xxh64(salt.as_ref().unwrap_or(&rule.name).as_bytes(), 0);
+            Action::Split { split, seed, persist }
         }
     };
-    Some(Rule { name: rule.name, entries, action })
+    Some(Rule { name: rule.name, entries, slice, key, action })
+}
+
+fn compile_entries(entries: Vec<Vec<Condition>>, errors: &mut Errors) -> Vec<Vec<Matcher>> {
+    let matchers = |conditions: Vec<Condition>| {
+        conditions.into_iter().filter_map(|c| condition::compile(c, errors)).collect()
+    };
+    entries.into_iter().map(matchers).collect()
 }
 
 fn find(path: &str, name: &str, variants: &Variants, errors: &mut Errors) -> Option<Arc<Variant>> {
@@ -94,72 +111,19 @@ fn find(path: &str, name: &str, variants: &Variants, errors: &mut Errors) -> Opt
     found.cloned()
 }
 
+/// Earlier weights may name variants that are gone.
 fn split(
     path: &str,
-    weights: Vec<(String, f64)>,
+    weights: Weights,
+    history: Vec<Weights>,
     variants: &Variants,
     errors: &mut Errors,
 ) -> Option<Split> {
-    let arms: Vec<_> = weights
+    let weights: Vec<_> = weights
         .into_iter()
         .filter_map(|(name, weight)| {
-            let variant = find(&format!("{path}.{name}"), &name, variants, errors)?;
-            Some(Arm::new(variant, weight))
+            Some((find(&format!("{path}.{name}"), &name, variants, errors)?, weight))
         })
         .collect();
-    Split::new(arms)
-}
-
-fn matcher(condition: Condition, errors: &mut Errors) -> Option<Matcher> {
-    let Condition { path, subject, operator, not, ignore_case } = condition;
-    let not = not != (operator == Operator::Present(false));
-    let test = match (subject, operator) {
-        (_, Operator::Cidrs(cidrs)) => Test::SourceIp(Networks::new(&cidrs)),
-        (subject, operator) => {
-            let text = text(&path, operator, ignore_case, errors)?;
-            match subject {
-                Subject::Header(name) => Test::Header(name, text),
-                Subject::Cookie(name) => Test::Cookie(name, text),
-                Subject::QueryParam(name) => Test::QueryParam(name, text),
-                Subject::Path => Test::Path(text),
-                Subject::Method => Test::Method(text),
-                Subject::Authority => Test::Authority(text),
-                Subject::SourceIp => return None,
-            }
-        }
-    };
-    Some(Matcher { test, not })
-}
-
-fn text(path: &str, operator: Operator, ignore_case: bool, errors: &mut Errors) -> Option<Text> {
-    let operand = |text: String| Operand::new(&text, ignore_case);
-    Some(match operator {
-        Operator::Exact(text) => Text::Exact(operand(text)),
-        Operator::Prefix(text) => Text::Prefix(operand(text)),
-        Operator::Suffix(text) => Text::Suffix(operand(text)),
-        Operator::Contains(text) => Text::Contains(Search::new(&text, ignore_case)),
-        Operator::In(texts) => Text::In(List::new(texts.iter().map(String::as_str), ignore_case)),
-        Operator::Regex(pattern) => Text::Regex(regex(path, &pattern, ignore_case, errors)?),
-        Operator::Range(start, end) => Text::Range(start..end),
-        Operator::Present(_) => Text::Present,
-        Operator::Cidrs(_) => return None,
-    })
-}
-
-/// Compiled twice: alone, so that `a)|(b` is refused, and anchored, which is what matches.
-fn regex(path: &str, pattern: &str, ignore_case: bool, errors: &mut Errors) -> Option<Regex> {
-    let build = |pattern: &str| {
-        RegexBuilder::new(pattern)
-            .case_insensitive(ignore_case)
-            .size_limit(limits::REGEX_PROGRAM_BYTES)
-            .nest_limit(limits::REGEX_DEPTH)
-            .build()
-    };
-    match build(pattern).and_then(|_| build(&format!("^(?:{pattern})$"))) {
-        Ok(regex) => Some(regex),
-        Err(error) => {
-            errors.invalid(&format!("{path}.regex"), format!("{pattern:?}"), error);
-            None
-        }
-    }
+    Split::new(&weights, history.into_iter().map(|step| step.into_iter().collect()).collect())
 }

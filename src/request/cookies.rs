@@ -6,7 +6,25 @@ use crate::limits;
 /// The value of the first cookie with this name. Of two, user agents send the one with the longer
 /// path first (RFC 6265 section 5.4).
 pub(crate) fn cookie<'a>(request: &'a impl Request, name: &str) -> Option<&'a [u8]> {
-    pairs(request).find(|(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
+    cookies(request, name).next()
+}
+
+/// The values of all cookies with this name, in the order of arrival.
+pub(crate) fn cookies<'a>(request: &'a impl Request, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    pairs(request).filter(move |(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
+}
+
+/// Every pair as it was sent, but for those whose name is replaced. Nothing else is lost, however
+/// many there are.
+pub(crate) fn other_cookies(
+    request: &impl Request,
+    replaced: impl Fn(&[u8]) -> bool,
+) -> Vec<Vec<u8>> {
+    let lines = request.header("cookie");
+    let pairs = lines.flat_map(|line| line.split(|b| *b == b';')).map(trim);
+    let kept =
+        pairs.filter(|text| !text.is_empty() && !pair(text).is_some_and(|(n, _)| replaced(n)));
+    kept.map(<[u8]>::to_vec).collect()
 }
 
 /// The pairs of all `cookie` fields, as if HTTP/2 crumbs and repeated lines had been joined with

@@ -1,0 +1,149 @@
+//! A cookie that the filter sets, with its attributes (RFC 6265bis section 4.1).
+
+use super::condition;
+use super::duration;
+use super::error::Errors;
+use super::field::{Field, Object};
+use crate::limits;
+
+/// A cookie as written, with the defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cookie {
+    /// Its name.
+    pub name: String,
+    /// Seconds after which it expires.
+    pub max_age: u64,
+    /// `Path`, `/` by default.
+    pub path: String,
+    /// `Domain`; without it the cookie goes to the host that set it only.
+    pub domain: Option<String>,
+    /// `SameSite`, `Lax` by default.
+    pub same_site: SameSite,
+    /// `Secure`: sent over HTTPS only.
+    pub secure: bool,
+    /// `HttpOnly`, on by default: no script can read it.
+    pub http_only: bool,
+    /// `Partitioned`: one jar for each top-level site.
+    pub partitioned: bool,
+    /// The environment variable that holds the keys to sign it with.
+    pub signing: Option<Signing>,
+}
+
+impl Cookie {
+    /// Whether both are set and signed alike, wherever they stand.
+    pub(crate) fn is_like(&self, other: &Cookie) -> bool {
+        let env = |cookie: &Cookie| cookie.signing.as_ref().map(|signing| signing.env.clone());
+        let unsigned = |cookie: &Cookie| Cookie { signing: None, ..cookie.clone() };
+        env(self) == env(other) && unsigned(self) == unsigned(other)
+    }
+}
+
+/// Where the signing keys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signing {
+    /// Where `env` stands in the configuration.
+    pub path: String,
+    /// The environment variable, one key or several with commas between.
+    pub env: String,
+}
+
+/// RFC 6265bis section 5.6.7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum SameSite {
+    Strict,
+    Lax,
+    None,
+}
+
+/// Reads the fields of a cookie from the object that has them among its own.
+pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Cookie> {
+    let at = object.path.clone();
+    let name = object
+        .required("cookie", "name the cookie", errors)
+        .and_then(|field| condition::cookie_name(field, errors));
+    let max_age = object
+        .required("maxAge", "give how long it lasts, as in 30d", errors)
+        .and_then(|field| duration::read(field, limits::MAX_AGE, errors));
+    let path = match object.optional("path") {
+        Some(field) => attribute(field, |path| path.starts_with('/'), "as in /", errors),
+        None => Some("/".to_owned()),
+    };
+    let domain = object.optional("domain").map(|field| {
+        let host = |text: &str| !text.starts_with('.') && text.bytes().all(is_host);
+        attribute(field, host, "as in example.com", errors).map(|text| text.to_ascii_lowercase())
+    });
+    let same_site = object.optional("sameSite").map(|field| same_site(field, errors));
+    let secure = object.flag("secure", false, errors);
+    let http_only = object.flag("httpOnly", true, errors);
+    let partitioned = object.flag("partitioned", false, errors);
+    let signing = object.optional("signing").and_then(|field| signing(field, errors));
+    let (name, max_age, path) = (name?, max_age?, path?);
+    let (domain, same_site) = (domain.flatten(), same_site.flatten().unwrap_or(SameSite::Lax));
+    let cookie =
+        Cookie { name, max_age, path, domain, same_site, secure, http_only, partitioned, signing };
+    check(&at, &cookie, errors);
+    Some(cookie)
+}
+
+fn attribute(
+    field: &Field<'_>,
+    form: impl Fn(&str) -> bool,
+    example: &str,
+    errors: &mut Errors,
+) -> Option<String> {
+    let text = field.text(limits::TEXT_BYTES, errors)?;
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b';');
+    if text.is_empty() || !plain || !form(text) {
+        return field.wrong(&format!("must be a cookie's attribute, {example}"), errors);
+    }
+    Some(text.to_owned())
+}
+
+fn is_host(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.')
+}
+
+fn same_site(field: &Field<'_>, errors: &mut Errors) -> Option<SameSite> {
+    match field.text(limits::TEXT_BYTES, errors)? {
+        "Strict" => Some(SameSite::Strict),
+        "Lax" => Some(SameSite::Lax),
+        "None" => Some(SameSite::None),
+        _ => field.wrong("must be Strict, Lax or None", errors),
+    }
+}
+
+fn signing(field: &Field<'_>, errors: &mut Errors) -> Option<Signing> {
+    let mut object = field.object(errors)?;
+    let remedy = "name the environment variable of the VM that holds the keys";
+    let signing = object.required("env", remedy, errors).and_then(|field| {
+        let env = field.text(limits::TEXT_BYTES, errors)?;
+        if env.is_empty() || env.contains(['=', '\0']) {
+            return field.wrong("must be an environment variable's name", errors);
+        }
+        Some(Signing { path: field.path.clone(), env: env.to_owned() })
+    });
+    object.finish(errors);
+    signing
+}
+
+/// What browsers drop without a word is refused (RFC 6265bis sections 4.1.3 and 5.7).
+fn check(path: &str, cookie: &Cookie, errors: &mut Errors) {
+    let host = cookie.name.starts_with("__Host-");
+    for (needs_secure, what) in [
+        (cookie.same_site == SameSite::None, "sameSite: None"),
+        (cookie.partitioned, "partitioned"),
+        (host, "a name with __Host-"),
+        (cookie.name.starts_with("__Secure-"), "a name with __Secure-"),
+    ] {
+        if needs_secure && !cookie.secure {
+            errors.required(&format!("{path}.secure"), format!("{what} needs secure: true"));
+        }
+    }
+    if host && cookie.domain.is_some() {
+        errors.forbidden(&format!("{path}.domain"), "a name with __Host- has no domain");
+    }
+    if host && cookie.path != "/" {
+        errors.invalid(&format!("{path}.path"), &cookie.path, "a name with __Host- needs path: /");
+    }
+}

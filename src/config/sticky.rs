@@ -1,0 +1,114 @@
+//! What keeps a client with its variant: a key that is hashed, an identity that is issued where
+//! there is none, and an assignment that is kept.
+
+use super::condition;
+use super::cookie::{self, Cookie};
+use super::error::Errors;
+use super::field::Field;
+use super::header;
+use crate::limits;
+
+/// How a client is recognised.
+#[derive(Clone, Debug)]
+pub struct Sticky {
+    /// Where it stands.
+    pub path: String,
+    /// The first source present and not empty is hashed.
+    pub key: Vec<KeySource>,
+    /// Issues an identity to a request that has no key.
+    pub issue: Option<Cookie>,
+    /// Keeps experiments on one key apart, or together; the rule's name when absent.
+    pub salt: Option<String>,
+}
+
+/// A place in the request where a client's identity may be found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// A header, in lower case.
+    Header(String),
+    /// A cookie.
+    Cookie(String),
+    /// A query parameter.
+    QueryParam(String),
+    /// The client's address as Envoy sees it.
+    SourceIp,
+}
+
+/// Keeps an assignment, whatever becomes of the weights.
+#[derive(Clone, Debug)]
+pub struct Persist {
+    /// Where it stands.
+    pub path: String,
+    /// The cookie that holds the variant's name.
+    pub cookie: Cookie,
+    /// Whether a variant of weight 0 keeps its clients.
+    pub drain: bool,
+}
+
+pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<Sticky> {
+    let mut object = field.object(errors)?;
+    let issue = object.optional("issue").map(|field| {
+        let mut object = field.object(errors)?;
+        let cookie = cookie::read(&mut object, errors);
+        object.finish(errors);
+        cookie
+    });
+    let key = match object.optional("key") {
+        Some(field) => keys(field, errors).unwrap_or_default(),
+        None => Vec::new(),
+    };
+    if object.optional("key").is_none() && issue.is_none() {
+        let remedy = "give where to look for the client's identity, as in [{cookie: uid}]";
+        errors.required(&format!("{}.key", field.path), remedy);
+    }
+    let salt = object.optional("salt").and_then(|field| salt(field, errors));
+    object.finish(errors);
+    Some(Sticky { path: field.path.clone(), key, issue: issue.flatten(), salt })
+}
+
+pub(super) fn persist(field: &Field<'_>, errors: &mut Errors) -> Option<Persist> {
+    let mut object = field.object(errors)?;
+    let cookie = cookie::read(&mut object, errors);
+    let drain = object.flag("drain", true, errors);
+    object.finish(errors);
+    Some(Persist { path: field.path.clone(), cookie: cookie?, drain })
+}
+
+fn keys(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<KeySource>> {
+    let fields = field.list(limits::KEY_SOURCES, errors)?;
+    if fields.is_empty() {
+        return field.wrong("must have an entry, as in [{cookie: uid}]", errors);
+    }
+    Some(fields.iter().filter_map(|field| key(field, errors)).collect())
+}
+
+fn key(field: &Field<'_>, errors: &mut Errors) -> Option<KeySource> {
+    let mut object = field.object(errors)?;
+    let header = object.optional("header").map(|field| {
+        let name = field.text(limits::TEXT_BYTES, errors)?;
+        header::readable(&field.path, name, errors).map(KeySource::Header)
+    });
+    let cookie = object
+        .optional("cookie")
+        .map(|field| condition::cookie_name(field, errors).map(KeySource::Cookie));
+    let param = object
+        .optional("queryParam")
+        .map(|field| condition::param_name(field, errors).map(KeySource::QueryParam));
+    let source_ip = object.optional("sourceIp").map(|field| match field.bool(errors)? {
+        true => Some(KeySource::SourceIp),
+        false => field.wrong("must be true; leave it out otherwise", errors),
+    });
+    object.finish(errors);
+    let mut given = [header, cookie, param, source_ip].into_iter().flatten();
+    match (given.next(), given.next()) {
+        (Some(source), None) => source,
+        _ => field.wrong("must have one of header, cookie, queryParam, sourceIp", errors),
+    }
+}
+
+fn salt(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
+    match field.text(limits::TEXT_BYTES, errors)? {
+        "" => field.wrong("must not be empty; leave it out for the rule's name", errors),
+        salt => Some(salt.to_owned()),
+    }
+}

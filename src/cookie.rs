@@ -1,0 +1,106 @@
+//! Cookies that the filter sets, and what it accepts when they come back.
+
+mod seal;
+
+pub(crate) use seal::{Keys, Seal};
+
+use std::fmt::Write;
+
+use crate::config::{self, SameSite};
+use crate::limits;
+use crate::request::{self, Request};
+
+/// A cookie that is ready to be read and written.
+#[derive(Debug)]
+pub(crate) struct Cookie {
+    pub(crate) name: String,
+    /// `; Max-Age=…` and the others, as they follow the value.
+    attributes: String,
+    domain: Option<String>,
+    max_age: u64,
+    seal: Option<Seal>,
+}
+
+impl Cookie {
+    /// The keys are those of the cookie's `signing`.
+    pub(crate) fn new(config: &config::Cookie, keys: Option<Keys>) -> Self {
+        Cookie {
+            name: config.name.clone(),
+            attributes: attributes(config),
+            domain: config.domain.clone(),
+            max_age: config.max_age,
+            seal: keys.map(|keys| Seal::new(keys, &config.name)),
+        }
+    }
+
+    /// The values of this cookie, in the order of arrival; of a signed one the payloads that
+    /// verify. `now` is the time in Unix seconds.
+    pub(crate) fn read<'a>(
+        &'a self,
+        request: &'a impl Request,
+        mut now: impl FnMut() -> u64,
+    ) -> impl Iterator<Item = &'a [u8]> {
+        let values = request::cookies(request, &self.name);
+        values.filter(|value| value.len() <= limits::SEALED_BYTES).filter_map(move |value| {
+            match &self.seal {
+                None => Some(value),
+                Some(seal) => seal.open(value, self.scope(request)?, now()),
+            }
+        })
+    }
+
+    /// The value that carries this payload, signed where signing is on.
+    pub(crate) fn value(&self, payload: &str, request: &impl Request, now: u64) -> String {
+        match &self.seal {
+            None => payload.to_owned(),
+            Some(seal) => {
+                let scope = self.scope(request).unwrap_or_default();
+                seal.close(payload, scope, now, now.saturating_add(self.max_age))
+            }
+        }
+    }
+
+    /// The `Set-Cookie` field for this value.
+    pub(crate) fn set(&self, value: &str) -> String {
+        format!("{}={value}{}", self.name, self.attributes)
+    }
+
+    /// Where a signature holds: in the configured domain, or else at the host that the client asked
+    /// for, without its port, since cookies do not tell ports apart (RFC 6265 section 8.5).
+    fn scope<'a>(&'a self, request: &'a impl Request) -> Option<&'a [u8]> {
+        match &self.domain {
+            Some(domain) => Some(domain.as_bytes()),
+            None => request::header(request, ":authority").next().map(host),
+        }
+    }
+}
+
+fn attributes(config: &config::Cookie) -> String {
+    let mut text = format!("; Max-Age={}; Path={}", config.max_age, config.path);
+    if let Some(domain) = &config.domain {
+        let _ = write!(text, "; Domain={domain}");
+    }
+    text.push_str(match config.same_site {
+        SameSite::Strict => "; SameSite=Strict",
+        SameSite::Lax => "; SameSite=Lax",
+        SameSite::None => "; SameSite=None",
+    });
+    for (on, attribute) in [
+        (config.secure, "; Secure"),
+        (config.http_only, "; HttpOnly"),
+        (config.partitioned, "; Partitioned"),
+    ] {
+        text.push_str(if on { attribute } else { "" });
+    }
+    text
+}
+
+/// An authority without its port (RFC 3986 section 3.2); an IPv6 address keeps its brackets.
+fn host(authority: &[u8]) -> &[u8] {
+    let colon = authority.iter().rposition(|b| *b == b':');
+    let port = colon.and_then(|colon| authority.split_at_checked(colon));
+    match port {
+        Some((host, port)) if port.iter().skip(1).all(u8::is_ascii_digit) => host,
+        _ => authority,
+    }
+}
