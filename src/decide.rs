@@ -82,7 +82,7 @@ pub fn decide<'p>(
     ambient: &mut impl Ambient,
 ) -> Decision<'p> {
     let mut issued = Issued::default();
-    let decided = plan.rules.iter().find_map(|rule| {
+    let decided = plan.candidates(request).find_map(|rule| {
         let (variant, reason) = apply(rule, request, ambient, &mut issued)?;
         Some((rule, variant, reason))
     });

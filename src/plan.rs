@@ -1,7 +1,10 @@
 //! A configuration that has been checked as a whole and made ready: from here on nothing can fail.
 
+mod candidates;
 mod compile;
 mod condition;
+mod index;
+mod prefix;
 mod sticky;
 
 use std::fmt;
@@ -15,6 +18,8 @@ use crate::layer::Slice;
 use crate::matcher::Matcher;
 use crate::request::Request;
 use crate::split::Split;
+use candidates::Candidates;
+use index::Index;
 
 /// What one plugin configuration comes to. Immutable.
 #[derive(Debug)]
@@ -22,6 +27,7 @@ pub struct Plan {
     pub(crate) cluster_header: Option<String>,
     pub(crate) variant_header: Option<String>,
     pub(crate) rules: Vec<Rule>,
+    index: Option<Index>,
     /// Every cookie that issues identities, once.
     pub(crate) issues: Vec<Arc<Issue>>,
 }
@@ -74,6 +80,15 @@ impl Plan {
     /// Everything that is wrong with it, each with its path and what would be right.
     pub fn compile(config: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Errors> {
         compile::compile(config, env)
+    }
+
+    /// The rules that may match a request, in order: all that do are among them.
+    pub(crate) fn candidates(&self, request: &impl Request) -> impl Iterator<Item = &Rule> {
+        let candidates = match &self.index {
+            Some(index) => index.candidates(request),
+            None => Candidates::first(self.rules.len()),
+        };
+        candidates.iter().filter_map(|rule| self.rules.get(rule))
     }
 }
 

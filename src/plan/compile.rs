@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh64::xxh64;
 
+use super::index::Index;
 use super::sticky::{Cookies, check_layers};
 use super::{Action, Plan, Rule, Variant, condition};
 use crate::config::{self, Condition, Config, Errors, Weights};
@@ -33,9 +34,10 @@ fn plan(config: Config, env: &dyn Fn(&str) -> Option<String>, errors: &mut Error
     let mut cookies = Cookies::new(env);
     let rules = config.rules.into_iter();
     let rules = rules.filter_map(|rule| compile_rule(rule, &variants, &mut cookies, errors));
-    let rules = rules.collect();
+    let rules: Vec<_> = rules.collect();
+    let index = Index::new(&rules);
     let Config { cluster_header, variant_header, .. } = config;
-    Plan { cluster_header, variant_header, rules, issues: cookies.into_issues() }
+    Plan { cluster_header, variant_header, rules, index, issues: cookies.into_issues() }
 }
 
 fn check_headers(config: &Config, errors: &mut Errors) {

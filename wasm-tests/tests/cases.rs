@@ -16,7 +16,7 @@ fn in_the_native_core() -> Result<()> {
         let plan = native::plan(&case.config.to_string()).context(case.name.clone())?;
         for asked in &case.requests {
             let request = asked.request();
-            let decision = traffic_split::decide(&plan, &Native(&request), &mut NoChance);
+            let decision = traffic_split::decide(&plan, &Native::new(&request), &mut NoChance);
             let variant = decision.variant().map(|variant| variant.name.as_str());
             let expected = (asked.expect.rule.as_deref(), asked.expect.variant.as_deref());
             if (decision.rule(), variant) != expected {

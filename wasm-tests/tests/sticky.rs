@@ -51,7 +51,7 @@ async fn every_worker_every_start_and_the_native_core_agree() -> Result<()> {
     let plan = native::plan(&configuration().to_string())?;
     let requests = requests(2_000);
     let native = requests.iter().map(|request| {
-        let decision = traffic_split::decide(&plan, &Native(request), &mut NoChance);
+        let decision = traffic_split::decide(&plan, &Native::new(request), &mut NoChance);
         decision.variant().map_or_else(String::new, |variant| variant.name.clone())
     });
     let expected: Vec<_> = native.collect();
