@@ -13,7 +13,7 @@ use std::time::Duration;
 use log::{error, info};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{ContextType, LogLevel};
+use proxy_wasm::types::{BufferType, Bytes, ContextType, LogLevel};
 
 use crate::guard::Sides;
 use crate::{Ambient, Moment, Plan};
@@ -53,7 +53,7 @@ impl RootContext for Root {
             error!("no entropy from the host: {error}");
             return false;
         }
-        let config = self.get_plugin_configuration().unwrap_or_default();
+        let config = configuration();
         match Plan::compile(&config, &|name| std::env::var(name).ok()) {
             Ok(plan) => {
                 info!("configured: {plan}");
@@ -84,6 +84,12 @@ impl RootContext for Root {
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
         Some(Box::new(Stream::new(self.running.clone())))
     }
+}
+
+/// The plugin's configuration; empty where Envoy was given none.
+fn configuration() -> Bytes {
+    let all = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX);
+    all.ok().flatten().unwrap_or_default()
 }
 
 impl Root {

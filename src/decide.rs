@@ -80,7 +80,7 @@ pub fn decide<'p>(
     ambient: &mut impl Ambient,
 ) -> Decision<'p> {
     let mut issued = Issued::default();
-    let mut live = plan.rules.iter().filter(|rule| !rule.shadow);
+    let mut live = plan.candidates(request).filter(|rule| !rule.shadow);
     live.find_map(|rule| apply(rule, plan, moment, request, ambient, &mut issued))
         .unwrap_or(Decision { target: None, reason: Reason::Unmatched, issued, persist: None })
 }
@@ -92,8 +92,9 @@ pub fn shadows<'p>(
     request: &impl Request,
     ambient: &mut impl Ambient,
 ) -> impl Iterator<Item = Decision<'p>> {
-    let shadows = plan.rules.iter().filter(|rule| rule.shadow);
-    shadows
+    let rules = plan.shadows.then(|| plan.candidates(request)).into_iter().flatten();
+    rules
+        .filter(|rule| rule.shadow)
         .filter_map(move |rule| apply(rule, plan, moment, request, ambient, &mut Issued::default()))
 }
 

@@ -1,7 +1,10 @@
 //! A configuration that has been checked as a whole and made ready: from here on nothing can fail.
 
+mod candidates;
 mod compile;
 mod condition;
+mod index;
+mod prefix;
 mod split;
 mod sticky;
 
@@ -19,6 +22,8 @@ use crate::meters::{Meters, TargetMeters};
 use crate::ramp::Ramp;
 use crate::request::Request;
 use crate::split::Split;
+use candidates::Candidates;
+use index::Index;
 
 /// What one plugin configuration comes to. Immutable.
 #[derive(Debug)]
@@ -26,10 +31,13 @@ pub struct Plan {
     pub(crate) cluster_header: Option<String>,
     pub(crate) variant_header: Option<String>,
     pub(crate) rules: Vec<Rule>,
+    index: Option<Index>,
     /// Every cookie that issues identities, once.
     pub(crate) issues: Vec<Arc<Issue>>,
     pub(crate) ramps: Vec<Ramp>,
     pub(crate) guards: Vec<Guard>,
+    /// Whether any rule is only tried.
+    pub(crate) shadows: bool,
     /// Whether nothing is rewritten.
     pub(crate) shadow: bool,
     pub(crate) metrics: Metrics,
@@ -118,6 +126,15 @@ impl Plan {
     /// The metrics to define before it is put to work.
     pub fn meters(&self) -> &Meters {
         &self.meters
+    }
+
+    /// The rules that may match a request, in order: all that do are among them.
+    pub(crate) fn candidates(&self, request: &impl Request) -> impl Iterator<Item = &Rule> {
+        let candidates = match &self.index {
+            Some(index) => index.candidates(request),
+            None => Candidates::first(self.rules.len()),
+        };
+        candidates.iter().filter_map(|rule| self.rules.get(rule))
     }
 }
 

@@ -52,10 +52,10 @@ pub(super) struct HostRequest {
 }
 
 impl Request for HostRequest {
-    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let read = || hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
         let headers = self.headers.get_or_init(read).iter();
-        headers.filter(move |(known, _)| known == name).map(|(_, value)| value.as_slice())
+        headers.map(|(name, value)| (name.as_bytes(), value.as_slice()))
     }
 
     fn source_address(&self) -> Option<IpAddr> {

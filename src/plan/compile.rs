@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh64::xxh64;
 
+use super::index::Index;
 use super::split::Of;
 use super::sticky::{Cookies, check_layers};
 use super::{Action, Plan, Rule, Target, Variant, condition, split};
@@ -40,14 +41,19 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
         shadow: config.shadow,
     };
     let rules = config.rules.into_iter();
-    let rules = rules.filter_map(|rule| compile_rule(rule, &mut parts, errors)).collect();
+    let rules = rules.filter_map(|rule| compile_rule(rule, &mut parts, errors));
+    let rules: Vec<_> = rules.collect();
+    let index = Index::new(&rules);
+    let shadows = rules.iter().any(|rule| rule.shadow);
     Plan {
         cluster_header: config.cluster_header,
         variant_header: config.variant_header,
         rules,
+        index,
         issues: parts.cookies.into_issues(),
         ramps: parts.ramps,
         guards: parts.guards,
+        shadows,
         shadow: parts.shadow,
         metrics: parts.metrics,
         meters: parts.meters,

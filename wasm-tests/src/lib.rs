@@ -5,6 +5,7 @@
 //! - [`scene`] is the usual whole: one configuration of the filter, in one Envoy.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
 //! - [`session`] runs a program of ours as a person does.
+//! - [`host`] runs its module without Envoy, in an interpreter that counts.
 //! - [`case`] reads the cases that [`native`], the core itself, and Envoy both have to pass.
 
 use std::io::Write;
@@ -16,6 +17,7 @@ pub mod client;
 pub mod envoy;
 pub mod find;
 pub mod guard;
+pub mod host;
 pub mod load;
 pub mod manifest;
 pub mod message;
@@ -23,6 +25,7 @@ pub mod native;
 pub mod raw;
 pub mod scene;
 pub mod session;
+pub mod standard;
 pub mod upstream;
 
 /// The folder of the workspace.

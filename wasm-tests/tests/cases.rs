@@ -18,7 +18,8 @@ fn in_the_native_core() -> Result<()> {
         let moment = Moment::new(&plan, 0);
         for asked in &case.requests {
             let request = asked.request();
-            let decision = traffic_split::decide(&plan, &moment, &Native(&request), &mut NoChance);
+            let decision =
+                traffic_split::decide(&plan, &moment, &Native::new(&request), &mut NoChance);
             let variant = decision.variant().map(|variant| variant.name.as_str());
             let expected = (asked.expect.rule.as_deref(), asked.expect.variant.as_deref());
             if (decision.rule(), variant) != expected {

@@ -53,7 +53,7 @@ async fn every_worker_every_start_and_the_native_core_agree() -> Result<()> {
     let moment = Moment::new(&plan, 0);
     let requests = requests(2_000);
     let native = requests.iter().map(|request| {
-        let decision = traffic_split::decide(&plan, &moment, &Native(request), &mut NoChance);
+        let decision = traffic_split::decide(&plan, &moment, &Native::new(request), &mut NoChance);
         decision.variant().map_or_else(String::new, |variant| variant.name.clone())
     });
     let expected: Vec<_> = native.collect();
