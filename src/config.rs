@@ -74,6 +74,15 @@ pub struct Variant {
 }
 
 impl Config {
+    /// Reads a configuration as it is written, without compiling it.
+    ///
+    /// # Errors
+    /// What is wrong with it where it stands; see [`crate::Plan::compile`] for the rest.
+    pub fn parse(bytes: &[u8]) -> Result<Config, Errors> {
+        let mut errors = Errors::default();
+        Config::read(bytes, &mut errors).filter(|_| errors.is_empty()).ok_or(errors)
+    }
+
     /// Reads a configuration from JSON. What could be read is returned even when `errors` grew, so
     /// that the compiler can add what it finds wrong.
     pub(crate) fn read(bytes: &[u8], errors: &mut Errors) -> Option<Config> {

@@ -134,8 +134,7 @@ fn share<'p>(
     ambient: &mut impl Ambient,
     issued: &mut Issued,
 ) -> Shared<'p> {
-    let ramped = sharing.ramp.and_then(|place| moment.ramped.get(place)?.as_ref());
-    let split = ramped.unwrap_or(&sharing.split);
+    let split = moment.split(sharing);
     let persist = sharing.persist.as_ref();
     let kept = persist.and_then(|persist| kept(persist, split, request, ambient));
     let (target, reason, hash) = match kept {

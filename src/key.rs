@@ -48,7 +48,7 @@ impl Key {
         ambient: &mut impl Ambient,
         issued: &mut Issued,
     ) -> Option<Identity<'a>> {
-        let sent = self.sources.iter().find_map(|source| find(source, request));
+        let sent = self.sent(request).map(|(_, identity)| identity);
         sent.or_else(|| {
             let issue = self.issue.as_ref()?;
             let mut returned = issue.cookie.read(request, || ambient.now());
@@ -61,6 +61,14 @@ impl Key {
             issued.add(issue);
             Some(Identity::Issued(id))
         })
+    }
+
+    /// The first identity among the sources, with its source.
+    pub(crate) fn sent<'a>(
+        &'a self,
+        request: &'a impl Request,
+    ) -> Option<(&'a KeySource, Identity<'a>)> {
+        self.sources.iter().find_map(|source| Some((source, find(source, request)?)))
     }
 }
 

@@ -22,8 +22,18 @@ impl Slice {
         Slice { seed: xxh64(layer.as_bytes(), 0), start, end }
     }
 
+    /// Where in the layer a client is, in percent.
+    pub(crate) fn position(&self, identity: &[u8]) -> f64 {
+        100.0 * uniform(xxh64(identity, self.seed))
+    }
+
+    /// The share of all clients that are in the slice.
+    pub(crate) fn share(&self) -> f64 {
+        (self.end - self.start) / 100.0
+    }
+
     pub(crate) fn holds(&self, identity: &[u8]) -> bool {
-        let position = 100.0 * uniform(xxh64(identity, self.seed));
+        let position = self.position(identity);
         // The topmost hash rounds up to 100, which belongs to the slice that ends there.
         self.start <= position && (position < self.end || self.end >= 100.0)
     }

@@ -40,10 +40,12 @@
 #[cfg(target_arch = "wasm32")]
 mod adapter;
 mod ambient;
+mod assign;
 pub mod config;
 mod cookie;
 mod decide;
 mod effect;
+mod explain;
 pub mod guard;
 mod history;
 mod identity;
@@ -59,10 +61,12 @@ mod request;
 mod split;
 
 pub use ambient::Ambient;
+pub use assign::Unassigned;
 pub use config::{Error, Errors};
 pub use decide::{Decision, Reason, decide, shadows};
 pub use effect::{Cookies, Effect, cookies, effects};
+pub use explain::{Explanation, FoundKey, Missed, Step, explain};
 pub use meters::{Absent, Class, Kind, Meter, Meters};
 pub use moment::Moment;
-pub use plan::{Plan, Variant};
+pub use plan::{Plan, Rule, Variant};
 pub use request::Request;

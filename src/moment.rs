@@ -2,14 +2,14 @@
 //! back. Renewed about once a second, never by a request.
 
 use crate::guard::Level;
-use crate::plan::Plan;
+use crate::plan::{Plan, Sharing};
 use crate::split::Split;
 
 /// A plan's ramps and guards at one time.
 #[derive(Debug)]
 pub struct Moment {
     now: u64,
-    pub(crate) ramped: Vec<Option<Split>>,
+    ramped: Vec<Option<Split>>,
     pub(crate) levels: Vec<Level>,
 }
 
@@ -26,6 +26,12 @@ impl Moment {
             self.now = now;
             self.ramped = ramped(plan, now);
         }
+    }
+
+    /// The split of a rule as it stands.
+    pub(crate) fn split<'p>(&'p self, sharing: &'p Sharing) -> &'p Split {
+        let ramped = sharing.ramp.and_then(|place| self.ramped.get(place)?.as_ref());
+        ramped.unwrap_or(&sharing.split)
     }
 
     /// The time of the moment, in Unix seconds.

@@ -56,8 +56,9 @@ pub struct Variant {
     pub cluster: Option<String>,
 }
 
+/// One rule, ready to be asked.
 #[derive(Debug)]
-pub(crate) struct Rule {
+pub struct Rule {
     pub(crate) name: Arc<str>,
     /// Entries (OR) of conditions (AND); `None` matches every request.
     entries: Option<Vec<Vec<Matcher>>>,
@@ -150,8 +151,12 @@ impl fmt::Display for Plan {
 
 impl Rule {
     pub(crate) fn matches(&self, request: &impl Request) -> bool {
-        self.entries.as_ref().is_none_or(|entries| {
-            entries.iter().any(|entry| entry.iter().all(|matcher| matcher.matches(request)))
-        })
+        self.entries.is_none() || self.missed(request).any(|missed| missed.is_none())
+    }
+
+    /// For each entry of `match`, the first condition that the request does not meet.
+    pub(crate) fn missed(&self, request: &impl Request) -> impl Iterator<Item = Option<usize>> {
+        let entries = self.entries.iter().flatten();
+        entries.map(|entry| entry.iter().position(|matcher| !matcher.matches(request)))
     }
 }

@@ -48,6 +48,11 @@ impl Split {
         place.and_then(|place| self.targets.get(place)).unwrap_or_else(|| self.arms.pick(hash))
     }
 
+    /// The variants with a weight above 0.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = (&Target, f64)> {
+        self.arms.iter().map(|arm| (arm.stands_for.as_ref(), arm.weight))
+    }
+
     /// The variant with this name and whether its weight is above 0.
     pub(crate) fn named(&self, name: &[u8]) -> Option<(&Arc<Target>, bool)> {
         let known = |target: &&Arc<Target>| target.variant.name.as_bytes() == name;

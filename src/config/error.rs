@@ -39,6 +39,11 @@ impl Errors {
         self.found.iter()
     }
 
+    /// How many more there are, if any.
+    pub fn omitted(&self) -> Option<String> {
+        (self.omitted > 0).then(|| format!("{} more errors", self.omitted))
+    }
+
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
@@ -101,10 +106,7 @@ impl fmt::Display for Errors {
             }
             write!(f, "{error}")?;
         }
-        if self.omitted > 0 {
-            write!(f, "\nconfiguration: {} more errors", self.omitted)?;
-        }
-        Ok(())
+        self.omitted().map_or(Ok(()), |more| write!(f, "\nconfiguration: {more}"))
     }
 }
 

@@ -1,0 +1,78 @@
+//! What a rule does with keys that are given outright, without a request around them.
+
+use xxhash_rust::xxh64::xxh64;
+
+use crate::limits;
+use crate::moment::Moment;
+use crate::plan::{Action, Plan, Rule, Target, Variant};
+
+/// Why a rule has no variant for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unassigned {
+    /// It is empty or too long: for the filter it is no key.
+    Unusable,
+    /// The client is outside the rule's slice of its layer.
+    OutsideSlice,
+}
+
+impl Plan {
+    /// The rules in order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+}
+
+impl Rule {
+    /// Its name, unique in the plan.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it sends what it takes at a moment: the variants with a weight above 0.
+    pub fn weights<'p>(&'p self, moment: &'p Moment) -> Vec<(&'p Variant, f64)> {
+        let weight = |(target, weight): (&'p Target, f64)| (&*target.variant, weight);
+        match &self.action {
+            Action::To(target) => vec![(&target.variant, 1.0)],
+            Action::Split(sharing) => moment.split(sharing).weights().map(weight).collect(),
+        }
+    }
+
+    /// The share of all clients that it takes.
+    pub fn slice_share(&self) -> f64 {
+        self.slice.as_ref().map_or(1.0, |slice| slice.share())
+    }
+
+    /// Whether it chooses between variants.
+    pub fn is_split(&self) -> bool {
+        matches!(self.action, Action::Split(_))
+    }
+
+    /// Whether it is only tried.
+    pub fn is_shadow(&self) -> bool {
+        self.shadow
+    }
+
+    /// Whether a client stays with its variant.
+    pub fn is_sticky(&self) -> bool {
+        !self.is_split() || self.key.is_some()
+    }
+
+    /// The variant of a key at a moment, while no guard has tripped. A split that is not sticky is
+    /// answered as if its draws were hashes of the keys.
+    ///
+    /// # Errors
+    /// Why the rule has none for this key.
+    pub fn assign<'p>(&'p self, moment: &'p Moment, key: &[u8]) -> Result<&'p Variant, Unassigned> {
+        if key.is_empty() || key.len() > limits::KEY_BYTES {
+            return Err(Unassigned::Unusable);
+        }
+        if self.slice.as_ref().is_some_and(|slice| !slice.holds(key)) {
+            return Err(Unassigned::OutsideSlice);
+        }
+        let target = match &self.action {
+            Action::To(target) => target,
+            Action::Split(sharing) => moment.split(sharing).pick(xxh64(key, sharing.seed)),
+        };
+        Ok(&target.variant)
+    }
+}

@@ -1,0 +1,241 @@
+//! YAML, of which JSON is a part, as a tree that knows its lines.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_saphyr::{Error, Spanned};
+
+/// A value, and the line it stands on.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Counted from 1; for an object's field the line of its key.
+    pub line: usize,
+    pub value: Value,
+}
+
+#[derive(Clone, Debug)]
+pub enum Value {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+    List(Vec<Node>),
+    Object(Vec<(String, Node)>),
+}
+
+/// The documents of a file. Booleans are those of YAML 1.1, `no` among them: so read Kubernetes
+/// and Envoy what is not quoted.
+pub fn parse(text: &str) -> Result<Vec<Node>, Error> {
+    read(text, DuplicateKeyPolicy::Error)
+}
+
+/// JSON with the first of fields given twice, which the configuration's own check tells of.
+pub fn parse_json(text: &str) -> Option<Node> {
+    read(text, DuplicateKeyPolicy::FirstWins).ok()?.pop()
+}
+
+fn read(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Vec<Node>, Error> {
+    let options = serde_saphyr::options! { duplicate_keys: duplicate_keys, with_snippet: false };
+    let documents: Vec<Spanned<Value>> = serde_saphyr::from_multiple_with_options(text, options)?;
+    Ok(documents.into_iter().map(node).collect())
+}
+
+fn node(spanned: Spanned<Value>) -> Node {
+    Node { line: spanned.referenced.line() as usize, value: spanned.value }
+}
+
+impl Node {
+    /// The field of an object.
+    pub fn get(&self, name: &str) -> Option<&Node> {
+        self.fields().iter().find(|(key, _)| key == name).map(|(_, node)| node)
+    }
+
+    /// What stands under these fields, one inside the other.
+    pub fn at(&self, names: &[&str]) -> Option<&Node> {
+        names.iter().try_fold(self, |node, name| node.get(name))
+    }
+
+    /// The fields of an object; none for anything else.
+    pub fn fields(&self) -> &[(String, Node)] {
+        match &self.value {
+            Value::Object(fields) => fields,
+            _ => &[],
+        }
+    }
+
+    /// The elements of a list; none for anything else.
+    pub fn elements(&self) -> &[Node] {
+        match &self.value {
+            Value::List(nodes) => nodes,
+            _ => &[],
+        }
+    }
+
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What a path of the configuration leads to, as `rules[1].split.canary`, or as much of the
+    /// way as there is. Names may have dots in them.
+    pub fn find(&self, path: &str) -> &Node {
+        let path = path.strip_prefix('.').unwrap_or(path);
+        let element = path.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+        let next = match element {
+            Some((index, rest)) => {
+                index.parse().ok().and_then(|i: usize| Some((self.elements().get(i)?, rest)))
+            }
+            None => self
+                .fields()
+                .iter()
+                .filter_map(|(key, node)| Some((node, path.strip_prefix(key.as_str())?)))
+                .filter(|(_, rest)| rest.is_empty() || rest.starts_with(['.', '[']))
+                .min_by_key(|(_, rest)| rest.len()),
+        };
+        next.map_or(self, |(node, rest)| node.find(rest))
+    }
+
+    /// Moves a tree that was read from inside another file to the lines it has there.
+    pub fn move_lines(&mut self, place: &impl Fn(usize) -> usize) {
+        self.line = place(self.line);
+        match &mut self.value {
+            Value::List(nodes) => nodes.iter_mut().for_each(|node| node.move_lines(place)),
+            Value::Object(fields) => {
+                fields.iter_mut().for_each(|(_, node)| node.move_lines(place));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// As JSON.
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.value {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(value) => serializer.serialize_bool(*value),
+            Value::Number(value) => serializer.serialize_f64(*value),
+            Value::Text(value) => serializer.serialize_str(value),
+            Value::List(nodes) => serializer.collect_seq(nodes),
+            Value::Object(fields) => {
+                let mut map = serializer.serialize_map(Some(fields.len()))?;
+                fields.iter().try_for_each(|(key, node)| map.serialize_entry(key, node))?;
+                map.end()
+            }
+        }
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value of JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value as f64))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value as f64))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Number(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(element) = seq.next_element()? {
+            list.push(node(element));
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut object = Vec::new();
+        while let Some((key, value)) = map.next_entry::<Spanned<String>, Spanned<Value>>()? {
+            let line = key.referenced.line() as usize;
+            object.push((key.value, Node { line, value: value.value }));
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalars_are_read_as_kubernetes_and_envoy_read_them() {
+        for (yaml, json) in [
+            ("a: no", r#"{"a":false}"#),
+            ("a: 'no'", r#"{"a":"no"}"#),
+            ("a: on", r#"{"a":true}"#),
+            ("a: 90", r#"{"a":90.0}"#),
+            ("a: 99.9", r#"{"a":99.9}"#),
+            ("a: 2026-11-01", r#"{"a":"2026-11-01"}"#),
+            ("a: ~", r#"{"a":null}"#),
+            ("7: x", r#"{"7":"x"}"#),
+            (
+                "a: &w {b: 1}\nc: *w\nd: {<<: *w, e: 2}",
+                r#"{"a":{"b":1.0},"c":{"b":1.0},"d":{"e":2.0,"b":1.0}}"#,
+            ),
+        ] {
+            let documents = parse(yaml).unwrap();
+            assert_eq!(serde_json::to_string(&documents[0]).unwrap(), json, "{yaml}");
+        }
+    }
+
+    #[test]
+    fn paths_lead_to_lines() {
+        let documents = parse(
+            "# comment\nvariants:\n  v1.2: {}\n  v1:\n    cluster: a\nrules:\n- name: x\n  match:\n  \
+             - headers:\n      x-a:\n        exact: 1\n",
+        )
+        .unwrap();
+        for (path, line) in [
+            ("", 2),
+            ("variants.v1.2", 3),
+            ("variants.v1.cluster", 5),
+            ("variants.v1.2.cluster", 3),
+            ("rules[0].name", 7),
+            ("rules[0].split", 7),
+            ("rules[0].match[0].headers.x-a.exact", 11),
+            ("rules[7].name", 6),
+        ] {
+            assert_eq!(documents[0].find(path).line, line, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_key_given_twice_is_an_error_with_its_line() {
+        let error = parse("a: 1\nb: 2\na: 3").unwrap_err();
+        assert_eq!(error.location().unwrap().line(), 3);
+    }
+}

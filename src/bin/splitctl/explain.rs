@@ -1,0 +1,202 @@
+//! `splitctl explain`: which rule takes a request, and why the ones before it do not.
+
+mod table;
+
+use std::net::IpAddr;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+use traffic_split::{Effect, Explanation, Moment, Reason, Rule, cookies, effects, explain};
+
+use crate::describe;
+use crate::given::{self, Example, Given};
+use crate::input::{Checked, Choice};
+use crate::output::{Answer, Format, Ordered};
+
+/// Say which variant a request gets, and why
+///
+/// Goes through the rules as the filter does. Give the request as the filter would see it.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  splitctl explain -f envoy.yaml -H 'cookie: uid=7' --path /reviews/1
+  splitctl explain -f wasm-plugin.yaml -H 'x-user-group: beta' -o json
+  splitctl explain -f - --source-ip 10.1.2.3 < config.json")]
+pub struct Explain {
+    /// A file, or - for standard input
+    #[arg(short, long = "filename", value_name = "FILE")]
+    file: String,
+    #[command(flatten)]
+    choice: Choice,
+    /// A header of the request; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = given::header)]
+    headers: Vec<(String, String)>,
+    /// The path with its query
+    #[arg(long, default_value = "/")]
+    path: String,
+    /// The method
+    #[arg(long, default_value = "GET")]
+    method: String,
+    /// The authority (host) [default: that of -H 'host: ...', or none]
+    #[arg(long)]
+    authority: Option<String>,
+    /// The client's address, as Envoy would see it
+    #[arg(long, value_name = "ADDRESS")]
+    source_ip: Option<IpAddr>,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// What `-o json` prints.
+#[derive(Serialize)]
+struct Explained {
+    rule: Option<String>,
+    /// None where it depends on chance.
+    variant: Option<String>,
+    cluster: Option<String>,
+    reason: &'static str,
+    key: Option<Key>,
+    /// Sixteen hexadecimal digits: JSON numbers are not exact enough.
+    hash: Option<String>,
+    /// Where the variant depends on chance, each one's share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chances: Option<Ordered<f64>>,
+    /// The request headers written, and with null those removed.
+    headers: Ordered<Option<String>>,
+    /// The cookies set.
+    cookies: Vec<String>,
+    rules: Vec<Step>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+    /// Why a split draws.
+    #[serde(skip)]
+    draw: String,
+}
+
+#[derive(Serialize)]
+struct Key {
+    source: String,
+    /// None where it is issued anew.
+    value: Option<String>,
+    issued: bool,
+}
+
+#[derive(Serialize)]
+struct Step {
+    rule: String,
+    matched: Option<bool>,
+    /// It matches, but the client is outside its slice.
+    #[serde(skip)]
+    outside: bool,
+    /// It is only tried.
+    shadow: bool,
+    why: Vec<String>,
+}
+
+impl Explain {
+    pub fn run(&self) -> Result<Answer> {
+        let checked = self.choice.read_one(&self.file)?;
+        let request = self.request();
+        let explanation = explain(&checked.plan, &checked.moment, &request, &mut Example);
+        let explained = explained(&checked, &request, &explanation);
+        Ok(Answer::good(match self.output {
+            Format::Json => serde_json::to_string_pretty(&explained)?,
+            Format::Table => table::table(&explained),
+        }))
+    }
+
+    fn request(&self) -> Given {
+        let pseudo = [
+            (":method", Some(&self.method)),
+            (":path", Some(&self.path)),
+            (":authority", self.authority.as_ref()),
+        ];
+        let pseudo = pseudo.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let mut headers: Vec<_> =
+            pseudo.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        headers.extend(self.headers.iter().cloned());
+        Given { headers, source: self.source_ip }
+    }
+}
+
+fn explained(checked: &Checked, request: &Given, explanation: &Explanation<'_>) -> Explained {
+    let decision = &explanation.decision;
+    let last = explanation.steps.last().filter(|_| decision.rule().is_some());
+    let key = last.and_then(|step| step.key.as_ref());
+    let hash = match decision.reason() {
+        Reason::Sticky { hash } => Some(hash),
+        _ => None,
+    };
+    let chance =
+        decision.reason() == Reason::Random || hash.is_some() && key.is_some_and(|key| key.issued);
+    let certain = !chance;
+    let variant = decision.variant().filter(|_| certain);
+    let header = |effect: Effect<'_>| (effect.header.to_owned(), effect.value.map(str::to_owned));
+    let cookies = cookies(&checked.plan, decision, request, &mut Example).response;
+    let name = |cookie: &String| cookie.split('=').next().unwrap_or_default().to_owned();
+    Explained {
+        rule: decision.rule().map(str::to_owned),
+        variant: variant.map(|variant| variant.name.clone()),
+        cluster: variant.and_then(|variant| variant.cluster.clone()),
+        reason: decision.reason().name(),
+        key: key.map(|key| Key {
+            source: describe::source(&key.source),
+            value: (!key.issued).then(|| String::from_utf8_lossy(&key.value).into_owned()),
+            issued: key.issued,
+        }),
+        hash: hash.filter(|_| certain).map(|hash| format!("{hash:016x}")),
+        chances: last.filter(|_| chance).map(|step| chances(step.rule, &checked.moment)),
+        headers: Ordered(
+            effects(&checked.plan, decision).filter(|_| certain).map(header).collect(),
+        ),
+        cookies: cookies.iter().map(name).collect(),
+        rules: steps(checked, request, explanation),
+        notes: notes(checked),
+        draw: draw(checked, decision.rule()),
+    }
+}
+
+fn chances(rule: &Rule, moment: &Moment) -> Ordered<f64> {
+    let weights = rule.weights(moment);
+    let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
+    Ordered(weights.iter().map(|(v, weight)| (v.name.clone(), weight / total)).collect())
+}
+
+fn steps(checked: &Checked, request: &Given, explanation: &Explanation<'_>) -> Vec<Step> {
+    let reached = explanation.steps.iter().map(Some).chain(std::iter::repeat(None));
+    let rules = checked.config.rules.iter().zip(reached);
+    rules
+        .map(|(rule, step)| {
+            let decided = explanation.decision.rule() == Some(&rule.name);
+            let mut why = match step {
+                Some(step) if step.matches => describe::met(rule, step, request),
+                Some(step) => describe::missed(rule, step, request),
+                None => Vec::new(),
+            };
+            let layer = step.filter(|step| step.matches);
+            why.extend(layer.and_then(|step| describe::layer(rule, step)));
+            let outside = !decided && layer.is_some();
+            let matched = step.map(|_| decided);
+            Step { rule: rule.name.clone(), matched, outside, shadow: rule.shadow, why }
+        })
+        .collect()
+}
+
+fn draw(checked: &Checked, rule: Option<&str>) -> String {
+    let rule = checked.config.rules.iter().find(|known| Some(known.name.as_str()) == rule);
+    match rule.filter(|rule| rule.sticky.is_some()).map(describe::sources) {
+        Some(sources) => format!("drawn for this request, which has no key: {sources}"),
+        None => "drawn for each request: the split is not sticky".to_owned(),
+    }
+}
+
+fn notes(checked: &Checked) -> Vec<String> {
+    let note = |name: &String| {
+        format!("{name} is not set here, so no cookie signed with its keys is believed")
+    };
+    let shadow = checked.config.shadow.then(|| {
+        "mode: shadow: this is counted, and the request goes on as if there were no filter".into()
+    });
+    checked.unset.iter().map(note).chain(shadow).collect()
+}

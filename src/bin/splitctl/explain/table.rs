@@ -1,0 +1,70 @@
+//! An explanation for people.
+
+use super::{Explained, Key};
+use crate::output::{BAD, FAINT, GOOD, Ordered, STRONG, percent};
+
+pub fn table(explained: &Explained) -> String {
+    let mut lines = Vec::new();
+    for step in &explained.rules {
+        let (style, mark, what) = match step.matched {
+            Some(true) => (GOOD, "✓", "matches"),
+            Some(false) if step.shadow => (FAINT, "·", "is in shadow: only tried and counted"),
+            Some(false) if step.outside => (BAD, "✗", "leaves it to other rules"),
+            Some(false) => (BAD, "✗", "does not match"),
+            None => (FAINT, "·", "is not reached"),
+        };
+        lines.push(format!("{style}{mark} {} {what}{style:#}", step.rule));
+        lines.extend(step.why.iter().map(|why| format!("    {why}")));
+    }
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    let mut fact = |name: &str, value: &str| lines.push(format!("{name:<8}  {value}"));
+    fact("rule", explained.rule.as_deref().unwrap_or("none"));
+    let variant = explained.variant.as_deref().unwrap_or("none");
+    match &explained.chances {
+        None => fact("variant", &format!("{STRONG}{variant}{STRONG:#}")),
+        Some(Ordered(chances)) => {
+            let chances = chances.iter().map(|(name, share)| format!("{name} {}", percent(*share)));
+            fact("variant", &format!("by chance: {}", chances.collect::<Vec<_>>().join(", ")));
+        }
+    }
+    if let Some(cluster) = &explained.cluster {
+        fact("cluster", cluster);
+    }
+    fact("reason", &reason(explained));
+    if let Some(Key { source, value: Some(value), .. }) = &explained.key {
+        fact("key", &format!("{source} = {value:?}"));
+    }
+    if let Some(hash) = &explained.hash {
+        fact("hash", hash);
+    }
+    for (name, value) in &explained.headers.0 {
+        match value {
+            Some(value) => fact("header", &format!("{name}: {value}")),
+            None => fact("header", &format!("{name} is removed")),
+        }
+    }
+    for cookie in &explained.cookies {
+        fact("cookie", &format!("{cookie} is set"));
+    }
+    for note in &explained.notes {
+        fact("note", note);
+    }
+    lines.join("\n")
+}
+
+fn reason(explained: &Explained) -> String {
+    let name = explained.reason;
+    let why = match (name, &explained.key) {
+        ("pinned", _) => "the rule names the variant",
+        ("sticky", Some(key)) if key.issued => {
+            return format!("{name}: a new identity is issued in {}, and hashed", key.source);
+        }
+        ("sticky", _) => "the hash of the key chooses",
+        ("persisted", _) => "a cookie keeps the earlier choice",
+        ("random", _) => return format!("{name}: {}", explained.draw),
+        _ => "no rule matches, so Envoy's own route decides",
+    };
+    format!("{name}: {why}")
+}

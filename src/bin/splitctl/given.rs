@@ -1,0 +1,65 @@
+//! A request given on the command line.
+
+use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use traffic_split::{Ambient, Request};
+
+/// A request as its headers, pseudo-headers among them, with names in lower case.
+pub struct Given {
+    pub headers: Vec<(String, String)>,
+    pub source: Option<IpAddr>,
+}
+
+impl Request for Given {
+    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+    }
+
+    fn source_address(&self) -> Option<IpAddr> {
+        self.source
+    }
+}
+
+/// Chance of which nothing depends on the outcome: what is drawn is never shown as certain.
+pub struct Example;
+
+impl Ambient for Example {
+    fn random(&mut self) -> u64 {
+        0
+    }
+
+    fn entropy(&mut self) -> Option<[u8; 16]> {
+        Some([0; 16])
+    }
+
+    fn now(&mut self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+}
+
+/// Reads `name: value`; Envoy keeps `host` as `:authority`.
+pub fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = match text.split_once(':') {
+        Some((name, value)) if !name.trim().is_empty() => (name.trim(), value.trim()),
+        _ => return Err("give it as 'name: value'".into()),
+    };
+    let name = name.to_ascii_lowercase();
+    let name = if name == "host" { ":authority".to_owned() } else { name };
+    Ok((name, value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_as_curl_takes_them() {
+        let pair = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
+        assert_eq!(header("Cookie: uid=7; a=b:c"), pair("cookie", "uid=7; a=b:c"));
+        assert_eq!(header("Host: a:80"), pair(":authority", "a:80"));
+        assert_eq!(header("x:"), pair("x", ""));
+        assert!(header("x").is_err());
+        assert!(header(": x").is_err());
+    }
+}

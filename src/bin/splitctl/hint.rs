@@ -1,0 +1,122 @@
+//! What would let fewer clients move.
+
+use traffic_split::config::{Action, Split, Sticky};
+use traffic_split::limits;
+
+use crate::diff::Difference;
+use crate::document::{Node, Value};
+use crate::input::Checked;
+use crate::output::percent;
+
+/// Standard errors of the counted share that pass for chance.
+const CHANCE: f64 = 5.0;
+
+/// Words that YAML 1.1 takes for booleans or null.
+const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+
+/// Advice for the new configuration.
+pub fn hints(old: &Checked, new: &Checked, difference: &Difference) -> Vec<String> {
+    let (Some((before, index)), Some((after, _))) =
+        (split(old, &difference.rule), split(new, &difference.rule))
+    else {
+        return Vec::new();
+    };
+    let mut hints = Vec::new();
+    if let Some(persist) = &before.split.persist {
+        hints.push(format!(
+            "Clients with the cookie {} keep their variant until it expires. That is not counted \
+             here.",
+            persist.cookie.name
+        ));
+    }
+    let ramped = before.split.ramp.is_some() || after.split.ramp.is_some();
+    if ramped {
+        hints.push("Ramps are taken as they stand now.".to_owned());
+    }
+    if before.sticky.key != after.sticky.key {
+        hints.push(
+            "The sticky key is not the same: a client whose identity differs under the new one is \
+             drawn anew. That is not counted here."
+                .to_owned(),
+        );
+    }
+    if before.salt != after.salt {
+        hints.push(format!(
+            "The salt is not the same, so every client is drawn anew. To keep them where they are, \
+             give in sticky:\n\n  salt: {}",
+            quoted(before.salt)
+        ));
+    } else if !ramped && difference.moved > difference.minimum + tolerance(difference) {
+        hints.extend(history(&old.tree, index).map(|line| {
+            format!(
+                "{} of the clients move without need. With the earlier weights in the new rule, \
+                 beside split, none of them do:\n\n  {line}",
+                percent(difference.moved - difference.minimum),
+            )
+        }));
+    }
+    hints
+}
+
+/// A sticky split.
+struct StickySplit<'c> {
+    split: &'c Split,
+    sticky: &'c Sticky,
+    salt: &'c str,
+}
+
+/// The sticky split of the rule with this name, and the place of the rule.
+fn split<'c>(checked: &'c Checked, name: &str) -> Option<(StickySplit<'c>, usize)> {
+    let mut rules = checked.config.rules.iter().zip(0..);
+    let (rule, index) = rules.find(|(rule, _)| rule.name == name)?;
+    let (Some(Action::Split(split)), Some(sticky)) = (&rule.action, &rule.sticky) else {
+        return None;
+    };
+    let salt = sticky.salt.as_deref().unwrap_or(&rule.name);
+    Some((StickySplit { split, sticky, salt }, index))
+}
+
+/// A share counted from n keys has the standard error sqrt(p (1 - p) / n).
+fn tolerance(difference: &Difference) -> f64 {
+    let variance = difference.moved * (1.0 - difference.moved) / difference.keys.max(1) as f64;
+    CHANCE * variance.sqrt()
+}
+
+/// The line that keeps the old rule's weights: those it had before, and its own. None if these are
+/// more than the filter takes.
+fn history(old: &Node, index: usize) -> Option<String> {
+    let rule = old.find(&format!("rules[{index}]"));
+    let earlier = rule.get("history").map_or(&[][..], Node::elements);
+    let steps: Vec<_> = earlier.iter().chain(rule.get("split")).map(weights).collect();
+    (steps.len() <= limits::HISTORY).then(|| format!("history: [ {} ]", steps.join(", ")))
+}
+
+fn weights(split: &Node) -> String {
+    let weight = |(name, weight): &(String, Node)| match weight.value {
+        Value::Number(weight) => format!("{}: {weight}", quoted(name)),
+        _ => quoted(name),
+    };
+    format!("{{{}}}", split.fields().iter().map(weight).collect::<Vec<_>>().join(", "))
+}
+
+/// As a YAML scalar that is a string for every reader.
+fn quoted(text: &str) -> String {
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && !WORDS.contains(&text.to_ascii_lowercase().as_str());
+    if plain { text.to_owned() } else { format!("{text:?}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document;
+
+    #[test]
+    fn the_line_has_all_earlier_weights() {
+        let yaml = "rules:\n- split: {a: 99.9, 'on': 0.1}\n  history: [ {a: 50, b: 30} ]";
+        let tree = document::parse(yaml).unwrap().remove(0);
+        let line = "history: [ {a: 50, b: 30}, {a: 99.9, \"on\": 0.1} ]";
+        assert_eq!(history(&tree, 0).as_deref(), Some(line));
+    }
+}

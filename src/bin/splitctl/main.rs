@@ -1,0 +1,108 @@
+//! `splitctl`: what a configuration of the filter means, seen before it is applied. It decides
+//! with the filter's own core, so it cannot differ from the filter.
+//!
+//! Exit codes: 0, 1 where the answer is that a configuration is bad, 2 where there is no answer.
+
+#![deny(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used
+)]
+#![cfg_attr(
+    test,
+    allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)
+)]
+
+mod completion;
+mod describe;
+mod diff;
+mod document;
+mod explain;
+mod given;
+mod hint;
+mod input;
+mod keys;
+mod output;
+mod plugin;
+mod progress;
+mod rules;
+mod schema;
+mod simulate;
+mod validate;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use output::{Answer, BAD};
+
+/// Check, explain and compare configurations of the traffic-split filter
+#[derive(Parser)]
+#[command(
+    name = "splitctl",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:
+  splitctl validate -f wasm-plugin.yaml
+  splitctl explain -f envoy.yaml -H 'cookie: uid=7' --path /reviews/1
+  splitctl simulate -f envoy.yaml --rule rollout
+  splitctl diff -f old.yaml -f new.yaml
+
+Exit codes: 0, 1 for a configuration that is not valid, 2 for wrong usage or a file that cannot
+be read."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Validate(validate::Validate),
+    Explain(explain::Explain),
+    Simulate(simulate::Simulate),
+    Diff(diff::Diff),
+    Schema(schema::Schema),
+    Completion(completion::Completion),
+}
+
+fn main() -> ExitCode {
+    let answer = Cli::parse().command.run();
+    match answer.and_then(|answer| Ok((answer.print()?, answer.good))) {
+        Ok(((), true)) => ExitCode::SUCCESS,
+        Ok(((), false)) => ExitCode::from(1),
+        Err(error) => {
+            if error.is::<input::Invalid>() {
+                anstream::eprintln!("{BAD}{error}{BAD:#}");
+                return ExitCode::from(1);
+            }
+            anstream::eprintln!("{BAD}error{BAD:#}: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+impl Command {
+    fn run(&self) -> Result<Answer> {
+        match self {
+            Command::Validate(validate) => validate.run(),
+            Command::Explain(explain) => explain.run(),
+            Command::Simulate(simulate) => simulate.run(),
+            Command::Diff(diff) => diff.run(),
+            Command::Schema(schema) => schema.run(),
+            Command::Completion(completion) => completion.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

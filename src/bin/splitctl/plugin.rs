@@ -1,0 +1,231 @@
+//! The filter's configurations in a file, whatever they are wrapped in.
+
+use crate::document::{self, Node, Value};
+
+/// One configuration as the filter would receive it.
+#[derive(Debug)]
+pub struct Plugin {
+    /// What it was found in.
+    pub kind: &'static str,
+    /// The name of the resource, or of the filter in Envoy's own configuration.
+    pub name: Option<String>,
+    /// The line its configuration begins on, counted from 1.
+    pub line: usize,
+    /// What the filter receives, or why it would receive no JSON.
+    pub bytes: Result<Vec<u8>, String>,
+    /// The same as a tree with the lines of the file; none if it is no JSON.
+    pub tree: Option<Node>,
+}
+
+/// The fields of a configuration: what has none of them is meant for another filter.
+const FIELDS: [&str; 4] = ["clusterHeader", "variantHeader", "variants", "rules"];
+
+/// What Envoy's own configuration begins with.
+const BOOTSTRAP: [&str; 4] = ["static_resources", "staticResources", "admin", "node"];
+
+/// All configurations in these documents of a file. Those of other filters are left out where
+/// there are some for this one.
+pub fn find(documents: &[Node], text: &str) -> Vec<Plugin> {
+    let mut found = Vec::new();
+    if documents.is_empty() {
+        found.push(Plugin::new("configuration", None, 1, Ok(Vec::new()), None));
+    }
+    for document in documents {
+        let before = found.len();
+        let name = document.at(&["metadata", "name"]).and_then(Node::text);
+        search(document, name, text, &mut found);
+        let bare = document.get("kind").is_none()
+            && !BOOTSTRAP.iter().any(|field| document.get(field).is_some());
+        if found.len() == before && bare {
+            found.push(Plugin::of_tree("configuration", None, document));
+        }
+    }
+    if found.iter().any(Plugin::is_ours) {
+        found.retain(Plugin::is_ours);
+    }
+    found
+}
+
+fn search(node: &Node, name: Option<&str>, text: &str, found: &mut Vec<Plugin>) {
+    let kind = node.get("kind").and_then(Node::text);
+    let own_name = node.at(&["metadata", "name"]).and_then(Node::text).or(name);
+    match kind {
+        Some("WasmPlugin") => {
+            return found.push(resource("WasmPlugin", node, &["spec"], own_name));
+        }
+        Some("TrafficExtension") => {
+            return found.push(resource("TrafficExtension", node, &["spec", "wasm"], own_name));
+        }
+        _ => {}
+    }
+    let is_wasm = ["vm_config", "vmConfig"].iter().any(|field| node.get(field).is_some());
+    let configuration = node.get("configuration");
+    if is_wasm || configuration.is_some_and(|any| any.get("@type").is_some()) {
+        let named = ["name", "root_id", "rootId"].iter();
+        let name = named.filter_map(|field| node.get(field)?.text()).next().or(name);
+        return found.push(filter(node, configuration, name, text));
+    }
+    node.fields().iter().for_each(|(_, node)| search(node, own_name, text, found));
+    node.elements().iter().for_each(|node| search(node, own_name, text, found));
+}
+
+/// A resource of Istio's, whose `pluginConfig` istiod turns into JSON.
+fn resource(kind: &'static str, node: &Node, at: &[&str], name: Option<&str>) -> Plugin {
+    let name = name.map(str::to_owned);
+    match node.at(at).and_then(|spec| spec.get("pluginConfig")) {
+        Some(tree) => Plugin::of_tree(kind, name, tree),
+        None => Plugin::new(kind, name, node.line, Ok(Vec::new()), None),
+    }
+}
+
+/// A Wasm filter in Envoy's own words: a `PluginConfig` of `envoy.extensions.wasm.v3`.
+fn filter(node: &Node, configuration: Option<&Node>, name: Option<&str>, text: &str) -> Plugin {
+    let name = name.map(str::to_owned);
+    let kind = "Wasm filter";
+    let Some(any) = configuration else {
+        return Plugin::new(kind, name, node.line, Ok(Vec::new()), None);
+    };
+    let url = any.get("@type").and_then(Node::text).unwrap_or("no @type");
+    match (url.rsplit_once('/').map_or(url, |(_, message)| message), any.get("value")) {
+        ("google.protobuf.StringValue", None) => {
+            Plugin::new(kind, name, any.line, Ok(Vec::new()), None)
+        }
+        ("google.protobuf.StringValue", Some(Node { line, value: Value::Text(json) })) => {
+            let literal = text.lines().nth(line.saturating_sub(1)).is_some_and(is_literal);
+            let place = |inner| if literal { line.saturating_add(inner) } else { *line };
+            let mut tree = serde_json::from_str::<serde::de::IgnoredAny>(json)
+                .is_ok()
+                .then(|| document::parse_json(json))
+                .flatten();
+            tree.iter_mut().for_each(|tree| tree.move_lines(&place));
+            Plugin::new(kind, name, *line, Ok(json.clone().into_bytes()), tree)
+        }
+        (message, value) => {
+            let problem = format!(
+                "Invalid value: {message}: must be a google.protobuf.StringValue whose value is \
+                 JSON as text: the filter would receive anything else as protobuf"
+            );
+            let tree = value.unwrap_or(any).clone();
+            Plugin::new(kind, name, any.line, Err(problem), Some(tree))
+        }
+    }
+}
+
+/// Whether a YAML line ends with the mark of a literal block, whose lines follow.
+fn is_literal(line: &str) -> bool {
+    let line = line.split(" #").next().unwrap_or(line).trim_end();
+    line.ends_with(['|', '-', '+']) && line.trim_end_matches(['-', '+']).ends_with('|')
+}
+
+impl Plugin {
+    fn new(
+        kind: &'static str,
+        name: Option<String>,
+        line: usize,
+        bytes: Result<Vec<u8>, String>,
+        tree: Option<Node>,
+    ) -> Self {
+        Plugin { kind, name, line, bytes, tree }
+    }
+
+    /// Stands for a file that cannot be read at all.
+    pub fn unreadable(line: usize, problem: String) -> Self {
+        Plugin::new("configuration", None, line, Err(problem), None)
+    }
+
+    fn of_tree(kind: &'static str, name: Option<String>, tree: &Node) -> Self {
+        let bytes = serde_json::to_vec(tree).map_err(|error| error.to_string());
+        Plugin::new(kind, name, tree.line, bytes, Some(tree.clone()))
+    }
+
+    fn is_ours(&self) -> bool {
+        let tree = self.tree.as_ref();
+        tree.is_some_and(|tree| FIELDS.iter().any(|field| tree.get(field).is_some()))
+    }
+
+    /// What to call it: its kind, and its name where it has one.
+    pub fn title(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{} {name}", self.kind),
+            None => self.kind.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(yaml: &str) -> Vec<(String, usize, Result<String, String>)> {
+        let plugins = find(&document::parse(yaml).unwrap(), yaml);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        plugins.into_iter().map(|p| (p.title(), p.line, p.bytes.map(text))).collect()
+    }
+
+    #[test]
+    fn every_wrapping() {
+        let any = "configuration: {\"@type\": type.googleapis.com/google.protobuf";
+        for (yaml, title, line, bytes) in [
+            ("", "configuration", 1, ""),
+            ("rules: []", "configuration", 1, r#"{"rules":[]}"#),
+            ("[]", "configuration", 1, "[]"),
+            (
+                "kind: WasmPlugin\nmetadata: {name: a}\nspec:\n  pluginConfig:\n    rules: []",
+                "WasmPlugin a",
+                4,
+                r#"{"rules":[]}"#,
+            ),
+            ("kind: WasmPlugin\nspec: {}", "WasmPlugin", 1, ""),
+            (
+                "kind: TrafficExtension\nmetadata: {name: a}\nspec: {wasm: {pluginConfig: {}}}",
+                "TrafficExtension a",
+                3,
+                "{}",
+            ),
+            (
+                &format!(
+                    "kind: EnvoyFilter\nmetadata: {{name: a}}\nspec:\n  - {any}.StringValue, value: '{{}}'}}"
+                ),
+                "Wasm filter a",
+                4,
+                "{}",
+            ),
+            (
+                &format!(
+                    "static_resources:\n- config:\n    name: b\n    {any}.StringValue, value: 'x'}}"
+                ),
+                "Wasm filter b",
+                4,
+                "x",
+            ),
+            ("admin:\n- root_id: c\n  vm_config: {}", "Wasm filter c", 2, ""),
+        ] {
+            assert_eq!(found(yaml), [(title.into(), line, Ok(bytes.into()))], "{yaml}");
+        }
+    }
+
+    #[test]
+    fn protobuf_is_refused() {
+        let yaml = "admin:\n- configuration:\n    \"@type\": type.googleapis.com/google.protobuf.Struct\n    value: {}";
+        let [(_, 2, Err(problem))] = &found(yaml)[..] else { panic!("{:?}", found(yaml)) };
+        assert!(problem.starts_with("Invalid value: google.protobuf.Struct: must be a"));
+    }
+
+    #[test]
+    fn other_filters_are_left_out() {
+        let other = "kind: WasmPlugin\nmetadata: {name: other}\nspec: {pluginConfig: {x: 1}}";
+        let ours = "kind: WasmPlugin\nmetadata: {name: ours}\nspec: {pluginConfig: {rules: 1}}";
+        let titles = |yaml: &str| found(yaml).into_iter().map(|p| p.0).collect::<Vec<_>>();
+        assert_eq!(titles(other), ["WasmPlugin other"]);
+        assert_eq!(titles(&format!("{other}\n---\n{ours}")), ["WasmPlugin ours"]);
+        assert_eq!(titles("kind: Deployment"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn json_in_a_literal_block_keeps_the_lines_of_the_file() {
+        let yaml = "admin:\n  configuration:\n    \"@type\": x/google.protobuf.StringValue\n    \
+                    value: |  # JSON\n      {\n        \"rules\": []\n      }\n";
+        let plugins = find(&document::parse(yaml).unwrap(), yaml);
+        assert_eq!(plugins[0].tree.as_ref().unwrap().find("rules").line, 6);
+    }
+}

@@ -1,0 +1,132 @@
+//! `splitctl simulate`: how many of many clients each variant gets.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use serde::Serialize;
+use traffic_split::{Moment, Rule};
+
+use crate::input::Choice;
+use crate::keys::{Keys, Source};
+use crate::output::{Answer, FAINT, Format, STRONG, columns, percent};
+use crate::rules;
+
+/// Cells of the longest bar.
+const BAR: f64 = 40.0;
+
+/// Count which variants many clients get
+///
+/// Hashes each key as the filter does, and shows the share of each variant beside the one that the
+/// weights ask for. What a rule matches plays no part: every key is taken as a client that it takes.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  splitctl simulate -f envoy.yaml
+  splitctl simulate -f wasm-plugin.yaml --rule rollout --keys 50000
+  splitctl simulate -f config.json --keys-from user-ids.txt -o json")]
+pub struct Simulate {
+    /// A file, or - for standard input
+    #[arg(short, long = "filename", value_name = "FILE")]
+    file: String,
+    #[command(flatten)]
+    choice: Choice,
+    /// A rule [default: all that split]
+    #[arg(long)]
+    rule: Option<String>,
+    #[command(flatten)]
+    keys: Keys,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+/// What `-o json` prints.
+#[derive(Serialize)]
+struct Simulation {
+    keys: u64,
+    rules: Vec<Shares>,
+}
+
+#[derive(Serialize)]
+struct Shares {
+    rule: String,
+    sticky: bool,
+    variants: Vec<Share>,
+    /// Keys too long to be hashed: for the filter they are no keys.
+    unusable: u64,
+}
+
+#[derive(Serialize)]
+struct Share {
+    variant: String,
+    count: u64,
+    share: f64,
+    expected: f64,
+}
+
+impl Simulate {
+    pub fn run(&self) -> Result<Answer> {
+        let checked = self.choice.read_one(&self.file)?;
+        let chosen: Vec<&Rule> = match &self.rule {
+            Some(name) => vec![rules::find(&checked.plan, name, &self.file)?],
+            None => checked.plan.rules().iter().filter(|rule| rule.is_split()).collect(),
+        };
+        if chosen.is_empty() {
+            bail!("{}: no rule has a split: there is nothing to simulate", self.file);
+        }
+        let keys = self.keys.read()?;
+        let rules = chosen.into_iter().map(|rule| simulate(rule, &checked.moment, &keys)).collect();
+        let simulation = Simulation { keys: keys.count(), rules };
+        Ok(Answer::good(match self.output {
+            Format::Json => serde_json::to_string_pretty(&simulation)?,
+            Format::Table => {
+                simulation.rules.iter().map(|shares| table(shares, &keys)).collect::<String>()
+            }
+        }))
+    }
+}
+
+fn simulate(rule: &Rule, moment: &Moment, keys: &Source) -> Shares {
+    let mut counts: HashMap<&str, u64> = HashMap::new();
+    let mut unusable = 0;
+    keys.for_each(|key| match rules::place(rule, moment, key) {
+        Some(place) => *counts.entry(place).or_default() += 1,
+        None => unusable += 1,
+    });
+    let usable = counts.values().sum::<u64>().max(1) as f64;
+    let share = |(name, expected): (&str, f64)| {
+        let count = counts.get(name).copied().unwrap_or(0);
+        Share { variant: name.to_owned(), count, share: count as f64 / usable, expected }
+    };
+    let variants = rules::shares(rule, moment).into_iter().map(share).collect();
+    Shares { rule: rule.name().to_owned(), sticky: rule.is_sticky(), variants, unusable }
+}
+
+fn table(shares: &Shares, keys: &Source) -> String {
+    let sticky = if shares.sticky { "sticky" } else { "drawn anew for each request" };
+    let mut text = format!("{STRONG}{}{STRONG:#}: {sticky}; {}\n", shares.rule, keys.title());
+    let rows: Vec<_> = shares
+        .variants
+        .iter()
+        .map(|share| vec![share.variant.clone(), percent(share.share)])
+        .collect();
+    let rows = columns(&rows, true);
+    for (share, row) in shares.variants.iter().zip(rows) {
+        let bar = bar(share.share);
+        let expected = percent(share.expected);
+        text += &format!("  {row}  {bar}  {FAINT}expected {expected:>8}{FAINT:#}\n");
+    }
+    if shares.unusable > 0 {
+        text += &format!("  {} keys are too long to be hashed\n", shares.unusable);
+    }
+    text + "\n"
+}
+
+/// A bar with eighths of a cell, padded to its full length.
+fn bar(share: f64) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (share * BAR * 8.0).round() as usize;
+    let part = EIGHTHS.get(eighths % 8).copied().unwrap_or("");
+    let bar = "█".repeat(eighths / 8) + part;
+    format!("{bar:<width$}", width = BAR as usize)
+}

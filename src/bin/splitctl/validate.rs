@@ -1,0 +1,98 @@
+//! `splitctl validate`: all that is wrong with a configuration, each with its path and line.
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use crate::input::{Checked, Choice, Mistake, check};
+use crate::output::{Answer, BAD, Format, GOOD};
+
+/// Tell everything that is wrong with a configuration
+///
+/// Reads JSON or YAML, and finds the configuration inside a WasmPlugin, TrafficExtension,
+/// EnvoyFilter or Envoy bootstrap. Exits with 1 if anything is wrong.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  splitctl validate -f wasm-plugin.yaml
+  splitctl validate -f envoy.yaml -f gateway.yaml -o json
+  kubectl get wasmplugin -A -o yaml | splitctl validate -f -")]
+pub struct Validate {
+    /// A file, or - for standard input; may be repeated
+    #[arg(short, long = "filename", value_name = "FILE", required = true)]
+    files: Vec<String>,
+    #[command(flatten)]
+    choice: Choice,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+#[derive(Serialize)]
+struct Report {
+    valid: bool,
+    configurations: Vec<Found>,
+}
+
+#[derive(Serialize)]
+struct Found {
+    file: String,
+    kind: &'static str,
+    name: Option<String>,
+    line: usize,
+    errors: Vec<Mistake>,
+    #[serde(skip)]
+    line_of_text: String,
+}
+
+impl Validate {
+    pub fn run(&self) -> Result<Answer> {
+        let mut configurations = Vec::new();
+        for path in &self.files {
+            let file = self.choice.read(path)?;
+            for plugin in file.plugins {
+                let (errors, summary) = match check(&plugin) {
+                    Ok(checked) => (Vec::new(), summary(&checked)),
+                    Err(errors) => (errors, String::new()),
+                };
+                configurations.push(Found {
+                    line_of_text: format!("{}: {}", plugin.title(), summary),
+                    file: file.name.clone(),
+                    kind: plugin.kind,
+                    name: plugin.name,
+                    line: plugin.line,
+                    errors,
+                });
+            }
+        }
+        let valid = configurations.iter().all(|found| found.errors.is_empty());
+        let report = Report { valid, configurations };
+        let text = match self.output {
+            Format::Json => serde_json::to_string_pretty(&report)?,
+            Format::Table => table(&report),
+        };
+        Ok(Answer { text, good: valid })
+    }
+}
+
+fn summary(checked: &Checked) -> String {
+    let mut text = format!("valid, {}", checked.plan);
+    for name in &checked.unset {
+        text += &format!("; signing needs {name} in the VM's environment");
+    }
+    text
+}
+
+fn table(report: &Report) -> String {
+    let mut lines = Vec::new();
+    for found in &report.configurations {
+        if found.errors.is_empty() {
+            lines.push(format!(
+                "{}:{}: {GOOD}{}{GOOD:#}",
+                found.file, found.line, found.line_of_text
+            ));
+        }
+        let error = |error: &Mistake| format!("{BAD}{}{BAD:#}", error.display(&found.file));
+        lines.extend(found.errors.iter().map(error));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,210 @@
+//! The way to a decision, for people: what each rule made of the request, and with which key.
+
+use crate::ambient::Ambient;
+use crate::config::{KeySource, Subject};
+use crate::decide::{Decision, decide};
+use crate::identity::Issued;
+use crate::key::Identity;
+use crate::moment::Moment;
+use crate::plan::{Plan, Rule};
+use crate::request::{self, Request};
+
+/// A decision and the way to it.
+#[derive(Debug)]
+pub struct Explanation<'p> {
+    /// What [`decide`] says. Where it depends on chance, it is one of several possible ones.
+    pub decision: Decision<'p>,
+    /// The rules in order, up to the one that decided.
+    pub steps: Vec<Step<'p>>,
+}
+
+/// What one rule made of the request.
+#[derive(Debug)]
+pub struct Step<'p> {
+    /// The rule.
+    pub rule: &'p Rule,
+    /// Whether the request meets its `match`.
+    pub matches: bool,
+    /// The first entry of its `match` that the request meets.
+    pub met: Option<usize>,
+    /// For the entries that it does not meet, the condition that failed first.
+    pub missed: Vec<Missed>,
+    /// The client's identity, where the rule matches and asks for one.
+    pub key: Option<FoundKey>,
+    /// Where in the rule's layer the client is, in percent.
+    pub position: Option<f64>,
+}
+
+/// A condition that the request does not meet, by its place in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// The entry of the rule's `match`.
+    pub entry: usize,
+    /// The condition in that entry, in the order of [`crate::config::Rule::entries`].
+    pub condition: usize,
+}
+
+/// A client's identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundKey {
+    /// Where it was found, or in which cookie it is issued.
+    pub source: KeySource,
+    /// The bytes that are hashed.
+    pub value: Vec<u8>,
+    /// Whether it is issued to the client with this very request.
+    pub issued: bool,
+}
+
+/// Decides as [`decide`] does, and says how.
+pub fn explain<'p>(
+    plan: &'p Plan,
+    moment: &'p Moment,
+    request: &impl Request,
+    ambient: &mut impl Ambient,
+) -> Explanation<'p> {
+    let decision = decide(plan, moment, request, ambient);
+    let mut steps = Vec::new();
+    for rule in &plan.rules {
+        steps.push(step(rule, request, ambient, decision.issued));
+        if decision.rule() == Some(rule.name()) {
+            break;
+        }
+    }
+    Explanation { decision, steps }
+}
+
+/// `issued` is what the decision issued, so that no other identity is drawn here.
+fn step<'p>(
+    rule: &'p Rule,
+    request: &impl Request,
+    ambient: &mut impl Ambient,
+    issued: Issued,
+) -> Step<'p> {
+    let entries: Vec<_> = rule.missed(request).collect();
+    let missed = |(entry, condition): (usize, &Option<usize>)| {
+        Some(Missed { entry, condition: (*condition)? })
+    };
+    let matches = rule.matches(request);
+    let key = if matches { key(rule, request, ambient, issued) } else { None };
+    let slice = rule.slice.as_ref();
+    Step {
+        rule,
+        matches,
+        met: entries.iter().position(Option::is_none),
+        missed: entries.iter().enumerate().filter_map(missed).collect(),
+        position: slice.and_then(|slice| Some(slice.position(&key.as_ref()?.value))),
+        key,
+    }
+}
+
+fn key(
+    rule: &Rule,
+    request: &impl Request,
+    ambient: &mut impl Ambient,
+    mut issued: Issued,
+) -> Option<FoundKey> {
+    let key = rule.key.as_ref()?;
+    let identity = key.identity(request, ambient, &mut issued)?;
+    let value = identity.as_bytes().to_vec();
+    let source = match key.sent(request) {
+        Some((source, _)) => source.clone(),
+        None => KeySource::Cookie(key.issue.as_ref()?.cookie.name.clone()),
+    };
+    Some(FoundKey { source, value, issued: matches!(identity, Identity::Issued(_)) })
+}
+
+impl Subject {
+    /// What a condition on this part of the request looks at: nothing, one value, or several of a
+    /// repeated header.
+    pub fn values<'a>(&'a self, request: &'a impl Request) -> Vec<Vec<u8>> {
+        let header = |name: &'a str| request::header(request, name).map(<[u8]>::to_vec).collect();
+        let one = |value: Option<&[u8]>| value.map(<[u8]>::to_vec).into_iter().collect();
+        match self {
+            Subject::Header(name) => header(name),
+            Subject::Method => header(":method"),
+            Subject::Authority => header(":authority"),
+            Subject::Cookie(name) => one(request::cookie(request, name)),
+            Subject::QueryParam(name) => one(request::query_param(request, name)),
+            Subject::Path => one(request::path(request)),
+            Subject::SourceIp => {
+                request.source_address().map(|ip| ip.to_string().into_bytes()).into_iter().collect()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Reason;
+    use crate::ambient::tests::Fixed;
+    use crate::request::tests::Given;
+
+    const CONFIG: &str = r#"{
+        "variantHeader": "v", "variants": { "a": {}, "b": {} },
+        "rules": [
+            { "name": "testers", "to": "b", "match": [
+                { "headers": { "group": { "exact": "beta" } }, "path": { "prefix": "/x" } },
+                { "cookies": { "preview": { "present": true } } } ] },
+            { "name": "rollout", "split": { "a": 1, "b": 1 },
+              "layer": "l", "slice": [0, 100],
+              "sticky": { "key": [ { "cookie": "uid" }, { "header": "user" } ],
+                          "issue": { "cookie": "id", "maxAge": "1d" } } } ] }"#;
+
+    fn explained(headers: &[(&'static str, &str)], check: impl FnOnce(Explanation<'_>, &Moment)) {
+        let plan = Plan::compile(CONFIG.as_bytes(), &|_| None).unwrap();
+        let moment = Moment::new(&plan, 0);
+        let request = Given::new(headers.iter().copied());
+        check(explain(&plan, &moment, &request, &mut Fixed::default()), &moment);
+    }
+
+    #[test]
+    fn a_rule_that_decides_ends_the_way() {
+        explained(&[("cookie", "preview=")], |explanation, _| {
+            assert_eq!(explanation.decision.reason(), Reason::Pinned);
+            assert_eq!(explanation.steps.len(), 1);
+            assert_eq!(explanation.steps[0].met, Some(1));
+            assert_eq!(explanation.steps[0].missed, [Missed { entry: 0, condition: 0 }]);
+            assert_eq!(explanation.steps[0].key, None);
+        });
+    }
+
+    #[test]
+    fn every_entry_says_what_failed_first() {
+        explained(&[("group", "beta"), (":path", "/"), ("cookie", "uid=7")], |explanation, _| {
+            let missed = [Missed { entry: 0, condition: 1 }, Missed { entry: 1, condition: 0 }];
+            assert_eq!(explanation.steps[0].missed, missed);
+            assert!(!explanation.steps[0].matches);
+        });
+    }
+
+    #[test]
+    fn the_key_is_the_one_that_was_hashed() {
+        for (headers, source, value) in [
+            ([("cookie", "uid=7"), ("user", "8")], KeySource::Cookie("uid".into()), "7"),
+            ([("cookie", "uid="), ("user", " 8")], KeySource::Header("user".into()), "8"),
+        ] {
+            explained(&headers, |explanation, moment| {
+                let step = &explanation.steps[1];
+                let key = step.key.as_ref().unwrap();
+                assert_eq!(*key, FoundKey { source, value: value.into(), issued: false });
+                assert_eq!(
+                    step.rule.assign(moment, &key.value).ok(),
+                    explanation.decision.variant()
+                );
+            });
+        }
+    }
+
+    #[test]
+    fn an_issued_identity_is_the_decisions() {
+        explained(&[], |explanation, moment| {
+            let step = &explanation.steps[1];
+            let key = step.key.as_ref().unwrap();
+            assert!(key.issued);
+            assert_eq!(key.source, KeySource::Cookie("id".into()));
+            assert!(step.position.is_some_and(|position| position < 100.0));
+            assert_eq!(step.rule.assign(moment, &key.value).ok(), explanation.decision.variant());
+        });
+    }
+}
