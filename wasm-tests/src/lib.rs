@@ -15,6 +15,7 @@ pub mod client;
 pub mod envoy;
 pub mod find;
 pub mod guard;
+pub mod image;
 pub mod load;
 pub mod manifest;
 pub mod message;
