@@ -16,6 +16,7 @@ pub mod envoy;
 pub mod find;
 pub mod guard;
 pub mod image;
+pub mod istio;
 pub mod load;
 pub mod manifest;
 pub mod message;
