@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use flate2::{Compression, GzBuilder};
 use oci_spec::image::{
     ANNOTATION_LICENSES, ANNOTATION_TITLE, ANNOTATION_VERSION, Arch, ConfigBuilder, Descriptor,
-    ImageConfigurationBuilder, ImageIndexBuilder, ImageManifestBuilder, MediaType, OciLayoutBuilder,
-    Os, RootFsBuilder, SCHEMA_VERSION, Sha256Digest,
+    ImageConfigurationBuilder, ImageIndexBuilder, ImageManifestBuilder, MediaType,
+    OciLayoutBuilder, Os, RootFsBuilder, SCHEMA_VERSION, Sha256Digest,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -110,8 +110,9 @@ mod tests {
         let module = folder.path().join("module.wasm");
         fs::write(&module, b"\0asm\x01\0\0\0")?;
         // The maps' order differs from one to the next, where it is not sorted.
-        let digests: Vec<_> =
-            (0..8).map(|n| write(&module, &folder.path().join(n.to_string()))).collect::<Result<_>>()?;
+        let digests: Vec<_> = (0..8)
+            .map(|n| write(&module, &folder.path().join(n.to_string())))
+            .collect::<Result<_>>()?;
         assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
         fs::write(&module, b"\0asm\x01\0\0\0\0\0")?;
         assert_ne!(write(&module, &folder.path().join("0"))?, digests[0], "another module");

@@ -83,7 +83,11 @@ impl Kubernetes {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        child.stdin.take().context("kubectl has no input")?.write_all(list.to_string().as_bytes())?;
+        child
+            .stdin
+            .take()
+            .context("kubectl has no input")?
+            .write_all(list.to_string().as_bytes())?;
         let output = child.wait_with_output()?;
         if !output.status.success() {
             bail!("kubectl apply: {}", String::from_utf8_lossy(&output.stderr));

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// The agent keeps modules in /var/lib/istio/data, a constant of its source. In a mount namespace
 /// of its own that is an empty folder which goes with it; root is root only in there.
-const PRIVATE: &str = "mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/istio/data && exec \"$@\"";
+const PRIVATE: &str =
+    "mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/istio/data && exec \"$@\"";
 
 /// What a pod would say about the proxy.
 pub struct Pod<'a> {
@@ -41,7 +42,8 @@ impl Proxy {
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let mut arguments = vec![format!("--chdir={}", folder.display())];
         arguments.extend(environment(mesh, pod, &folder, admin)?);
-        let private = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", PRIVATE, "sh"];
+        let private =
+            ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", PRIVATE, "sh"];
         arguments.extend(private.map(Into::into));
         arguments.push(mesh.tools.path("pilot-agent").display().to_string());
         arguments.extend(["proxy", pod.kind, "--proxyLogLevel=info"].map(Into::into));
@@ -115,7 +117,8 @@ async fn credentials(mesh: &Mesh, pod: &Pod<'_>, folder: &Path) -> Result<()> {
     let secrets = folder.join("var/run/secrets");
     fs::create_dir_all(secrets.join("tokens"))?;
     fs::create_dir_all(secrets.join("istio"))?;
-    let create = ["create", "token", "default", "--audience", "istio-ca", "--namespace", pod.namespace];
+    let create =
+        ["create", "token", "default", "--audience", "istio-ca", "--namespace", pod.namespace];
     fs::write(secrets.join("tokens/istio-token"), kubernetes.run(&create)?)?;
     let path = "jsonpath={.data.root-cert\\.pem}";
     let read = ["get", "configmap", "istio-ca-root-cert", "-o", path, "--namespace", pod.namespace];
@@ -128,9 +131,14 @@ async fn credentials(mesh: &Mesh, pod: &Pod<'_>, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn environment(mesh: &Mesh, pod: &Pod<'_>, folder: &Path, admin: SocketAddr) -> Result<Vec<String>> {
-    let bootstrap = super::tools::module("istio.io/istio")?
-        .join("tools/packaging/common/envoy_bootstrap.json");
+fn environment(
+    mesh: &Mesh,
+    pod: &Pod<'_>,
+    folder: &Path,
+    admin: SocketAddr,
+) -> Result<Vec<String>> {
+    let bootstrap =
+        super::tools::module("istio.io/istio")?.join("tools/packaging/common/envoy_bootstrap.json");
     let config = json!({
         "discoveryAddress": mesh.control_plane.address.to_string(),
         "proxyAdminPort": admin.port(),
