@@ -97,11 +97,10 @@ impl Proxy {
 
     /// The plugins as Envoy runs them: what the agent made of what istiod sent.
     pub async fn plugins(&self) -> Result<Vec<Value>> {
-        let dump = self.admin("/config_dump?resource=ecds_filters").await?;
-        let dump: Value = serde_json::from_slice(&dump)?;
-        let filters = dump["configs"].as_array().cloned().unwrap_or_default();
-        let typed = |filter: &Value| filter["ecds_filter"]["typed_config"].clone();
-        Ok(filters.iter().map(typed).collect())
+        let dump: Value = serde_json::from_slice(&self.admin("/config_dump").await?)?;
+        let parts = dump["configs"].as_array().into_iter().flatten();
+        let filters = parts.filter_map(|part| part["ecds_filters"].as_array()).flatten();
+        Ok(filters.map(|filter| filter["ecds_filter"]["typed_config"].clone()).collect())
     }
 
     /// What agent and Envoy have logged.

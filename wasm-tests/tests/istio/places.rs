@@ -15,7 +15,7 @@ async fn gateway() -> Result<()> {
     let port = free_port()?;
     let listen = format!("bind: 127.0.0.1\n    port: {{ number: {port},");
     place.folder.replace("istio/gateway/gateway.yaml", "port: { number: 80,", &listen)?;
-    place.kubectl(&["apply", "-k", &place.folder.path(FOLDER)])?;
+    place.mesh.kubernetes.run(&["apply", "-k", &place.folder.path(FOLDER)])?;
     let plan = steer::plan(&place, FOLDER)?;
     let labels = json!({"istio": "ingressgateway"});
     let pod = Pod { kind: "router", namespace: "istio-system", labels };
