@@ -9,7 +9,7 @@ use wasm_tests::istio::folder::resources;
 use wasm_tests::istio::mesh::Place;
 use wasm_tests::load::{self, counts, standard_errors};
 use wasm_tests::message::{Reply, Request};
-use wasm_tests::native::{self, Native};
+use wasm_tests::native::{self, Native, NoChance};
 
 /// Fixed keys: no chance is involved. A good hash keeps 3 standard errors for all but 0.3 % of
 /// salts.
@@ -39,7 +39,7 @@ pub fn plan(place: &Place, folder: &str) -> Result<Plan> {
 
 /// What the native core decides.
 pub fn decide(plan: &Plan, request: &Request) -> Option<String> {
-    let decision = traffic_split::decide(plan, &Native(request), || 0);
+    let decision = traffic_split::decide(plan, &Native(request), &mut NoChance);
     decision.variant().map(|variant| variant.name.clone())
 }
 
