@@ -18,12 +18,14 @@ pub struct ControlPlane {
 }
 
 /// Envoy as its project releases it lacks two filters of Istio's own, which exchange metadata and
-/// choose ALPN. The third setting makes a hundred updates quick.
-const ENVIRONMENT: [&str; 4] = [
+/// choose ALPN. The last two make a hundred updates quick
+/// and allow waypoints.
+const ENVIRONMENT: [&str; 5] = [
     "POD_NAMESPACE=istio-system",
     "PILOT_ENABLE_METADATA_EXCHANGE=false",
     "PILOT_ENABLE_ALPN_FILTER=false",
     "PILOT_DEBOUNCE_AFTER=10ms",
+    "PILOT_ENABLE_AMBIENT=true",
 ];
 
 impl ControlPlane {

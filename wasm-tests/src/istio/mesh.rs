@@ -89,7 +89,7 @@ impl Place {
         let mesh = Mesh::shared().await?;
         mesh.kubernetes.namespace(namespace)?;
         let upstreams = upstream::start(["v1", "v3"]).await?;
-        let folder = Folder::copy(&mesh.folder.join(format!("{namespace}-manifests")))?;
+        let folder = Folder::copy(&mesh.folder.join(namespace).join("manifests"))?;
         let host = format!("reviews.{namespace}.svc.cluster.local");
         let port = free_port()?;
         folder.set(&Settings { image: &mesh.image, host: &host, port })?;

@@ -159,6 +159,8 @@ fn environment(
         format!("ENVOY_PROMETHEUS_PORT={}", free_port()?),
         format!("ENVOY_STATUS_PORT={}", free_port()?),
         format!("PROXY_CONFIG={config}"),
+        // An extension of Istio's own proxy, which waypoints have on by default.
+        "PEER_METADATA_DISCOVERY=false".into(),
     ];
     if pod.kind == "sidecar" {
         // Clients come to the listeners themselves: no iptables send them there.

@@ -1,10 +1,13 @@
-//! What happens where the module cannot be fetched.
+//! What happens at the start where something is missing.
 
 use crate::steer::{ask, reaches};
 use anyhow::{Result, ensure};
+use serde_json::json;
+use std::net::{Ipv4Addr, SocketAddr};
 use wasm_tests::istio::eventually;
 use wasm_tests::istio::folder::Settings;
 use wasm_tests::istio::mesh::Place;
+use wasm_tests::istio::proxy::{Pod, Proxy};
 
 /// The agent puts a filter in its place that denies every request, or with `FAIL_OPEN` none.
 #[tokio::test]
@@ -31,6 +34,31 @@ async fn without_the_image_requests_are_denied_or_with_fail_open_served_by_defau
 
     // Once it can be fetched, it is: no proxy has to be started anew.
     place.folder.set(&Settings { image: &place.mesh.image, ..settings })?;
+    place.kubectl(&["apply", "-k", &place.folder.path("istio/variant-header")])?;
+    eventually("the canary", async || reaches(address, &request, "v3").await).await?;
+    Ok(())
+}
+
+/// A proxy that never had good rules does not serve without any.
+#[tokio::test]
+async fn bad_rules_at_the_start_keep_the_listener_closed_until_they_are_good() -> Result<()> {
+    let place = Place::new("bad-start").await?;
+    let file = "istio/plugin/wasm-plugin.yaml";
+    place.folder.replace(file, "canary: 10", "canary: -5")?;
+    place.kubectl(&["apply", "-k", &place.folder.path("istio/variant-header")])?;
+    let pod = Pod { kind: "sidecar", namespace: place.namespace, labels: json!({"app": "a"}) };
+    let proxy = Proxy::start(place.mesh, &pod).await?;
+    eventually("the refusal", async || {
+        let log = proxy.log()?;
+        ensure!(log.contains("rules[1].split.canary: Invalid value: -5"), "{log}");
+        Ok(())
+    })
+    .await?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, place.port));
+    let request = place.request().with("x-user-group", "beta");
+    assert!(ask(address, &request).await.is_err(), "the listener serves without the filter");
+
+    place.folder.replace(file, "canary: -5", "canary: 10")?;
     place.kubectl(&["apply", "-k", &place.folder.path("istio/variant-header")])?;
     eventually("the canary", async || reaches(address, &request, "v3").await).await?;
     Ok(())

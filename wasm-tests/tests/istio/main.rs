@@ -5,6 +5,7 @@ mod bookinfo;
 mod fetch;
 mod manifests;
 mod places;
+mod readme;
 mod routes;
 mod steer;
 mod updates;

@@ -46,3 +46,35 @@ async fn sidecar_of_one_workload() -> Result<()> {
     assert!(seen.all("x-split-variant").is_empty(), "{seen:?}");
     Ok(())
 }
+
+/// Requests come to a waypoint inside HBONE tunnels of ztunnel, which needs a node's network: here
+/// istiod makes a waypoint's whole configuration of the manifests, and Envoy takes it.
+#[tokio::test]
+async fn waypoint_takes_plugin_and_routes() -> Result<()> {
+    let place = Place::new("waypoint").await?;
+    let gateway = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "waypoint", "labels": {"istio.io/waypoint-for": "service"}},
+        "spec": {
+            "gatewayClassName": "istio-waypoint",
+            "listeners": [{"name": "mesh", "port": 15008, "protocol": "HBONE"}]
+        }
+    });
+    place.mesh.kubernetes.apply(place.namespace, &[gateway])?;
+    place.kubectl(&["label", "serviceentry", "reviews", "istio.io/use-waypoint=waypoint"])?;
+    place.kubectl(&["apply", "-k", &place.folder.path("istio/waypoint")])?;
+    let labels = json!({
+        "gateway.networking.k8s.io/gateway-name": "waypoint",
+        "gateway.istio.io/managed": "istio.io-mesh-controller"
+    });
+    let pod = Pod { kind: "waypoint", namespace: place.namespace, labels };
+    let proxy = Proxy::start(place.mesh, &pod).await?;
+    proxy.plugin(|plugin| plugin["config"]["root_id"] == "traffic-split").await?;
+    let dump = String::from_utf8(proxy.admin("/config_dump").await?)?;
+    let canary = format!("inbound-vip|{}|http/canary|{}", place.port, place.host);
+    for part in [canary.as_str(), "x-split-variant"] {
+        assert!(dump.contains(part), "no {part} in {dump}");
+    }
+    Ok(())
+}
