@@ -5,11 +5,11 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// An Envoy release, and the Istio release whose proxy is built from that minor version.
+/// The newest wheel of each minor version that has V8 (that of 1.38.3 has not), and the Istio release whose proxy is built from that minor version.
 const VERSIONS: [(&str, &str); 5] = [
     ("1.36.4", "1.28"),
     ("1.37.0", "1.29"),
-    ("1.38.3", "1.30"),
+    ("1.38.2", "1.30"),
     ("1.39.3", "1.31"),
     ("1.40.0", "none yet"),
 ];

@@ -14,6 +14,7 @@ use std::path::Path;
 pub struct ControlPlane {
     /// Where it serves xDS and certificates.
     pub address: SocketAddr,
+    http: SocketAddr,
     _process: Guarded,
 }
 
@@ -57,7 +58,13 @@ impl ControlPlane {
             crate::envoy::get(http, "/ready").await
         })
         .await?;
-        Ok(Self { address, _process: process })
+        Ok(Self { address, http, _process: process })
+    }
+
+    /// What it sends to a proxy, as Envoy's own dump would show it.
+    pub async fn dump(&self, pod: &str, namespace: &str) -> Result<String> {
+        let page = format!("/debug/config_dump?proxyID={pod}.{namespace}");
+        Ok(String::from_utf8(crate::envoy::get(self.http, &page).await?)?)
     }
 }
 

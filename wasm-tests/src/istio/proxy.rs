@@ -136,8 +136,6 @@ fn environment(
     folder: &Path,
     admin: SocketAddr,
 ) -> Result<Vec<String>> {
-    let bootstrap =
-        super::tools::module("istio.io/istio")?.join("tools/packaging/common/envoy_bootstrap.json");
     let config = json!({
         "discoveryAddress": mesh.control_plane.address.to_string(),
         "proxyAdminPort": admin.port(),
@@ -145,7 +143,7 @@ fn environment(
         "concurrency": 2,
         "binaryPath": mesh.envoy,
         "configPath": folder.join("proxy"),
-        "proxyBootstrapTemplatePath": bootstrap,
+        "proxyBootstrapTemplatePath": template(folder)?,
         "terminationDrainDuration": "0.1s",
         "proxyMetadata": {"METRICS_LOCALHOST_ACCESS_ONLY": "true"}
     });
@@ -159,12 +157,21 @@ fn environment(
         format!("ENVOY_PROMETHEUS_PORT={}", free_port()?),
         format!("ENVOY_STATUS_PORT={}", free_port()?),
         format!("PROXY_CONFIG={config}"),
-        // An extension of Istio's own proxy, which waypoints have on by default.
-        "PEER_METADATA_DISCOVERY=false".into(),
     ];
     if pod.kind == "sidecar" {
         // Clients come to the listeners themselves: no iptables send them there.
         environment.push("ISTIO_META_INTERCEPTION_MODE=NONE".into());
     }
     Ok(environment)
+}
+
+/// Istio's own template of Envoy's bootstrap, without an extension that only Istio's own build of
+/// Envoy has: a waypoint's telemetry names its peers with it.
+fn template(folder: &Path) -> Result<PathBuf> {
+    let original =
+        super::tools::module("istio.io/istio")?.join("tools/packaging/common/envoy_bootstrap.json");
+    let text = fs::read_to_string(original)?;
+    let path = folder.join("bootstrap-template.json");
+    fs::write(&path, text.replace("{{- if .metadata_discovery }}", "{{- if false }}"))?;
+    Ok(path)
 }
