@@ -1,17 +1,26 @@
 //! The one place that speaks proxy-wasm: it hands the core what Envoy has, and applies what the
 //! core decided. Compiled for Wasm only.
 
-use std::cell::OnceCell;
-use std::net::{IpAddr, SocketAddr};
+mod count;
+mod guards;
+mod host;
+mod stream;
+
+use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::UNIX_EPOCH;
+use std::time::Duration;
 
 use log::{error, info};
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, Bytes, ContextType, LogLevel, MapType};
+use proxy_wasm::types::{BufferType, Bytes, ContextType, LogLevel};
 
-use crate::{Ambient, Effect, Plan, Request, cookies, decide, effects};
+use crate::guard::Sides;
+use crate::{Ambient, Moment, Plan};
+use count::Counts;
+use guards::Guards;
+use host::Host;
+use stream::Stream;
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Info);
@@ -21,7 +30,17 @@ proxy_wasm::main! {{
 /// One plugin configuration. Plugins of one module share a VM, each with a root of its own.
 #[derive(Default)]
 struct Root {
-    plan: Option<Rc<Plan>>,
+    running: Option<Rc<Running>>,
+    guards: Guards,
+}
+
+/// A plan at work in one worker.
+struct Running {
+    plan: Plan,
+    counts: Counts,
+    moment: RefCell<Moment>,
+    /// What the guards have not yet shared, by place.
+    tallies: RefCell<Vec<Sides>>,
 }
 
 impl Context for Root {}
@@ -30,15 +49,15 @@ impl RootContext for Root {
     /// Runs in a canary VM on Envoy's main thread first, then once in every worker. Where it
     /// answers false to an update, Envoy keeps the old configuration.
     fn on_configure(&mut self, _size: usize) -> bool {
-        if let Err(error) = seed_random() {
+        if let Err(error) = host::seed_random() {
             error!("no entropy from the host: {error}");
             return false;
         }
-        let config = self.get_plugin_configuration().unwrap_or_default();
+        let config = configuration();
         match Plan::compile(&config, &|name| std::env::var(name).ok()) {
             Ok(plan) => {
                 info!("configured: {plan}");
-                self.plan = Some(Rc::new(plan));
+                self.run(plan, &config);
                 true
             }
             Err(errors) => {
@@ -48,113 +67,43 @@ impl RootContext for Root {
         }
     }
 
+    /// About once a second, where a plan has ramps or guards.
+    fn on_tick(&mut self) {
+        if let Some(running) = &self.running {
+            let now = Host.now();
+            let mut moment = running.moment.borrow_mut();
+            moment.advance(&running.plan, now);
+            self.guards.share(running, &mut moment, now);
+        }
+    }
+
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream { plan: self.plan.clone(), set_cookies: Vec::new() }))
+        Some(Box::new(Stream::new(self.running.clone())))
     }
 }
 
-/// fastrand would seed itself from a clock: two workers, or two starts, could draw alike.
-fn seed_random() -> Result<(), getrandom::Error> {
-    getrandom::u64().map(fastrand::seed)
+/// The plugin's configuration; empty where Envoy was given none.
+fn configuration() -> Bytes {
+    let all = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX);
+    all.ok().flatten().unwrap_or_default()
 }
 
-/// One request and its response.
-struct Stream {
-    plan: Option<Rc<Plan>>,
-    /// To add to the response.
-    set_cookies: Vec<String>,
-}
-
-impl Context for Stream {}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
-        if let Some(plan) = &self.plan {
-            let request = HostRequest::default();
-            let decision = decide(plan, &request, &mut Host);
-            let cookies = cookies(plan, &decision, &request, &mut Host);
-            for Effect { header, value } in effects(plan, &decision) {
-                set_request_header(header, value.map(str::as_bytes));
-            }
-            if let Some(value) = cookies.request {
-                set_request_header("cookie", Some(&value));
-            }
-            self.set_cookies = cookies.response;
-            clear_route_cache();
+impl Root {
+    fn run(&mut self, plan: Plan, config: &[u8]) {
+        let counts = Counts::define(&plan.meters);
+        counts.set(plan.meters.generation, plan.generation.into());
+        self.guards = Guards::new(config);
+        let moment = Moment::new(&plan, Host.now());
+        let tallies = plan.guards.iter().map(|_| Sides::default()).collect();
+        if plan.changes() && hostcalls::set_tick_period(Duration::from_secs(1)).is_err() {
+            error!("no timer from the host: ramps and guards stand still");
         }
-        Action::Continue
+        let (moment, tallies) = (RefCell::new(moment), RefCell::new(tallies));
+        self.running = Some(Rc::new(Running { plan, counts, moment, tallies }));
+        self.on_tick();
     }
-
-    /// Added beside whatever the upstream sets.
-    fn on_http_response_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
-        for cookie in self.set_cookies.drain(..) {
-            let (map, value) = (MapType::HttpResponseHeaders, cookie.as_bytes());
-            if hostcalls::add_map_value_bytes(map, "set-cookie", value).is_err() {
-                error!("cannot set a cookie");
-            }
-        }
-        Action::Continue
-    }
-}
-
-/// Chance and time, from Envoy.
-struct Host;
-
-impl Ambient for Host {
-    fn random(&mut self) -> u64 {
-        fastrand::u64(..)
-    }
-
-    fn entropy(&mut self) -> Option<[u8; 16]> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).ok()?;
-        Some(bytes)
-    }
-
-    fn now(&mut self) -> u64 {
-        let now = hostcalls::get_current_time().ok();
-        let since = now.and_then(|now| now.duration_since(UNIX_EPOCH).ok());
-        since.map_or(0, |since| since.as_secs())
-    }
-}
-
-/// The request as Envoy holds it, read when first asked for.
-#[derive(Default)]
-struct HostRequest {
-    /// A single read would give only the first of several values, so all are read at once.
-    headers: OnceCell<Vec<(String, Bytes)>>,
-    source: OnceCell<Option<IpAddr>>,
-}
-
-impl Request for HostRequest {
-    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        let read = || hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
-        let headers = self.headers.get_or_init(read).iter();
-        headers.filter(move |(known, _)| known == name).map(|(_, value)| value.as_slice())
-    }
-
-    fn source_address(&self) -> Option<IpAddr> {
-        *self.source.get_or_init(|| {
-            let address = hostcalls::get_property(vec!["source", "address"]).ok()??;
-            let address = std::str::from_utf8(&address).ok()?;
-            address.parse().map(|address: SocketAddr| address.ip()).ok()
-        })
-    }
-}
-
-fn set_request_header(name: &str, value: Option<&[u8]>) {
-    if hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, value).is_err() {
-        error!("cannot write the request header {name}");
-    }
-}
-
-/// Envoy then resolves the route anew, with the headers just written. A header written under the
-/// ABI 0.2.1, which the SDK exports, does this already; under a newer one only this call does. A
-/// host without the function answers NotFound.
-fn clear_route_cache() {
-    let _ = hostcalls::call_foreign_function("clear_route_cache", None);
 }

@@ -8,19 +8,27 @@ mod cookie;
 mod duration;
 mod error;
 mod field;
+mod guard;
 mod header;
 mod node;
 mod operator;
+mod ramp;
 mod rule;
+mod split;
 mod sticky;
+mod time;
 
 pub use condition::{Condition, Subject};
 pub use cookie::{Cookie, SameSite, Signing};
 pub use error::{Error, Errors};
+pub use guard::Guard;
 pub use node::Node;
 pub use operator::{Cidr, Operator};
-pub use rule::{Action, Layer, Rule, Weights};
+pub use ramp::Ramp;
+pub use rule::{Action, Layer, Rule};
+pub use split::{Split, Weights};
 pub use sticky::{KeySource, Persist, Sticky};
+pub use time::parse as parse_time;
 
 use crate::limits;
 use field::{Field, Object, check_name};
@@ -36,6 +44,24 @@ pub struct Config {
     pub variants: Vec<Variant>,
     /// The rules; the first one that matches decides.
     pub rules: Vec<Rule>,
+    /// Whether all rules are only tried.
+    pub shadow: bool,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The response header that tells rule, variant and reason, in lower case.
+    pub debug_header: Option<String>,
+}
+
+/// How much is counted; each level costs host calls per request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Metrics {
+    /// Nothing.
+    Off,
+    /// Requests by rule, variant and reason.
+    #[default]
+    Counts,
+    /// Also responses by class, their latency, and filter state for access logs.
+    Full,
 }
 
 /// One version of the service behind the proxy.
@@ -59,6 +85,9 @@ impl Config {
             variant_header: routing_header(&mut object, "variantHeader", errors),
             variants: variants(&mut object, errors),
             rules: rules(&mut object, errors),
+            shadow: rule::shadow(&mut object, errors),
+            metrics: metrics(&mut object, errors),
+            debug_header: routing_header(&mut object, "debugHeader", errors),
         };
         object.finish(errors);
         Some(config)
@@ -96,6 +125,16 @@ fn routing_header(
     let field = object.optional(name)?;
     let text = field.text(limits::TEXT_BYTES, errors)?;
     header::routing(&field.path, text, errors)
+}
+
+fn metrics(object: &mut Object<'_>, errors: &mut Errors) -> Metrics {
+    let Some(field) = object.optional("metrics") else { return Metrics::default() };
+    match field.text(limits::TEXT_BYTES, errors) {
+        Some("off") => Metrics::Off,
+        Some("counts") | None => Metrics::Counts,
+        Some("full") => Metrics::Full,
+        Some(_) => field.wrong("must be off, counts or full", errors).unwrap_or_default(),
+    }
 }
 
 fn variants(object: &mut Object<'_>, errors: &mut Errors) -> Vec<Variant> {

@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use crate::config::{self, SameSite};
 use crate::limits;
+use crate::meters::Absent;
 use crate::request::{self, Request};
 
 /// A cookie that is ready to be read and written.
@@ -41,11 +42,17 @@ impl Cookie {
         mut now: impl FnMut() -> u64,
     ) -> impl Iterator<Item = &'a [u8]> {
         let values = request::cookies(request, &self.name);
-        values.filter(|value| value.len() <= limits::SEALED_BYTES).filter_map(move |value| {
-            match &self.seal {
+        values.filter_map(move |value| {
+            let fits = Some(value).filter(|value| value.len() <= limits::SEALED_BYTES);
+            let open = |value| match &self.seal {
                 None => Some(value),
                 Some(seal) => seal.open(value, self.scope(request)?, now()),
+            };
+            let payload = fits.and_then(open);
+            if payload.is_none() {
+                request.absent(Absent::Seal);
             }
+            payload
         })
     }
 

@@ -6,16 +6,19 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::ambient::Ambient;
 use crate::identity::Issued;
-use crate::plan::{Action, Persist, Plan, Rule, Variant};
+use crate::moment::Moment;
+use crate::plan::{Action, Persist, Plan, Rule, Sharing, Target, Variant};
 use crate::request::Request;
 use crate::split::Split;
 
 /// Which rule decided, and for which variant.
 #[derive(Clone, Copy, Debug)]
 pub struct Decision<'p> {
-    matched: Option<(&'p Rule, &'p Variant)>,
+    pub(crate) target: Option<&'p Arc<Target>>,
     reason: Reason,
     pub(crate) issued: Issued,
+    /// The cookie to set, so that a new assignment is kept.
+    pub(crate) persist: Option<&'p Persist>,
 }
 
 /// Why a request goes where it goes.
@@ -32,6 +35,8 @@ pub enum Reason {
     Persisted,
     /// The split is not sticky, or the request had no key: the variant was drawn.
     Random,
+    /// The variant chosen has failed: this one is its fallback.
+    Guard,
     /// No rule matched: Envoy's own route decides.
     Unmatched,
 }
@@ -39,68 +44,69 @@ pub enum Reason {
 impl<'p> Decision<'p> {
     /// The name of the rule that matched.
     pub fn rule(&self) -> Option<&'p str> {
-        self.matched.map(|(rule, _)| rule.name.as_str())
+        self.target.map(|target| &*target.rule)
     }
 
     /// The variant chosen.
     pub fn variant(&self) -> Option<&'p Variant> {
-        self.matched.map(|(_, variant)| variant)
+        self.target.map(|target| &*target.variant)
     }
 
     /// Why.
     pub fn reason(&self) -> Reason {
         self.reason
     }
-
-    /// The cookie that has to be set to keep a new assignment.
-    pub(crate) fn persist(&self) -> Option<&'p Persist> {
-        let (rule, _) = self.matched.filter(|_| self.reason != Reason::Persisted)?;
-        match &rule.action {
-            Action::To(_) => None,
-            Action::Split { persist, .. } => persist.as_deref(),
-        }
-    }
 }
 
 impl Reason {
-    /// Its name in logs and outputs.
+    /// Its name in logs, metrics and outputs.
     pub fn name(&self) -> &'static str {
         match self {
             Reason::Pinned => "pinned",
             Reason::Sticky { .. } => "sticky",
             Reason::Persisted => "persisted",
             Reason::Random => "random",
+            Reason::Guard => "guard",
             Reason::Unmatched => "unmatched",
         }
     }
 }
 
-/// The first rule that matches decides.
+/// The first rule that matches decides. Rules in shadow are passed over.
 pub fn decide<'p>(
     plan: &'p Plan,
+    moment: &'p Moment,
     request: &impl Request,
     ambient: &mut impl Ambient,
 ) -> Decision<'p> {
     let mut issued = Issued::default();
-    let decided = plan.rules.iter().find_map(|rule| {
-        let (variant, reason) = apply(rule, request, ambient, &mut issued)?;
-        Some((rule, variant, reason))
-    });
-    match decided {
-        Some((rule, variant, reason)) => {
-            Decision { matched: Some((rule, variant)), reason, issued }
-        }
-        None => Decision { matched: None, reason: Reason::Unmatched, issued },
-    }
+    let mut live = plan.candidates(request).filter(|rule| !rule.shadow);
+    live.find_map(|rule| apply(rule, plan, moment, request, ambient, &mut issued))
+        .unwrap_or(Decision { target: None, reason: Reason::Unmatched, issued, persist: None })
+}
+
+/// What each rule in shadow would have decided by itself. Nothing of it is to be carried out.
+pub fn shadows<'p>(
+    plan: &'p Plan,
+    moment: &'p Moment,
+    request: &impl Request,
+    ambient: &mut impl Ambient,
+) -> impl Iterator<Item = Decision<'p>> {
+    let rules = plan.shadows.then(|| plan.candidates(request)).into_iter().flatten();
+    rules
+        .filter(|rule| rule.shadow)
+        .filter_map(move |rule| apply(rule, plan, moment, request, ambient, &mut Issued::default()))
 }
 
 /// Where a rule sends a request; `None` if the request is not for it.
 fn apply<'p>(
     rule: &'p Rule,
+    plan: &'p Plan,
+    moment: &'p Moment,
     request: &impl Request,
     ambient: &mut impl Ambient,
     issued: &mut Issued,
-) -> Option<(&'p Arc<Variant>, Reason)> {
+) -> Option<Decision<'p>> {
     if !rule.matches(request) {
         return None;
     }
@@ -110,23 +116,52 @@ fn apply<'p>(
             return None;
         }
     }
-    let (split, seed, persist) = match &rule.action {
-        Action::To(variant) => return Some((variant, Reason::Pinned)),
-        Action::Split { split, seed, persist } => (split, seed, persist),
+    let (target, reason, persist) = match &rule.action {
+        Action::To(target) => (target, Reason::Pinned, None),
+        Action::Split(sharing) => share(rule, sharing, plan, moment, request, ambient, issued),
     };
-    let kept = persist.as_deref().and_then(|persist| kept(persist, split, request, ambient));
-    if let Some(variant) = kept {
-        return Some((variant, Reason::Persisted));
-    }
-    let key = rule.key.as_ref();
-    let identity = key.and_then(|key| key.identity(request, ambient, issued));
-    Some(match identity {
-        Some(identity) => {
-            let hash = xxh64(identity.as_bytes(), *seed);
-            (split.pick(hash), Reason::Sticky { hash })
+    Some(Decision { target: Some(target), reason, issued: *issued, persist })
+}
+
+type Shared<'p> = (&'p Arc<Target>, Reason, Option<&'p Persist>);
+
+fn share<'p>(
+    rule: &'p Rule,
+    sharing: &'p Sharing,
+    plan: &'p Plan,
+    moment: &'p Moment,
+    request: &impl Request,
+    ambient: &mut impl Ambient,
+    issued: &mut Issued,
+) -> Shared<'p> {
+    let ramped = sharing.ramp.and_then(|place| moment.ramped.get(place)?.as_ref());
+    let split = ramped.unwrap_or(&sharing.split);
+    let persist = sharing.persist.as_ref();
+    let kept = persist.and_then(|persist| kept(persist, split, request, ambient));
+    let (target, reason, hash) = match kept {
+        Some(target) => (target, Reason::Persisted, None),
+        None => {
+            let key = rule.key.as_ref();
+            match key.and_then(|key| key.identity(request, ambient, issued)) {
+                Some(identity) => {
+                    let hash = xxh64(identity.as_bytes(), sharing.seed);
+                    (split.pick(hash), Reason::Sticky { hash }, Some(hash))
+                }
+                None => {
+                    let hash = ambient.random();
+                    (split.pick(hash), Reason::Random, Some(hash))
+                }
+            }
         }
-        None => (split.pick(ambient.random()), Reason::Random),
-    })
+    };
+    let guarded = sharing.guard.and_then(|place| {
+        plan.guards.get(place)?.redirect(*moment.levels.get(place)?, target, hash)
+    });
+    match guarded {
+        // Not kept: its clients come back with the variant.
+        Some(fallback) => (fallback, Reason::Guard, None),
+        None => (target, reason, persist.filter(|_| reason != Reason::Persisted)),
+    }
 }
 
 /// The variant that the client was assigned to before, if it still is one of the split's.
@@ -135,10 +170,10 @@ fn kept<'p>(
     split: &'p Split,
     request: &impl Request,
     ambient: &mut impl Ambient,
-) -> Option<&'p Arc<Variant>> {
+) -> Option<&'p Arc<Target>> {
     let mut names = persist.cookie.read(request, || ambient.now());
-    let (variant, weighted) = names.find_map(|name| split.named(name))?;
-    (weighted || persist.drain).then_some(variant)
+    let (target, weighted) = names.find_map(|name| split.named(name))?;
+    (weighted || persist.drain).then_some(target)
 }
 
 #[cfg(test)]

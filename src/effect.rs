@@ -16,7 +16,7 @@ pub struct Effect<'p> {
     pub value: Option<&'p str>,
 }
 
-/// The changes of the routing headers, in order.
+/// The changes of the routing headers, in order: none where the whole plan is in shadow.
 pub fn effects<'p>(
     plan: &'p Plan,
     decision: &Decision<'p>,
@@ -26,6 +26,7 @@ pub fn effects<'p>(
     let name = variant.map(|variant| variant.name.as_str());
     [(&plan.cluster_header, cluster), (&plan.variant_header, name)]
         .into_iter()
+        .filter(|_| !plan.shadow)
         .filter_map(|(header, value)| Some(Effect { header: header.as_deref()?, value }))
 }
 
@@ -47,10 +48,13 @@ pub fn cookies(
     ambient: &mut impl Ambient,
 ) -> Cookies {
     let mut cookies = Cookies::default();
+    if plan.shadow {
+        return cookies;
+    }
     if let Some(id) = decision.issued.id {
         issue(plan, decision, id, request, ambient, &mut cookies);
     }
-    if let (Some(persist), Some(variant)) = (decision.persist(), decision.variant()) {
+    if let (Some(persist), Some(variant)) = (decision.persist, decision.variant()) {
         let value = persist.cookie.value(&variant.name, request, ambient.now());
         cookies.response.push(persist.cookie.set(&value));
     }

@@ -8,6 +8,7 @@ use crate::ambient::Ambient;
 use crate::config::KeySource;
 use crate::identity::{Id, Issue, Issued};
 use crate::limits;
+use crate::meters::Absent;
 use crate::request::{self, Request};
 
 /// Where to look for a client's identity.
@@ -65,17 +66,19 @@ impl Key {
 
 /// An empty value is no identity: hashing it would put every anonymous client into one variant.
 fn find<'a>(source: &'a KeySource, request: &'a impl Request) -> Option<Identity<'a>> {
-    let sent = |value: &'a [u8]| usable(value).then_some(Identity::Sent(value));
+    let sent = |value: &'a [u8]| {
+        if value.len() > limits::KEY_BYTES {
+            request.absent(Absent::Key);
+            return None;
+        }
+        (!value.is_empty()).then_some(Identity::Sent(value))
+    };
     match source {
         KeySource::Header(name) => request::header(request, name).find_map(sent),
         KeySource::Cookie(name) => request::cookies(request, name).find_map(sent),
         KeySource::QueryParam(name) => request::query_param(request, name).and_then(sent),
         KeySource::SourceIp => address(request.source_address()?),
     }
-}
-
-fn usable(value: &[u8]) -> bool {
-    !value.is_empty() && value.len() <= limits::KEY_BYTES
 }
 
 /// An address stands as its text (RFC 5952), IPv4 inside IPv6 as IPv4.

@@ -23,6 +23,8 @@
     clippy::unreachable,
     clippy::unwrap_used
 )]
+// What only the adapter uses is dead natively; the lints for Wasm still tell what nobody uses.
+#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code))]
 #![cfg_attr(
     test,
     allow(
@@ -42,19 +44,25 @@ pub mod config;
 mod cookie;
 mod decide;
 mod effect;
+pub mod guard;
 mod history;
 mod identity;
 mod key;
 mod layer;
 pub mod limits;
 mod matcher;
+mod meters;
+mod moment;
 mod plan;
+mod ramp;
 mod request;
 mod split;
 
 pub use ambient::Ambient;
 pub use config::{Error, Errors};
-pub use decide::{Decision, Reason, decide};
+pub use decide::{Decision, Reason, decide, shadows};
 pub use effect::{Cookies, Effect, cookies, effects};
+pub use meters::{Absent, Class, Kind, Meter, Meters};
+pub use moment::Moment;
 pub use plan::{Plan, Variant};
 pub use request::Request;

@@ -92,3 +92,9 @@ pub const SIGNING_KEY_BYTES: usize = 32;
 
 /// Seconds that a cookie may be issued in the future: the clocks of two proxies differ.
 pub const CLOCK_SKEW: u64 = 300;
+
+/// Steps of a ramp: more could not be told from a line.
+pub const RAMP_STEPS: u32 = 1000;
+
+/// Seconds of a guard's window and of its cooldown: a day.
+pub const WINDOW: u64 = 86_400;

@@ -1,20 +1,29 @@
 //! A configuration that has been checked as a whole and made ready: from here on nothing can fail.
 
+mod candidates;
 mod compile;
 mod condition;
+mod index;
+mod prefix;
+mod split;
 mod sticky;
 
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::Errors;
+use crate::config::{Errors, Metrics};
 use crate::cookie::Cookie;
+use crate::guard::Guard;
 use crate::identity::Issue;
 use crate::key::Key;
 use crate::layer::Slice;
 use crate::matcher::Matcher;
+use crate::meters::{Meters, TargetMeters};
+use crate::ramp::Ramp;
 use crate::request::Request;
 use crate::split::Split;
+use candidates::Candidates;
+use index::Index;
 
 /// What one plugin configuration comes to. Immutable.
 #[derive(Debug)]
@@ -22,8 +31,20 @@ pub struct Plan {
     pub(crate) cluster_header: Option<String>,
     pub(crate) variant_header: Option<String>,
     pub(crate) rules: Vec<Rule>,
+    index: Option<Index>,
     /// Every cookie that issues identities, once.
     pub(crate) issues: Vec<Arc<Issue>>,
+    pub(crate) ramps: Vec<Ramp>,
+    pub(crate) guards: Vec<Guard>,
+    /// Whether any rule is only tried.
+    pub(crate) shadows: bool,
+    /// Whether nothing is rewritten.
+    pub(crate) shadow: bool,
+    pub(crate) metrics: Metrics,
+    pub(crate) meters: Meters,
+    /// A number that stands for the configuration: proxies that run the same have the same.
+    pub(crate) generation: u32,
+    pub(crate) debug_header: Option<String>,
 }
 
 /// One version of the service behind the proxy.
@@ -37,25 +58,46 @@ pub struct Variant {
 
 #[derive(Debug)]
 pub(crate) struct Rule {
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// Entries (OR) of conditions (AND); `None` matches every request.
     entries: Option<Vec<Vec<Matcher>>>,
     /// The clients that the rule may take; `None` for all.
     pub(crate) slice: Option<Slice>,
     /// How a client is recognised.
     pub(crate) key: Option<Key>,
+    /// Whether the rule is only tried.
+    pub(crate) shadow: bool,
     pub(crate) action: Action,
+}
+
+/// A variant of a rule.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// The rule's name.
+    pub(crate) rule: Arc<str>,
+    pub(crate) variant: Arc<Variant>,
+    pub(crate) meters: TargetMeters,
+    /// The place of the guard that counts its responses.
+    pub(crate) guard: Option<usize>,
 }
 
 #[derive(Debug)]
 pub(crate) enum Action {
-    To(Arc<Variant>),
-    Split {
-        split: Split,
-        /// XXH64 of the salt.
-        seed: u64,
-        persist: Option<Box<Persist>>,
-    },
+    To(Arc<Target>),
+    Split(Box<Sharing>),
+}
+
+/// A split with all that keeps or changes it.
+#[derive(Debug)]
+pub(crate) struct Sharing {
+    pub(crate) split: Split,
+    /// XXH64 of the salt.
+    pub(crate) seed: u64,
+    pub(crate) persist: Option<Persist>,
+    /// The place of the ramp whose split is used instead.
+    pub(crate) ramp: Option<usize>,
+    /// The place of its guard.
+    pub(crate) guard: Option<usize>,
 }
 
 /// A cookie that keeps an assignment.
@@ -75,11 +117,30 @@ impl Plan {
     pub fn compile(config: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Errors> {
         compile::compile(config, env)
     }
+
+    /// Whether anything of it changes with time.
+    pub fn changes(&self) -> bool {
+        !self.ramps.is_empty() || !self.guards.is_empty()
+    }
+
+    /// The metrics to define before it is put to work.
+    pub fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// The rules that may match a request, in order: all that do are among them.
+    pub(crate) fn candidates(&self, request: &impl Request) -> impl Iterator<Item = &Rule> {
+        let candidates = match &self.index {
+            Some(index) => index.candidates(request),
+            None => Candidates::first(self.rules.len()),
+        };
+        candidates.iter().filter_map(|rule| self.rules.get(rule))
+    }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.rules.iter().map(|rule| rule.name.as_str()).collect();
+        let names: Vec<_> = self.rules.iter().map(|rule| &*rule.name).collect();
         match names.as_slice() {
             [] => write!(f, "no rules"),
             names => write!(f, "rules {}", names.join(", ")),

@@ -4,21 +4,30 @@
 mod cookies;
 mod query;
 
-pub(crate) use cookies::{cookie, cookies, other_cookies};
+pub(crate) use cookies::{cookie, cookie_pairs, cookies, other_cookies};
 pub(crate) use query::query_param;
 
 use std::net::IpAddr;
 
 use crate::limits;
+use crate::meters::Absent;
 
 /// A request as it arrived.
 pub trait Request {
-    /// The values of every header field with this name, in the order of arrival. The name is in
-    /// lower case; `:method`, `:path` and `:authority` are headers too.
-    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
+    /// Every header field, name and value, in the order of arrival. Names are in lower case;
+    /// `:method`, `:path` and `:authority` are headers too.
+    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])>;
+
+    /// The values of every header field with this name.
+    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.headers().filter(move |(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
+    }
 
     /// The client's address, without a port, as the proxy sees it.
     fn source_address(&self) -> Option<IpAddr>;
+
+    /// Notes that some input is treated as absent.
+    fn absent(&self, _what: Absent) {}
 }
 
 /// The usable values of a header: trimmed, of bounded length, free of NUL, CR and LF.
@@ -26,7 +35,13 @@ pub(crate) fn header<'a>(
     request: &'a impl Request,
     name: &'a str,
 ) -> impl Iterator<Item = &'a [u8]> {
-    request.header(name).filter_map(usable)
+    request.header(name).filter_map(|value| {
+        let usable = usable(value);
+        if usable.is_none() {
+            request.absent(Absent::Value);
+        }
+        usable
+    })
 }
 
 /// `:path` up to its query (RFC 3986 section 3.3), as Envoy normalised it.
@@ -36,7 +51,7 @@ pub(crate) fn path(request: &impl Request) -> Option<&[u8]> {
 }
 
 /// A value without the blanks around it (RFC 9110 section 5.5), if it can be looked at.
-fn usable(value: &[u8]) -> Option<&[u8]> {
+pub(crate) fn usable(value: &[u8]) -> Option<&[u8]> {
     let clean = value.len() <= limits::VALUE_BYTES
         && !value.iter().any(|b| matches!(b, b'\0' | b'\r' | b'\n'));
     clean.then(|| trim(value))
@@ -71,8 +86,8 @@ pub(crate) mod tests {
     }
 
     impl Request for Given {
-        fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-            self.headers.iter().filter(move |(n, _)| *n == name).map(|(_, v)| v.as_slice())
+        fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+            self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()))
         }
 
         fn source_address(&self) -> Option<IpAddr> {

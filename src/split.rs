@@ -19,48 +19,51 @@ use std::sync::Arc;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::history::{History, Weights};
-use crate::plan::Variant;
+use crate::plan::Target;
 
 /// A split that is ready to choose.
 #[derive(Debug)]
 pub(crate) struct Split {
-    arms: Arms<Arc<Variant>>,
+    arms: Arms<Arc<Target>>,
     /// Every variant of the split, those of weight 0 included, in the order of the weights.
-    variants: Vec<Arc<Variant>>,
+    targets: Vec<Arc<Target>>,
     history: Option<History>,
 }
 
 impl Split {
     /// A split between these variants with the weights they had before, oldest first; `None` if
     /// all present weights are 0. Earlier weights may name variants that are gone.
-    pub(crate) fn new(weights: &[(Arc<Variant>, f64)], earlier: Vec<Weights>) -> Option<Self> {
-        let arm = |(v, weight): &(Arc<Variant>, f64)| Arm::new(&v.name, Arc::clone(v), *weight);
-        let variants = weights.iter().map(|(variant, _)| Arc::clone(variant)).collect();
+    pub(crate) fn new(weights: &[(Arc<Target>, f64)], earlier: Vec<Weights>) -> Option<Self> {
+        let arm = |(target, weight): &(Arc<Target>, f64)| {
+            Arm::new(&target.variant.name, Arc::clone(target), *weight)
+        };
         let arms = Arms::new(weights.iter().map(arm))?;
-        Some(Split { arms, variants, history: history(weights, earlier) })
+        let targets = weights.iter().map(|(target, _)| Arc::clone(target)).collect();
+        Some(Split { arms, targets, history: history(weights, earlier) })
     }
 
     /// The variant that this hash belongs to.
-    pub(crate) fn pick(&self, hash: u64) -> &Arc<Variant> {
+    pub(crate) fn pick(&self, hash: u64) -> &Arc<Target> {
         let place = self.history.as_ref().map(|history| history.pick(hash));
-        place.and_then(|place| self.variants.get(place)).unwrap_or_else(|| self.arms.pick(hash))
+        place.and_then(|place| self.targets.get(place)).unwrap_or_else(|| self.arms.pick(hash))
     }
 
     /// The variant with this name and whether its weight is above 0.
-    pub(crate) fn named(&self, name: &[u8]) -> Option<(&Arc<Variant>, bool)> {
-        let variant = self.variants.iter().find(|variant| variant.name.as_bytes() == name)?;
-        Some((variant, self.arms.iter().any(|arm| arm.name == variant.name)))
+    pub(crate) fn named(&self, name: &[u8]) -> Option<(&Arc<Target>, bool)> {
+        let known = |target: &&Arc<Target>| target.variant.name.as_bytes() == name;
+        let target = self.targets.iter().find(known)?;
+        Some((target, self.arms.iter().any(|arm| arm.name == target.variant.name)))
     }
 }
 
 /// Places are those of `variants` first, then of names that only earlier weights have: the last
 /// step leaves these.
-fn history(weights: &[(Arc<Variant>, f64)], mut earlier: Vec<Weights>) -> Option<History> {
+fn history(weights: &[(Arc<Target>, f64)], mut earlier: Vec<Weights>) -> Option<History> {
     if earlier.is_empty() {
         return None;
     }
-    earlier.push(weights.iter().map(|(v, weight)| (v.name.clone(), *weight)).collect());
-    let mut names: Vec<&str> = weights.iter().map(|(v, _)| v.name.as_str()).collect();
+    earlier.push(weights.iter().map(|(t, weight)| (t.variant.name.clone(), *weight)).collect());
+    let mut names: Vec<&str> = weights.iter().map(|(t, _)| t.variant.name.as_str()).collect();
     let older: BTreeSet<&str> = earlier.iter().flat_map(|w| w.keys().map(String::as_str)).collect();
     let gone: Vec<&str> = older.into_iter().filter(|name| !names.contains(name)).collect();
     names.extend(gone);

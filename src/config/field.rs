@@ -11,6 +11,7 @@ use crate::limits;
 const EXACT_INTEGER: f64 = 9_007_199_254_740_991.0;
 
 /// A value with the path it stands at.
+#[derive(Clone)]
 pub(crate) struct Field<'a> {
     pub(crate) path: String,
     node: &'a Node,

@@ -3,7 +3,8 @@
 use super::condition::{self, Condition};
 use super::error::Errors;
 use super::field::{Field, Object};
-use super::sticky::{self, Persist, Sticky};
+use super::split::{self, Split};
+use super::sticky::{self, Sticky};
 use crate::limits;
 
 /// One rule as written.
@@ -19,8 +20,8 @@ pub struct Rule {
     pub layer: Option<Layer>,
     /// How a client is recognised; without it a split draws anew for every request.
     pub sticky: Option<Sticky>,
-    /// Keeps what a split chose.
-    pub persist: Option<Persist>,
+    /// Whether the rule is only tried: evaluated and counted, while nothing is rewritten.
+    pub shadow: bool,
     /// Where a request that matches goes; `None` when it could not be read.
     pub action: Option<Action>,
 }
@@ -31,16 +32,8 @@ pub enum Action {
     /// Always to this variant.
     To(String),
     /// To one of several.
-    Split {
-        /// Variants with their weights, in the order written.
-        weights: Weights,
-        /// The weights it had before, oldest first.
-        history: Vec<Weights>,
-    },
+    Split(Box<Split>),
 }
-
-/// Variants with their weights, in the order written.
-pub type Weights = Vec<(String, f64)>;
 
 /// A slice of a layer: rules of one layer never take the same client.
 #[derive(Clone, Debug)]
@@ -59,31 +52,37 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<Rule> {
     let name = object.required("name", remedy, errors).and_then(|field| field.name(errors));
     let entries = object.optional("match").map(|field| entries(field, errors));
     let layer = layer(&mut object, errors);
+    let shadow = shadow(&mut object, errors);
     let action = action(&mut object, errors);
     let sticky = object.optional("sticky").map(|field| sticky::read(field, errors));
-    let persist = object.optional("persist").map(|field| sticky::persist(field, errors));
     object.finish(errors);
     let path = field.path.clone();
-    if let Some(Action::To(_)) = action {
-        if sticky.is_some() && layer.is_none() {
+    let sticks = sticky.is_some();
+    match &action {
+        Some(Action::To(_)) if sticks && layer.is_none() => {
             let remedy = "only a `split` can be sticky, or a rule with a `layer`";
             errors.forbidden(&format!("{path}.sticky"), remedy);
         }
-        if persist.is_some() {
-            errors.forbidden(&format!("{path}.persist"), "only a `split` can be persistent");
+        Some(Action::Split(split)) if !split.history.is_empty() && !sticks => {
+            errors.required(&format!("{path}.sticky"), "`history` is for sticky splits");
         }
+        _ => {}
     }
-    if layer.is_some() && sticky.is_none() {
+    if layer.is_some() && !sticks {
         errors.required(&format!("{path}.sticky"), "a `layer` tells clients apart by `sticky`");
     }
-    if matches!(&action, Some(Action::Split { history, .. }) if !history.is_empty())
-        && sticky.is_none()
-    {
-        errors.required(&format!("{path}.sticky"), "`history` is for sticky splits");
+    let (name, sticky) = (name.unwrap_or_default(), sticky.flatten());
+    Some(Rule { path, name, entries, layer, sticky, shadow, action })
+}
+
+/// `mode: enforce`, the default, or `mode: shadow`.
+pub(super) fn shadow(object: &mut Object<'_>, errors: &mut Errors) -> bool {
+    let Some(field) = object.optional("mode") else { return false };
+    match field.text(limits::TEXT_BYTES, errors) {
+        Some("shadow") => true,
+        Some("enforce") | None => false,
+        Some(_) => field.wrong("must be enforce or shadow", errors).unwrap_or(false),
     }
-    let name = name.unwrap_or_default();
-    let (sticky, persist) = (sticky.flatten(), persist.flatten());
-    Some(Rule { path, name, entries, layer, sticky, persist, action })
 }
 
 fn entries(field: &Field<'_>, errors: &mut Errors) -> Vec<Vec<Condition>> {
@@ -120,8 +119,7 @@ fn slice(field: &Field<'_>, errors: &mut Errors) -> Option<(f64, f64)> {
 
 fn action(object: &mut Object<'_>, errors: &mut Errors) -> Option<Action> {
     let to = object.optional("to").map(|field| field.name(errors));
-    let split = object.optional("split").map(|field| weights(field, errors));
-    let history = object.optional("history").map(|field| history(field, errors));
+    let split = split::read(object, errors);
     match (to, split) {
         (Some(_), Some(_)) => {
             errors.forbidden(&format!("{}.split", object.path), "`to` is given as well; keep one");
@@ -131,46 +129,7 @@ fn action(object: &mut Object<'_>, errors: &mut Errors) -> Option<Action> {
             errors.required(&object.path, "give `to: VARIANT` or `split: {VARIANT: WEIGHT, ...}`");
             None
         }
-        (Some(to), None) => {
-            if history.is_some() {
-                let path = format!("{}.history", object.path);
-                errors.forbidden(&path, "only a `split` has earlier weights");
-            }
-            to.map(Action::To)
-        }
-        (None, Some(weights)) => {
-            weights.map(|weights| Action::Split { weights, history: history.unwrap_or_default() })
-        }
-    }
-}
-
-fn history(field: &Field<'_>, errors: &mut Errors) -> Vec<Weights> {
-    let fields = field.list(limits::HISTORY, errors).unwrap_or_default();
-    fields.iter().filter_map(|field| weights(field, errors)).collect()
-}
-
-fn weights(field: &Field<'_>, errors: &mut Errors) -> Option<Weights> {
-    let object = field.object(errors)?;
-    let entries = object.entries(limits::SPLIT_VARIANTS, errors);
-    let weights: Weights = entries
-        .iter()
-        .filter_map(|(name, field)| Some(((*name).to_owned(), weight(field, errors)?)))
-        .collect();
-    if weights.len() == entries.len() && weights.iter().all(|(_, weight)| *weight == 0.0) {
-        return field.wrong("must have a weight above 0", errors);
-    }
-    Some(weights)
-}
-
-fn weight(field: &Field<'_>, errors: &mut Errors) -> Option<f64> {
-    let weight = field.number(errors)?;
-    if weight < 0.0 {
-        field.wrong("must be at least 0", errors)
-    } else if weight > 0.0 && weight < limits::WEIGHT_MIN {
-        field.wrong(&format!("must be 0 or at least {}", limits::WEIGHT_MIN), errors)
-    } else if weight > limits::WEIGHT_MAX {
-        field.wrong(&format!("must be at most {}", limits::WEIGHT_MAX), errors)
-    } else {
-        Some(weight)
+        (Some(to), None) => to.map(Action::To),
+        (None, Some(split)) => split.map(|split| Action::Split(Box::new(split))),
     }
 }

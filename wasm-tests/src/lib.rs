@@ -5,8 +5,10 @@
 //! - [`scene`] is the usual whole: one configuration of the filter, in one Envoy.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
 //! - [`session`] runs a program of ours as a person does.
+//! - [`host`] runs its module without Envoy, in an interpreter that counts.
 //! - [`case`] reads the cases that [`native`], the core itself, and Envoy both have to pass.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 pub mod bootstrap;
@@ -15,6 +17,7 @@ pub mod client;
 pub mod envoy;
 pub mod find;
 pub mod guard;
+pub mod host;
 pub mod image;
 pub mod istio;
 pub mod load;
@@ -24,6 +27,7 @@ pub mod native;
 pub mod raw;
 pub mod scene;
 pub mod session;
+pub mod standard;
 pub mod upstream;
 
 /// The folder of the workspace.
@@ -46,4 +50,10 @@ pub fn module() -> anyhow::Result<PathBuf> {
     };
     anyhow::ensure!(path.is_file(), "{} is not there: run `make wasm`", path.display());
     Ok(path)
+}
+
+/// Prints a line on standard error, also from a test that passes: unlike what the `print` macros
+/// print, it is not captured.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

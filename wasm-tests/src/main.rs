@@ -7,6 +7,7 @@ use wasm_tests::envoy::{Envoy, Setup};
 use wasm_tests::upstream::Upstream;
 use wasm_tests::{find, manifest};
 
+mod bench;
 mod demo;
 mod table;
 
@@ -15,16 +16,20 @@ usage: wasm-tests COMMAND
 
   demo    send real requests through manifests/envoy.yaml, and say where they went
   run     keep manifests/envoy.yaml running, to send requests by hand
-  envoy   bring an Envoy, and say which
+  bench   measure what the filter costs Envoy, beside what else could be used; with --smoke, only
+          see that every candidate runs
+  envoy   bring an Envoy, and print the command that runs it
 
 ENVOY, FUNC_E and ENVOY_VERSION choose the Envoy, WASM the filter's module.";
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let outcome = match (arguments.next().as_deref(), arguments.next()) {
+    let outcome = match (arguments.next().as_deref(), arguments.next().as_deref()) {
         (Some("demo"), None) => until_signal(demo::demo()).await,
         (Some("run"), None) => until_signal(run()).await,
+        (Some("bench"), None) => until_signal(bench::bench(false)).await,
+        (Some("bench"), Some("--smoke")) => until_signal(bench::bench(true)).await,
         (Some("envoy"), None) => envoy(),
         _ => {
             eprintln!("{USAGE}");
@@ -66,7 +71,9 @@ async fn serve() -> Result<(Envoy, [Upstream; 2])> {
 
 fn envoy() -> Result<ExitCode> {
     let launcher = find::launcher()?;
-    println!("{}", launcher.program.display());
+    let arguments = launcher.arguments.iter().map(|argument| argument.display());
+    let line: Vec<_> = arguments.map(|argument| format!(" {argument}")).collect();
+    println!("{}{}", launcher.program.display(), line.concat());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,22 +6,33 @@ use std::net::{IpAddr, Ipv4Addr};
 use traffic_split::Plan;
 
 /// A request as the core sees it.
-pub struct Native<'a>(pub &'a Request);
+pub struct Native<'a> {
+    request: &'a Request,
+    headers: Vec<(String, &'a [u8])>,
+}
+
+impl<'a> Native<'a> {
+    /// With its names in lower case, as in Envoy.
+    pub fn new(request: &'a Request) -> Self {
+        let pseudo = [
+            (":method", &request.method),
+            (":path", &request.path),
+            (":authority", &request.authority),
+        ];
+        let pseudo = pseudo.map(|(name, text)| (name.to_owned(), text.as_bytes()));
+        let named =
+            request.headers.iter().map(|(name, value)| (name.to_lowercase(), value.0.as_slice()));
+        Self { request, headers: pseudo.into_iter().chain(named).collect() }
+    }
+}
 
 impl traffic_split::Request for Native<'_> {
-    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        let pseudo = match name {
-            ":method" => Some(self.0.method.as_bytes()),
-            ":path" => Some(self.0.path.as_bytes()),
-            ":authority" => Some(self.0.authority.as_bytes()),
-            _ => None,
-        };
-        let named = self.0.headers.iter().filter(move |(each, _)| each.eq_ignore_ascii_case(name));
-        pseudo.into_iter().chain(named.map(|(_, value)| value.0.as_slice()))
+    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_bytes(), *value))
     }
 
     fn source_address(&self) -> Option<IpAddr> {
-        Some(self.0.source.unwrap_or(Ipv4Addr::LOCALHOST.into()))
+        Some(self.request.source.unwrap_or(Ipv4Addr::LOCALHOST.into()))
     }
 }
 

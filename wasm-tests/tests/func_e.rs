@@ -20,6 +20,7 @@ fn func_e() -> Result<Option<PathBuf>> {
         return Ok(Some(program));
     }
     let Some(go) = find::which("go") else { return Ok(None) };
+    wasm_tests::say("Installing func-e by Go into target/, once ...");
     let status = Command::new(go).args(["install", MODULE]).env("GOBIN", &folder).status()?;
     ensure!(status.success(), "go install {MODULE}: {status}");
     Ok(Some(program))
@@ -43,7 +44,7 @@ fn start(func_e: &PathBuf, command: &str) -> Result<Session> {
 #[test]
 fn runs_the_demo_and_ends_with_it() -> Result<()> {
     let Some(func_e) = func_e()? else {
-        println!("skipped: func-e is a Go program, and there is no Go on this machine");
+        wasm_tests::say("skipped: func-e is a Go program, and there is no Go on this machine");
         return Ok(());
     };
     let mut session = start(&func_e, "demo")?;

@@ -1,0 +1,80 @@
+//! A guard: it takes traffic from a variant that fails.
+
+use super::duration;
+use super::error::Errors;
+use super::field::Field;
+use crate::limits;
+
+/// A guard as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guard {
+    /// Where it stands.
+    pub path: String,
+    /// The variant that is watched.
+    pub watch: String,
+    /// The variant that takes its traffic.
+    pub fallback: String,
+    /// The share of responses that may be 5xx or resets, 0 to 1.
+    pub max_error_rate: f64,
+    /// How many times the fallback's 95th percentile the watched variant's may be.
+    pub max_latency_ratio: Option<f64>,
+    /// Responses of the watched variant in a window, below which nothing is concluded.
+    pub min_requests: u32,
+    /// Seconds over which responses are counted.
+    pub window: u64,
+    /// Seconds before a trial.
+    pub cooldown: u64,
+}
+
+pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<Guard> {
+    let mut object = field.object(errors)?;
+    let watch = object
+        .required("watch", "name the variant to watch", errors)
+        .and_then(|field| field.name(errors));
+    let fallback = object
+        .required("fallback", "name the variant that takes its traffic", errors)
+        .and_then(|field| field.name(errors));
+    let max_error_rate = object
+        .required("maxErrorRate", "give the share of errors that is too much, as in 5%", errors)
+        .and_then(|field| rate(field, errors));
+    let max_latency_ratio = object.optional("maxLatencyRatio").map(|field| ratio(field, errors));
+    let min_requests = object.optional("minRequests").map(|field| requests(field, errors));
+    let window =
+        object.optional("window").map(|field| duration::read(field, limits::WINDOW, errors));
+    let cooldown =
+        object.optional("cooldown").map(|field| duration::read(field, limits::WINDOW, errors));
+    object.finish(errors);
+    Some(Guard {
+        path: field.path.clone(),
+        watch: watch?,
+        fallback: fallback?,
+        max_error_rate: max_error_rate?,
+        max_latency_ratio: max_latency_ratio.unwrap_or_default(),
+        min_requests: min_requests.unwrap_or(Some(100))?,
+        window: window.unwrap_or(Some(60))?,
+        cooldown: cooldown.unwrap_or(Some(600))?,
+    })
+}
+
+fn rate(field: &Field<'_>, errors: &mut Errors) -> Option<f64> {
+    let text = field.text(limits::TEXT_BYTES, errors)?;
+    let percent = text.strip_suffix('%').and_then(|text| text.parse::<f64>().ok());
+    match percent {
+        Some(percent) if (0.0..100.0).contains(&percent) => Some(percent / 100.0),
+        _ => field.wrong("must be a percentage from 0% to less than 100%, as in 5%", errors),
+    }
+}
+
+fn ratio(field: &Field<'_>, errors: &mut Errors) -> Option<f64> {
+    match field.number(errors)? {
+        ratio if (1.0..=1000.0).contains(&ratio) => Some(ratio),
+        _ => field.wrong("must be from 1 to 1000, as in 2.0", errors),
+    }
+}
+
+fn requests(field: &Field<'_>, errors: &mut Errors) -> Option<u32> {
+    match u32::try_from(field.integer(errors)?) {
+        Ok(requests) if (1..=1_000_000).contains(&requests) => Some(requests),
+        _ => field.wrong("must be from 1 to 1000000", errors),
+    }
+}

@@ -1,0 +1,78 @@
+//! A split: variants with weights, and what changes or keeps them.
+
+use super::error::Errors;
+use super::field::{Field, Object};
+use super::guard::{self, Guard};
+use super::ramp::{self, Ramp};
+use super::sticky::{self, Persist};
+use crate::limits;
+
+/// Variants with their weights, in the order written.
+pub type Weights = Vec<(String, f64)>;
+
+/// A split as written.
+#[derive(Clone, Debug)]
+pub struct Split {
+    /// The weights.
+    pub weights: Weights,
+    /// The weights it had before, oldest first.
+    pub history: Vec<Weights>,
+    /// Changes one share over time.
+    pub ramp: Option<Ramp>,
+    /// Takes traffic from a variant that fails.
+    pub guard: Option<Guard>,
+    /// Keeps an assignment, whatever becomes of the weights.
+    pub persist: Option<Persist>,
+}
+
+/// Reads the fields of a split from its rule; `None` if the rule has no split, `Some(None)` if it
+/// could not be read.
+pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Option<Split>> {
+    let weights = object.optional("split").map(|field| weights(field, errors));
+    let mut given = |name: &'static str, errors: &mut Errors| {
+        let is_split = weights.is_some();
+        let field = object.optional(name)?;
+        if !is_split {
+            errors.forbidden(&field.path, "only a `split` can have it");
+        }
+        is_split.then_some(field.clone())
+    };
+    let history = given("history", errors).map(|field| history(&field, errors));
+    let ramp = given("ramp", errors).and_then(|field| ramp::read(&field, errors));
+    let guard = given("guard", errors).and_then(|field| guard::read(&field, errors));
+    let persist = given("persist", errors).and_then(|field| sticky::persist(&field, errors));
+    let history = history.unwrap_or_default();
+    let split = |weights| Split { weights, history, ramp, guard, persist };
+    Some(weights?.map(split))
+}
+
+fn history(field: &Field<'_>, errors: &mut Errors) -> Vec<Weights> {
+    let fields = field.list(limits::HISTORY, errors).unwrap_or_default();
+    fields.iter().filter_map(|field| weights(field, errors)).collect()
+}
+
+fn weights(field: &Field<'_>, errors: &mut Errors) -> Option<Weights> {
+    let object = field.object(errors)?;
+    let entries = object.entries(limits::SPLIT_VARIANTS, errors);
+    let weights: Weights = entries
+        .iter()
+        .filter_map(|(name, field)| Some(((*name).to_owned(), weight(field, errors)?)))
+        .collect();
+    if weights.len() == entries.len() && weights.iter().all(|(_, weight)| *weight == 0.0) {
+        return field.wrong("must have a weight above 0", errors);
+    }
+    Some(weights)
+}
+
+fn weight(field: &Field<'_>, errors: &mut Errors) -> Option<f64> {
+    let weight = field.number(errors)?;
+    if weight < 0.0 {
+        field.wrong("must be at least 0", errors)
+    } else if weight > 0.0 && weight < limits::WEIGHT_MIN {
+        field.wrong(&format!("must be 0 or at least {}", limits::WEIGHT_MIN), errors)
+    } else if weight > limits::WEIGHT_MAX {
+        field.wrong(&format!("must be at most {}", limits::WEIGHT_MAX), errors)
+    } else {
+        Some(weight)
+    }
+}

@@ -1,0 +1,93 @@
+//! Points in time, as in `2026-12-01T09:00:00Z` (RFC 3339, UTC).
+
+use super::error::Errors;
+use super::field::Field;
+use crate::limits;
+
+/// Reads a point in time, in seconds since 1970.
+pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<u64> {
+    let text = field.text(limits::TEXT_BYTES, errors)?;
+    parse(text).or_else(|| field.wrong("must be a time in UTC, as in 2026-12-01T09:00:00Z", errors))
+}
+
+/// RFC 3339 section 5.6, without fractions and with `Z` only: one way to write a time.
+pub fn parse(text: &str) -> Option<u64> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+    let [hour, minute, second] = numbers(time, ':', [2, 2, 2])?;
+    let valid = (1970..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=days_in(year, month)).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60;
+    if !valid {
+        return None;
+    }
+    let years: u64 = (1970..year).map(days_in_year).sum();
+    let months: u64 = (1..month).map(|month| days_in(year, month)).sum();
+    let days = years.checked_add(months)?.checked_add(day)?.checked_sub(1)?;
+    let minutes = hour.checked_mul(60)?.checked_add(minute)?;
+    let seconds = minutes.checked_mul(60)?.checked_add(second)?;
+    days.checked_mul(86_400)?.checked_add(seconds)
+}
+
+fn numbers(text: &str, separator: char, widths: [usize; 3]) -> Option<[u64; 3]> {
+    let mut parts = text.split(separator);
+    let mut next = |width: usize| {
+        let digits = parts.next()?;
+        let plain = digits.len() == width && digits.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| digits.parse().ok())?
+    };
+    let [first, second, third] = widths;
+    let found = [next(first)?, next(second)?, next(third)?];
+    parts.next().is_none().then_some(found)
+}
+
+fn leap(year: u64) -> bool {
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+}
+
+fn days_in_year(year: u64) -> u64 {
+    if leap(year) { 366 } else { 365 }
+}
+
+fn days_in(year: u64, month: u64) -> u64 {
+    match month {
+        2 if leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parses() {
+        for (text, seconds) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2000-02-29T23:59:59Z", Some(951_868_799)),
+            ("2026-12-01T09:00:00Z", Some(1_796_115_600)),
+            ("2100-03-01T00:00:00Z", Some(4_107_542_400)),
+            ("2026-02-29T00:00:00Z", None),
+            ("2026-13-01T00:00:00Z", None),
+            ("2026-00-01T00:00:00Z", None),
+            ("2026-01-00T00:00:00Z", None),
+            ("2026-01-01T24:00:00Z", None),
+            ("2026-01-01T00:00:60Z", None),
+            ("2026-01-01T00:00:00", None),
+            ("2026-01-01T00:00:00+01:00", None),
+            ("2026-01-01T00:00:00.5Z", None),
+            ("2026-01-01 00:00:00Z", None),
+            ("2026-1-1T00:00:00Z", None),
+            ("2026-01-01-01T00:00:00Z", None),
+            ("+026-01-01T00:00:00Z", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(text), seconds, "{text}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Responses counted over a sliding window. Each worker counts for itself; about once a second it
+//! adds its counts to a record that all workers of a proxy share.
+
+use super::{Guard, Level};
+
+/// Latency classes, two to an octave: the k-th holds 2^(k/2) - 1 to 2^((k+1)/2) - 1 ms.
+const CLASSES: usize = 32;
+
+/// Parts of a window: it slides by a tenth.
+const PARTS: u64 = 10;
+
+/// Counts of one variant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All responses and resets.
+    pub responses: u32,
+    /// Those that were 5xx or resets.
+    pub errors: u32,
+    latency: [u32; CLASSES],
+}
+
+impl Tally {
+    /// Counts a response; `ms` up to its headers.
+    pub fn observe(&mut self, error: bool, ms: u64) {
+        self.responses = self.responses.saturating_add(1);
+        self.errors = self.errors.saturating_add(u32::from(error));
+        let class = (2.0 * libm::log2(ms as f64 + 1.0)) as usize;
+        if let Some(count) = self.latency.get_mut(class.min(CLASSES.saturating_sub(1))) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// Errors among the responses, 0 to 1.
+    pub(crate) fn error_rate(&self) -> f64 {
+        f64::from(self.errors) / f64::from(self.responses.max(1))
+    }
+
+    /// The 95th percentile in milliseconds, from classes that are a factor of 1.4 wide.
+    pub(crate) fn p95(&self) -> f64 {
+        let rank = 0.95 * f64::from(self.responses);
+        let mut below = 0.0;
+        for (class, count) in (0_u32..).zip(&self.latency) {
+            let count = f64::from(*count);
+            if below + count >= rank && count > 0.0 {
+                let within = (rank - below) / count;
+                return libm::exp2((f64::from(class) + within) / 2.0) - 1.0;
+            }
+            below += count;
+        }
+        0.0
+    }
+
+    fn add(&mut self, other: &Tally) {
+        self.responses = self.responses.saturating_add(other.responses);
+        self.errors = self.errors.saturating_add(other.errors);
+        for (count, more) in self.latency.iter_mut().zip(&other.latency) {
+            *count = count.saturating_add(*more);
+        }
+    }
+
+    fn words(&self) -> impl Iterator<Item = u64> {
+        [self.responses, self.errors].into_iter().chain(self.latency).map(u64::from)
+    }
+
+    fn read(words: &mut impl Iterator<Item = u64>) -> Option<Self> {
+        let mut next = || words.next().and_then(|word| u32::try_from(word).ok());
+        let mut tally = Tally { responses: next()?, errors: next()?, ..Tally::default() };
+        for count in &mut tally.latency {
+            *count = next()?;
+        }
+        Some(tally)
+    }
+}
+
+/// Counts of both variants of a guard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sides {
+    /// The watched one.
+    pub watch: Tally,
+    /// The fallback.
+    pub fallback: Tally,
+}
+
+impl Sides {
+    fn add(&mut self, other: &Sides) {
+        self.watch.add(&other.watch);
+        self.fallback.add(&other.fallback);
+    }
+}
+
+/// What the workers of a proxy share of a guard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The level.
+    pub level: Level,
+    /// Since when, in Unix seconds.
+    pub(crate) since: u64,
+    /// By the second in which each part begins, oldest first.
+    parts: Vec<(u64, Sides)>,
+}
+
+impl Record {
+    /// Adds what a worker counted up to this time.
+    pub fn add(&mut self, guard: &Guard, sides: &Sides, now: u64) {
+        let width = guard.window.div_ceil(PARTS).max(1);
+        let begin = now.saturating_sub(now.checked_rem(width).unwrap_or(0));
+        match self.parts.last_mut() {
+            // A clock that stepped back adds to the newest part.
+            Some((known, part)) if *known >= begin => part.add(sides),
+            _ => self.parts.push((begin, sides.clone())),
+        }
+    }
+
+    /// Drops the parts that began before the window.
+    pub(super) fn forget(&mut self, now: u64, window: u64) {
+        self.parts.retain(|(begin, _)| begin.saturating_add(window) > now);
+    }
+
+    pub(super) fn sum(&self) -> Sides {
+        let mut sum = Sides::default();
+        self.parts.iter().for_each(|(_, sides)| sum.add(sides));
+        sum
+    }
+
+    /// A new level starts to count anew.
+    pub(super) fn enter(&mut self, level: Level, now: u64) {
+        *self = Record { level, since: now, parts: Vec::new() };
+    }
+
+    /// As bytes, for the host to keep: words of 8 bytes, little endian.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let level = match self.level {
+            Level::Full => 0,
+            Level::Trial => 1,
+            Level::Tripped => 2,
+        };
+        let parts = self.parts.iter().flat_map(|(begin, sides)| {
+            [*begin].into_iter().chain(sides.watch.words()).chain(sides.fallback.words())
+        });
+        let words = [level, self.since].into_iter().chain(parts);
+        words.flat_map(u64::to_le_bytes).collect()
+    }
+
+    /// The record of these bytes; `None` if another version wrote them.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (words, []) = bytes.as_chunks::<8>() else { return None };
+        let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+        let level = match words.next()? {
+            0 => Level::Full,
+            1 => Level::Trial,
+            2 => Level::Tripped,
+            _ => return None,
+        };
+        let mut record = Record { level, since: words.next()?, parts: Vec::new() };
+        while let Some(begin) = words.next() {
+            let watch = Tally::read(&mut words)?;
+            let fallback = Tally::read(&mut words)?;
+            record.parts.push((begin, Sides { watch, fallback }));
+        }
+        Some(record)
+    }
+}

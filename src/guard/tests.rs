@@ -1,0 +1,133 @@
+use super::*;
+use crate::Plan;
+
+fn guard() -> Plan {
+    let config = serde_json::json!({
+        "variantHeader": "x-v", "variants": { "stable": {}, "canary": {} },
+        "rules": [{ "name": "r", "split": { "stable": 50, "canary": 50 },
+            "guard": { "watch": "canary", "fallback": "stable", "maxErrorRate": "5%",
+                       "maxLatencyRatio": 2.0, "minRequests": 100, "window": "60s",
+                       "cooldown": "10m" } }]
+    });
+    Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap()
+}
+
+/// So many responses a second, of them so many errors, all after so many milliseconds.
+fn tally(responses: u32, errors: u32, ms: u64) -> Tally {
+    let mut tally = Tally::default();
+    (0..responses).for_each(|i| tally.observe(i < errors, ms));
+    tally
+}
+
+/// Runs for some seconds from `now` on; the changes with their times.
+fn run(record: &mut Record, now: &mut u64, seconds: u64, sides: &Sides) -> Vec<(u64, Change)> {
+    let plan = guard();
+    let mut changes = Vec::new();
+    for _ in 0..seconds {
+        *now += 1;
+        // What the host keeps in between.
+        *record = Record::from_bytes(&record.to_bytes()).unwrap();
+        record.add(&plan.guards[0], sides, *now);
+        changes.extend(plan.guards[0].step(record, *now).map(|change| (*now, change)));
+    }
+    changes
+}
+
+fn sides(watch: Tally, fallback: Tally) -> Sides {
+    Sides { watch, fallback }
+}
+
+#[test]
+fn a_failing_variant_trips_is_tried_and_comes_back() {
+    let (mut record, mut now) = (Record::default(), 0);
+    let good = sides(tally(10, 0, 9), tally(10, 0, 9));
+    assert_eq!(run(&mut record, &mut now, 100, &good), []);
+    let bad = sides(tally(10, 3, 9), tally(10, 0, 9));
+    let changes = run(&mut record, &mut now, 60, &bad);
+    let [(tripped, Change::Errors { watch, fallback })] = changes.as_slice() else {
+        panic!("{changes:?}")
+    };
+    assert!(*tripped <= 112, "within 12 s: 3 of 10 in 60 s pass 5 % after 10 s, not {tripped}");
+    assert!(watch.1 * 20 > watch.0 && fallback.1 == 0);
+    assert_eq!(record.level, Level::Tripped);
+    let none = sides(Tally::default(), tally(20, 0, 9));
+    assert_eq!(run(&mut record, &mut now, tripped + 599 - 160, &none), []);
+    let still_bad = sides(tally(1, 1, 9), tally(19, 0, 9));
+    let changes = run(&mut record, &mut now, 20, &still_bad);
+    assert_eq!(changes[0], (tripped + 600, Change::Trial));
+    assert!(matches!(changes[1].1, Change::Errors { .. }) && changes.len() == 2, "{changes:?}");
+    let healed = sides(tally(1, 0, 9), tally(19, 0, 9));
+    let changes: Vec<_> = run(&mut record, &mut now, 1000, &healed);
+    let levels: Vec<_> = changes.iter().map(|(_, change)| change.clone()).collect();
+    assert_eq!(levels, [Change::Trial, Change::Recovered]);
+    assert_eq!(changes[1].0 - changes[0].0, 60);
+    assert_eq!(record.level, Level::Full);
+}
+
+#[test]
+fn too_few_responses_change_nothing() {
+    let (mut record, mut now) = (Record::default(), 0);
+    let blip = sides(tally(99, 99, 9), tally(1000, 0, 9));
+    assert_eq!(run(&mut record, &mut now, 1, &blip), []);
+    let quiet = sides(Tally::default(), tally(10, 0, 9));
+    assert_eq!(run(&mut record, &mut now, 100, &quiet), []);
+}
+
+#[test]
+fn a_fallback_that_fails_as_well_does_not_flap() {
+    let (mut record, mut now) = (Record::default(), 0);
+    let both = sides(tally(10, 3, 9), tally(10, 3, 9));
+    assert_eq!(run(&mut record, &mut now, 3600, &both), []);
+}
+
+#[test]
+fn a_slow_variant_trips() {
+    let (mut record, mut now) = (Record::default(), 0);
+    let as_fast = sides(tally(10, 0, 150), tally(10, 0, 100));
+    assert_eq!(run(&mut record, &mut now, 60, &as_fast), []);
+    let slow = sides(tally(10, 0, 500), tally(10, 0, 100));
+    let changes = run(&mut record, &mut now, 60, &slow);
+    assert!(matches!(changes[..], [(_, Change::Latency(w, f))] if w > 2.0 * f), "{changes:?}");
+}
+
+#[test]
+fn percentiles_are_as_fine_as_their_classes() {
+    let mut tally = Tally::default();
+    (1..=1000).for_each(|ms| tally.observe(false, ms));
+    assert!((tally.p95() / 950.0 - 1.0).abs() < 0.2, "{}", tally.p95());
+    tally = Tally::default();
+    tally.observe(false, u64::MAX);
+    assert!(tally.p95().is_finite());
+    assert_eq!(Tally::default().p95(), 0.0);
+}
+
+#[test]
+fn a_clock_that_steps_back_keeps_the_counts() {
+    let plan = guard();
+    let mut record = Record::default();
+    for now in [1000, 400, 0, u64::MAX, 5] {
+        record.add(&plan.guards[0], &sides(tally(40, 0, 9), Tally::default()), now);
+        assert_eq!(plan.guards[0].step(&mut record, now), None);
+    }
+}
+
+#[test]
+fn foreign_bytes_are_no_record() {
+    for bytes in [&b""[..], b"1234567", &[9; 16], &[0; 8], &[0; 24]] {
+        assert_eq!(Record::from_bytes(bytes), None, "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_trial_keeps_a_tenth_and_always_the_same() {
+    let plan = guard();
+    let guard = &plan.guards[0];
+    let goes = |level, target, hash| guard.redirect(level, target, hash).is_none();
+    let tried = (0..10_000_u64).filter(|h| goes(Level::Trial, &guard.watch, Some(rehash(*h, 0))));
+    let (tried, n, p) = (tried.count() as f64, 10_000.0, TRIAL_SHARE);
+    assert!((tried - n * p).abs() <= 5.0 * f64::sqrt(n * p * (1.0 - p)), "{tried}");
+    assert!(!goes(Level::Trial, &guard.watch, None));
+    assert!(!goes(Level::Tripped, &guard.watch, Some(1)));
+    assert!(goes(Level::Full, &guard.watch, Some(1)));
+    assert!(goes(Level::Tripped, &guard.fallback, Some(1)));
+}

@@ -1,0 +1,59 @@
+//! A set of rules, in their order.
+
+use crate::limits;
+
+const WORDS: usize = limits::RULES.div_ceil(64);
+
+/// Rules by their numbers, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Candidates([u64; WORDS]);
+
+impl Candidates {
+    /// The first so many rules.
+    pub(super) fn first(count: usize) -> Self {
+        let mut all = Candidates::default();
+        for (word, start) in all.0.iter_mut().zip((0..count).step_by(64)) {
+            let left = count.saturating_sub(start).min(64);
+            *word = u64::MAX.checked_shr(64_u32.saturating_sub(left as u32)).unwrap_or(0);
+        }
+        all
+    }
+
+    pub(super) fn insert(&mut self, rule: u16) {
+        if let Some(word) = self.0.get_mut(usize::from(rule / 64)) {
+            *word |= 1 << (rule % 64);
+        }
+    }
+
+    /// The rules' numbers, the least first.
+    pub(super) fn iter(self) -> impl Iterator<Item = usize> {
+        self.0.into_iter().zip((0_usize..).step_by(64)).flat_map(|(mut word, start)| {
+            std::iter::from_fn(move || {
+                let bit = word.trailing_zeros();
+                word &= word.checked_sub(1)?;
+                Some(start.saturating_add(bit as usize))
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_order() {
+        let mut set = Candidates::default();
+        for rule in [1023, 64, 0, 63, 64, 7] {
+            set.insert(rule);
+        }
+        assert_eq!(set.iter().collect::<Vec<_>>(), [0, 7, 63, 64, 1023]);
+    }
+
+    #[test]
+    fn the_first() {
+        for count in [0, 1, 63, 64, 65, 1000, limits::RULES] {
+            assert!(Candidates::first(count).iter().eq(0..count), "{count}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Finds the rules that may match a request without trying each of them.
+//!
+//! Every entry of a rule is filed under one thing that a request must have to match it: a value of
+//! a header or a cookie, the header or cookie at all, a path, a prefix of the path. A rule that
+//! needs nothing of the kind is tried on every request. What is found here is still asked whether
+//! it matches, so two things with one hash cost time, never a wrong decision.
+
+use xxhash_rust::xxh64::xxh64;
+
+use super::Rule;
+use super::candidates::Candidates;
+use super::prefix::Prefixes;
+use crate::matcher::{Matcher, Test, Text};
+use crate::request::{self, Request};
+
+/// Trying so few rules costs less than looking them up.
+const FEW: usize = 8;
+
+// Seeds that keep a header, a cookie and a path of one text apart.
+const HEADER: u64 = 1;
+const COOKIE: u64 = 2;
+const PATH: u64 = 3;
+
+/// The rules of a plan by what they need.
+#[derive(Debug)]
+pub(crate) struct Index {
+    /// The rules tried on every request.
+    always: Candidates,
+    headers: Names,
+    cookies: Names,
+    paths: bool,
+    prefixes: Prefixes,
+    /// Hashes of needs, in order, each with its rule.
+    needs: Vec<(u64, u16)>,
+}
+
+/// What a request must have.
+enum Need<'r> {
+    /// One of these hashes.
+    Any(Vec<u64>),
+    Prefix(&'r [u8]),
+}
+
+impl Index {
+    /// The index of so many rules; `None` where it would not pay.
+    pub(super) fn new(rules: &[Rule]) -> Option<Index> {
+        if rules.len() <= FEW {
+            return None;
+        }
+        let mut index = Index {
+            always: Candidates::default(),
+            headers: Names::new(rules, HEADER),
+            cookies: Names::new(rules, COOKIE),
+            paths: tests(rules).any(|test| matches!(test, Test::Path(_))),
+            prefixes: Prefixes::default(),
+            needs: Vec::new(),
+        };
+        let mut prefixes = Vec::new();
+        for (rule, number) in rules.iter().zip(0..) {
+            let entries = rule.entries.as_deref();
+            let needs: Option<Vec<_>> = entries.and_then(|e| e.iter().map(|e| need(e)).collect());
+            let Some(needs) = needs else {
+                index.always.insert(number);
+                continue;
+            };
+            for need in needs {
+                match need {
+                    Need::Any(hashes) => index.needs.extend(hashes.iter().map(|h| (*h, number))),
+                    Need::Prefix(text) => prefixes.push((text, number)),
+                }
+            }
+        }
+        index.needs.sort_unstable();
+        index.prefixes = Prefixes::new(prefixes);
+        Some(index)
+    }
+
+    /// The rules that may match this request: all that do are among them.
+    pub(super) fn candidates(&self, request: &impl Request) -> Candidates {
+        let mut found = self.always;
+        if !self.headers.is_empty() {
+            for (name, value) in request.headers() {
+                if let Some(name) = self.headers.find(name)
+                    && let Some(value) = request::usable(value)
+                {
+                    self.add(name, value, &mut found);
+                }
+            }
+        }
+        if !self.cookies.is_empty() {
+            for (name, value) in request::cookie_pairs(request) {
+                if let Some(name) = self.cookies.find(name) {
+                    self.add(name, value, &mut found);
+                }
+            }
+        }
+        if self.paths
+            && let Some(path) = request::path(request)
+        {
+            self.add_need(xxh64(path, PATH), &mut found);
+            self.prefixes.add(path, &mut found);
+        }
+        found
+    }
+
+    fn add(&self, name: u64, value: &[u8], found: &mut Candidates) {
+        self.add_need(name, found);
+        self.add_need(xxh64(value, name), found);
+    }
+
+    fn add_need(&self, hash: u64, found: &mut Candidates) {
+        let first = self.needs.partition_point(|(known, _)| *known < hash);
+        let rules = self.needs.get(first..).unwrap_or_default().iter();
+        for (_, rule) in rules.take_while(|(known, _)| *known == hash) {
+            found.insert(*rule);
+        }
+    }
+}
+
+/// What an entry needs; the value of something says more than that it is there.
+fn need(entry: &[Matcher]) -> Option<Need<'_>> {
+    let tests = || entry.iter().filter(|matcher| !matcher.not).map(|matcher| &matcher.test);
+    let valued = tests().find_map(|test| match test {
+        Test::Path(text) => match text.prefix() {
+            Some(prefix) => Some(Need::Prefix(prefix)),
+            None => Some(hashes(text, PATH)?),
+        },
+        test => {
+            let (kind, name, text) = named(test)?;
+            hashes(text, xxh64(name.as_bytes(), kind))
+        }
+    });
+    valued.or_else(|| {
+        let present = |test| named(test).map(|(kind, name, _)| xxh64(name.as_bytes(), kind));
+        tests().find_map(present).map(|hash| Need::Any(vec![hash]))
+    })
+}
+
+fn hashes(text: &Text, seed: u64) -> Option<Need<'static>> {
+    Some(Need::Any(text.values()?.map(|value| xxh64(value, seed)).collect()))
+}
+
+/// The name of the header or cookie that a test looks at.
+fn named(test: &Test) -> Option<(u64, &str, &Text)> {
+    match test {
+        Test::Header(name, text) => Some((HEADER, name, text)),
+        Test::Method(text) => Some((HEADER, ":method", text)),
+        Test::Authority(text) => Some((HEADER, ":authority", text)),
+        Test::Cookie(name, text) => Some((COOKIE, name, text)),
+        Test::QueryParam(..) | Test::Path(_) | Test::SourceIp(_) => None,
+    }
+}
+
+fn tests(rules: &[Rule]) -> impl Iterator<Item = &Test> {
+    let entries = rules.iter().filter_map(|rule| rule.entries.as_deref()).flatten();
+    entries.flatten().filter(|matcher| !matcher.not).map(|matcher| &matcher.test)
+}
+
+/// The names of one kind that rules look at.
+#[derive(Debug)]
+struct Names {
+    kind: u64,
+    /// One bit for every length of a name, the last one for all that are longer: most of a
+    /// request's names need no hash to be passed over.
+    lengths: u64,
+    hashes: Vec<u64>,
+}
+
+impl Names {
+    fn new(rules: &[Rule], kind: u64) -> Names {
+        let mut names = Names { kind, lengths: 0, hashes: Vec::new() };
+        let named = tests(rules).filter_map(named).filter(|(known, ..)| *known == kind);
+        for (_, name, _) in named {
+            names.lengths |= length(name.as_bytes());
+            names.hashes.push(xxh64(name.as_bytes(), kind));
+        }
+        names.hashes.sort_unstable();
+        names.hashes.dedup();
+        names
+    }
+
+    fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// The hash of a name that a rule looks at.
+    fn find(&self, name: &[u8]) -> Option<u64> {
+        if self.lengths & length(name) == 0 {
+            return None;
+        }
+        let hash = xxh64(name, self.kind);
+        self.hashes.binary_search(&hash).is_ok().then_some(hash)
+    }
+}
+
+fn length(name: &[u8]) -> u64 {
+    1 << name.len().min(63)
+}
+
+#[cfg(test)]
+mod tests;

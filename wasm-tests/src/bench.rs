@@ -1,0 +1,143 @@
+//! `make bench`: what a filter costs a real Envoy, beside what a user would pick instead.
+
+mod candidate;
+mod cpu;
+mod load;
+mod report;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use wasm_tests::bootstrap::{self, Listener};
+use wasm_tests::envoy::{self, Envoy, Setup};
+use wasm_tests::find;
+use wasm_tests::standard::Standard;
+use wasm_tests::upstream;
+
+use candidate::Candidate;
+use load::Load;
+
+/// Equal filters in a chain: enough that their cost stands out from the rest of a request's.
+const CHAIN: usize = 20;
+/// Processor time per candidate and round; the kernel's count of it is good to 1 % of a second.
+const SLICE: Duration = Duration::from_millis(1500);
+const ROUNDS: usize = 9;
+const ENVOY_PROCESSOR: usize = 0;
+const LOAD_PROCESSOR: usize = 1;
+
+/// How to measure.
+struct Plan {
+    /// Envoy on one processor, the load on another.
+    apart: bool,
+    slice: Duration,
+    rounds: usize,
+}
+
+/// What was measured of one candidate: microseconds of Envoy's processor time per request, by round.
+struct Measured {
+    candidate: Candidate,
+    load: Load,
+    requests: usize,
+    rounds: Vec<f64>,
+}
+
+/// Measures and prints. A smoke run shows that every candidate does what it should.
+pub async fn bench(smoke: bool) -> Result<ExitCode> {
+    let standard = Standard::read()?;
+    let apart = std::thread::available_parallelism()?.get() > LOAD_PROCESSOR;
+    if apart {
+        cpu::pin(std::process::id(), LOAD_PROCESSOR)?;
+    } else {
+        eprintln!("One processor only: Envoy and the load share it.");
+    }
+    let plan = Plan {
+        apart,
+        slice: if smoke { Duration::ZERO } else { SLICE },
+        rounds: if smoke { 1 } else { ROUNDS },
+    };
+    let chains = candidate::chains(&standard, CHAIN)?;
+    let chains = measure("chains", chains, &standard, &plan).await?;
+    let whole = measure("whole requests", candidate::whole(&standard)?, &standard, &plan);
+    report::print(&chains, &whole.await?, CHAIN, smoke);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The results of each candidate, in their order.
+async fn measure(
+    title: &str,
+    candidates: Vec<Candidate>,
+    standard: &Standard,
+    plan: &Plan,
+) -> Result<Vec<(String, Vec<f64>)>> {
+    let upstreams = upstream::start(candidate::UPSTREAMS).await?;
+    let listeners: Vec<&Listener> = candidates.iter().map(|c| &c.listener).collect();
+    let folder = envoy::folder()?;
+    let config = folder.path().join("envoy.json");
+    let setup = Setup {
+        bootstrap: bootstrap::bootstrap(listeners, &upstreams),
+        concurrency: 1,
+        listeners: candidates.len(),
+        folder: Some(folder),
+    };
+    eprintln!("{title}: starting Envoy ...");
+    let envoy = Envoy::start(&find::launcher()?, setup).await?;
+    let process = cpu::process(&config)?;
+    if plan.apart {
+        cpu::pin(process, ENVOY_PROCESSOR)?;
+    }
+    let request = request(standard);
+    let connect = |candidate: Candidate| {
+        let load = Load::new(envoy.address(&candidate.listener.name)?, request.clone())?;
+        Ok(Measured { candidate, load, requests: 0, rounds: Vec::new() })
+    };
+    let mut measured: Vec<_> = candidates.into_iter().map(connect).collect::<Result<_>>()?;
+    for round in 0..=plan.rounds {
+        eprintln!(
+            "{title}: {}",
+            match round {
+                0 => "warming up ...".into(),
+                round => format!("round {round} of {} ...", plan.rounds),
+            }
+        );
+        for next in &mut measured {
+            // The load blocks its thread: a signal is still heard on another.
+            tokio::task::block_in_place(|| next.measure(process, round, plan.slice))?;
+        }
+    }
+    envoy.stop()?;
+    Ok(measured.into_iter().map(|m| (m.candidate.listener.name, m.rounds)).collect())
+}
+
+impl Measured {
+    /// One slice. The first one checks the answer, and finds how many requests fill a slice.
+    fn measure(&mut self, process: u32, round: usize, slice: Duration) -> Result<()> {
+        const TRIAL: usize = 2000;
+        let requests = if round == 0 { TRIAL } else { self.requests };
+        let before = cpu::time(process)?;
+        let (requests, answer) = self.load.run(requests)?;
+        let each = (cpu::time(process)? - before) / requests as f64;
+        if round == 0 {
+            let name = &self.candidate.listener.name;
+            ensure!((self.candidate.expected)(&answer), "{name} answered {answer}");
+            self.requests = TRIAL.max((slice.as_micros() as f64 / each.max(1.0)) as usize);
+        } else {
+            self.rounds.push(each);
+        }
+        Ok(())
+    }
+}
+
+/// The standard request in HTTP/1.1.
+fn request(standard: &Standard) -> Vec<u8> {
+    let headers: BTreeMap<_, _> = standard.request.iter().cloned().collect();
+    let of = |name: &str| headers.get(name).cloned().unwrap_or_default();
+    let mut text =
+        format!("{} {} HTTP/1.1\r\nhost: {}\r\n", of(":method"), of(":path"), of(":authority"));
+    for (name, value) in standard.request.iter().filter(|(name, _)| !name.starts_with(':')) {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("\r\n");
+    text.into_bytes()
+}

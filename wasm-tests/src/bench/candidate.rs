@@ -1,0 +1,111 @@
+//! What is measured.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use wasm_tests::bootstrap::{CLUSTER_HEADER, Listener, typed};
+use wasm_tests::standard::Standard;
+
+/// The clusters of the standard set.
+pub const UPSTREAMS: [&str; 3] = ["reviews-v1", "reviews-v2", "reviews-v3"];
+
+/// One way to serve the standard request.
+pub struct Candidate {
+    /// Its name, its filters and its routes.
+    pub listener: Listener,
+    /// Whether the head of an answer is right.
+    pub expected: fn(&str) -> bool,
+}
+
+/// Chains of equal filters over a route that answers by itself.
+pub fn chains(standard: &Standard, length: usize) -> Result<Vec<Candidate>> {
+    let module = wasm_tests::module()?;
+    let empty = wasm_tests::target().join("empty.wasm");
+    let ours = |configuration: Value| wasm(&module, "ours", &configuration.to_string());
+    let decides = |head: &str| head.contains("x-cluster: reviews-v");
+    let leaves = |head: &str| !head.contains("x-cluster: reviews-v");
+    let chain = |name: &str, filter: Option<Value>, expected| {
+        let filters = filter.map(|filter| vec![filter; length]).unwrap_or_default();
+        let routes = json!([{
+            "match": {"prefix": "/"},
+            "direct_response": {"status": 200},
+            "response_headers_to_add": [{
+                "header": {"key": "x-cluster", "value": format!("%REQ({CLUSTER_HEADER})%")}
+            }]
+        }]);
+        let listener = Listener { filters, routes, ..Listener::without_filter(name) };
+        Candidate { listener, expected }
+    };
+    Ok(vec![
+        chain(NO_FILTER, None, leaves),
+        chain(EMPTY, Some(wasm(&empty, "empty", "")?), leaves),
+        chain(LUA, Some(lua()), decides),
+        chain(STANDARD, Some(ours(standard.configuration.clone())?), decides),
+        chain(ONE_RULE, Some(ours(standard.rules(1))?), decides),
+        chain(THOUSAND_RULES, Some(ours(standard.rules(1000))?), decides),
+        chain(EXACT, Some(ours(standard.exact())?), decides),
+        chain(LIST, Some(ours(standard.list(10_000))?), decides),
+    ])
+}
+
+pub const NO_FILTER: &str = "no filter";
+pub const EMPTY: &str = "empty SDK filter";
+pub const LUA: &str = "Lua, standard set";
+pub const STANDARD: &str = "ours, standard set";
+pub const ONE_RULE: &str = "ours, 1 rule";
+pub const THOUSAND_RULES: &str = "ours, 1,000 rules";
+pub const EXACT: &str = "ours, one exact value";
+pub const LIST: &str = "ours, 10,000 values";
+pub const WEIGHTED: &str = "weighted_clusters";
+
+/// One filter, or none, before a route to an upstream.
+pub fn whole(standard: &Standard) -> Result<Vec<Candidate>> {
+    let ours = wasm(&wasm_tests::module()?, "ours", &standard.configuration.to_string())?;
+    let weights = json!({"clusters": [
+        {"name": "reviews-v1", "weight": 80},
+        {"name": "reviews-v2", "weight": 15},
+        {"name": "reviews-v3", "weight": 5}
+    ]});
+    let mut sticky = weights.clone();
+    sticky["use_hash_policy"] = json!(true);
+    let hash = json!([{"cookie": {"name": "uid"}}]);
+    let candidate = |name: &str, filters: Vec<Value>, route: Value| {
+        let routes = json!([{"match": {"prefix": "/"}, "route": route}]);
+        let listener = Listener { filters, routes, ..Listener::without_filter(name) };
+        Candidate { listener, expected: |head| head.contains("x-upstream: reviews-v") }
+    };
+    let by_header = json!({"cluster_header": CLUSTER_HEADER});
+    Ok(vec![
+        candidate(WEIGHTED, vec![], json!({"weighted_clusters": weights})),
+        candidate(
+            "weighted_clusters by hash",
+            vec![],
+            json!({"weighted_clusters": sticky, "hash_policy": hash}),
+        ),
+        candidate("Lua, standard set", vec![lua()], by_header.clone()),
+        candidate("ours, standard set", vec![ours], by_header),
+    ])
+}
+
+fn wasm(module: &Path, root: &str, configuration: &str) -> Result<Value> {
+    std::fs::metadata(module).with_context(|| format!("{}: run make", module.display()))?;
+    let config = json!({"config": {
+        "name": root,
+        "root_id": root,
+        "configuration": typed("google.protobuf.StringValue", json!({"value": configuration})),
+        "vm_config": {
+            "runtime": "envoy.wasm.runtime.v8",
+            "code": {"local": {"filename": module}}
+        }
+    }});
+    let config = typed("envoy.extensions.filters.http.wasm.v3.Wasm", config);
+    Ok(json!({"name": "envoy.filters.http.wasm", "typed_config": config}))
+}
+
+fn lua() -> Value {
+    let code = include_str!("../../bench/split.lua");
+    let config = json!({"default_source_code": {"inline_string": code}});
+    let config = typed("envoy.extensions.filters.http.lua.v3.Lua", config);
+    json!({"name": "envoy.filters.http.lua", "typed_config": config})
+}

@@ -1,0 +1,60 @@
+//! The tables that a run prints.
+
+use super::candidate::WEIGHTED;
+use super::candidate::{EMPTY, EXACT, LIST, LUA, NO_FILTER, ONE_RULE, STANDARD, THOUSAND_RULES};
+
+type Results = [(String, Vec<f64>)];
+
+/// Prints what one filter of a chain costs, what a whole request costs, and the ratios.
+pub fn print(chains: &Results, whole: &Results, length: usize, smoke: bool) {
+    if smoke {
+        println!("A smoke run: every candidate answered as it should; its figures mean nothing.");
+    }
+    let filters: Vec<_> = chains
+        .iter()
+        .filter(|(name, _)| name != NO_FILTER)
+        .map(|(name, rounds)| (name.clone(), above(rounds, of(chains, NO_FILTER), length)))
+        .collect();
+    println!("\nEnvoy's processor time in microseconds, median (least to most) by round\n");
+    println!("per filter and request, of a chain of {length}:");
+    table(&filters);
+    println!("\nper whole request, from the client to an upstream and back:");
+    table(chains.get(..1).unwrap_or_default());
+    table(whole);
+    println!("\nratios, median (least to most) by round:");
+    for (name, base) in
+        [(STANDARD, EMPTY), (STANDARD, LUA), (THOUSAND_RULES, ONE_RULE), (LIST, EXACT)]
+    {
+        ratio(name, base, &filters);
+    }
+    ratio(STANDARD, WEIGHTED, whole);
+}
+
+fn of<'a>(results: &'a Results, name: &str) -> &'a [f64] {
+    results.iter().find(|(known, _)| known == name).map_or(&[], |(_, rounds)| rounds)
+}
+
+/// The rounds lie close in time: what disturbs one candidate in a round disturbs the others too.
+fn above(rounds: &[f64], base: &[f64], length: usize) -> Vec<f64> {
+    rounds.iter().zip(base).map(|(cost, base)| (cost - base) / length as f64).collect()
+}
+
+fn table(results: &Results) {
+    for (name, rounds) in results {
+        println!("  {name:<28} {}", summary(rounds));
+    }
+}
+
+fn ratio(name: &str, base: &str, results: &Results) {
+    let rounds = of(results, name).iter().zip(of(results, base));
+    let ratios: Vec<_> = rounds.map(|(cost, base)| cost / base).collect();
+    println!("  {:<52} {}", format!("{name} / {base}"), summary(&ratios));
+}
+
+fn summary(values: &[f64]) -> String {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
+    let last = sorted.len().saturating_sub(1);
+    format!("{:7.2}  ({:.2} to {:.2})", at(last / 2), at(0), at(last))
+}

@@ -1,0 +1,155 @@
+//! A proxy-wasm host without a proxy: an interpreter runs the very module that Envoy loads, counts
+//! what it asks of its host and how many instructions it takes, and can be as hostile as it likes.
+//!
+//! ABI 0.2.1 as in the proxy-wasm specification; what it leaves open is done as in
+//! proxy-wasm-cpp-host, which Envoy uses.
+
+mod calls;
+mod world;
+
+pub use world::{Headers, Map, Status, World};
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use wasmi::{Config, Engine, Instance, Linker, Module, Store, WasmParams, WasmResults};
+
+/// Never reached: it is there to be counted down from.
+const FUEL: u64 = u64::MAX;
+
+/// A virtual machine with one module in it, and the world around it.
+pub struct Host {
+    store: Store<World>,
+    instance: Instance,
+    next_context: i32,
+}
+
+/// A plugin's configuration inside the module: what its streams belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Root(i32);
+
+/// One request inside the module, from its headers to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream(i32);
+
+impl Host {
+    /// Starts the module in this file.
+    pub fn load(path: &Path) -> Result<Self> {
+        let module = std::fs::read(path).with_context(|| path.display().to_string())?;
+        Self::start(&module, World::default())
+    }
+
+    /// Starts a module in this world.
+    pub fn start(module: &[u8], world: World) -> Result<Self> {
+        let mut config = Config::default();
+        config.consume_fuel(true);
+        let engine = Engine::new(&config);
+        let module = Module::new(&engine, module)?;
+        let mut linker = Linker::new(&engine);
+        calls::link(&mut linker, &module)?;
+        let mut store = Store::new(&engine, world);
+        store.limiter(|world| &mut world.limits);
+        store.set_fuel(FUEL)?;
+        let instance = linker.instantiate_and_start(&mut store, &module)?;
+        let mut host = Self { store, instance, next_context: 1 };
+        host.call::<_, ()>("_initialize", ())?;
+        Ok(host)
+    }
+
+    /// Gives a new root context this configuration; `None` if the module refuses it.
+    pub fn configure(&mut self, configuration: &[u8]) -> Result<Option<Root>> {
+        let root = self.next();
+        self.call_if_exported::<_, ()>("proxy_on_context_create", (root, 0))?;
+        self.call_if_exported::<_, i32>("proxy_on_vm_start", (root, 0))?;
+        self.world().configuration = configuration.to_vec();
+        let size = i32::try_from(configuration.len())?;
+        let taken: i32 = self.call("proxy_on_configure", (root, size))?;
+        Ok((taken != 0).then_some(Root(root)))
+    }
+
+    /// Sends a request's headers through the module and ends it; the headers as they came out.
+    pub fn request(&mut self, root: Root, headers: &Headers) -> Result<Headers> {
+        let stream = self.open(root, headers)?;
+        self.close(stream)?;
+        Ok(self.store.data_mut().request.take().unwrap_or_default())
+    }
+
+    /// Begins a request: its context, its headers.
+    pub fn open(&mut self, root: Root, headers: &Headers) -> Result<Stream> {
+        let stream = self.next();
+        let count = i32::try_from(headers.len())?;
+        self.world().request = Some(headers.clone());
+        self.call_if_exported::<_, ()>("proxy_on_context_create", (stream, root.0))?;
+        let action = self
+            .call_if_exported::<_, i32>("proxy_on_request_headers", (stream, count, 1))?
+            .unwrap_or_default();
+        ensure!(action == 0, "the module holds the request back: action {action}");
+        Ok(Stream(stream))
+    }
+
+    /// Passes the response's headers through the module.
+    pub fn respond(&mut self, stream: Stream, headers: &Headers) -> Result<Headers> {
+        let count = i32::try_from(headers.len())?;
+        self.world().response = Some(headers.clone());
+        self.call_if_exported::<_, i32>("proxy_on_response_headers", (stream.0, count, 0))?;
+        Ok(self.store.data_mut().response.take().unwrap_or_default())
+    }
+
+    /// Ends a request.
+    pub fn close(&mut self, stream: Stream) -> Result<()> {
+        self.call_if_exported::<_, ()>("proxy_on_log", stream.0)?;
+        self.end(stream.0)
+    }
+
+    /// Ends a configuration.
+    pub fn remove(&mut self, root: Root) -> Result<()> {
+        self.end(root.0)
+    }
+
+    /// What the module sees, and what it has done.
+    pub fn world(&mut self) -> &mut World {
+        self.store.data_mut()
+    }
+
+    /// Instructions executed so far (a bulk operation counts its bytes too).
+    pub fn instructions(&self) -> Result<u64> {
+        Ok(FUEL - self.store.get_fuel()?)
+    }
+
+    /// Bytes of the module's linear memory.
+    pub fn memory(&self) -> Result<usize> {
+        let memory = self.instance.get_memory(&self.store, "memory");
+        Ok(memory.context("the module exports no memory")?.data_size(&self.store))
+    }
+
+    fn end(&mut self, context: i32) -> Result<()> {
+        self.call_if_exported::<_, i32>("proxy_on_done", context)?;
+        self.call_if_exported::<_, ()>("proxy_on_delete", context)?;
+        Ok(())
+    }
+
+    /// Contexts are numbered by the host, and no number comes twice.
+    fn next(&mut self) -> i32 {
+        let context = self.next_context;
+        self.next_context += 1;
+        context
+    }
+
+    /// Envoy, too, passes over a callback that the module does not export.
+    fn call_if_exported<P: WasmParams, R: WasmResults>(
+        &mut self,
+        name: &'static str,
+        parameters: P,
+    ) -> Result<Option<R>> {
+        if self.instance.get_func(&self.store, name).is_none() {
+            return Ok(None);
+        }
+        self.store.data_mut().count(name);
+        self.call(name, parameters).map(Some)
+    }
+
+    fn call<P: WasmParams, R: WasmResults>(&mut self, name: &str, parameters: P) -> Result<R> {
+        let function = self.instance.get_typed_func::<P, R>(&self.store, name)?;
+        function.call(&mut self.store, parameters).with_context(|| format!("trapped in {name}"))
+    }
+}

@@ -1,0 +1,226 @@
+//! The host calls: what the module imports.
+
+use wasmi::{Caller, Error, ExternType, Linker, Memory, Module, Val};
+
+use super::world::{Map, Status, World, serialize};
+
+type Answer = Result<Status, Error>;
+
+/// Links every import of the module to a function of this host.
+pub(super) fn link(linker: &mut Linker<World>, module: &Module) -> Result<(), Error> {
+    for import in module.imports() {
+        let ExternType::Func(ty) = import.ty() else {
+            return Err(Error::new(format!("imports {}, which is no function", import.name())));
+        };
+        let name = import.name().to_owned();
+        let wasi = import.module() == "wasi_snapshot_preview1";
+        linker.func_new(
+            import.module(),
+            import.name(),
+            ty.clone(),
+            move |caller, given, out| {
+                let mut call = Call { caller, given };
+                call.caller.data_mut().count(&name);
+                let status = if wasi { call.wasi(&name)? } else { call.proxy(&name)? as i32 };
+                if let Some(out) = out.first_mut() {
+                    *out = Val::I32(status);
+                }
+                Ok(())
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// One host call: who makes it, and with what.
+struct Call<'a, 'g> {
+    caller: Caller<'a, World>,
+    given: &'g [Val],
+}
+
+impl Call<'_, '_> {
+    fn proxy(&mut self, name: &str) -> Answer {
+        if let Some(status) = self.caller.data().answers.get(name) {
+            return Ok(*status);
+        }
+        match name {
+            "proxy_log" => self.log(),
+            "proxy_get_current_time_nanoseconds" => {
+                let clock = self.caller.data().clock;
+                self.write(self.number(0), &clock.to_le_bytes())
+            }
+            "proxy_get_buffer_bytes" => self.buffer(),
+            "proxy_get_header_map_pairs" => self.pairs(),
+            "proxy_get_header_map_value" => self.value(),
+            "proxy_add_header_map_value" => self.change(|headers, name, value| {
+                headers.push((name, value));
+            }),
+            "proxy_replace_header_map_value" => self.change(|headers, name, value| {
+                headers.retain(|(known, _)| *known != name);
+                headers.push((name, value));
+            }),
+            "proxy_remove_header_map_value" => self.remove(),
+            "proxy_get_property" => {
+                let path = self.text(0)?;
+                let value = self.caller.data().properties.get(&path).cloned();
+                self.give(2, value)
+            }
+            "proxy_define_metric" => {
+                let name = String::from_utf8_lossy(&self.text(1)?).into_owned();
+                let metrics = &mut self.caller.data_mut().metrics;
+                metrics.push((name, 0));
+                let id = metrics.len() as u32 - 1;
+                self.write(self.number(3), &id.to_le_bytes())
+            }
+            "proxy_increment_metric" => self.metric(|value, by| *value += by),
+            "proxy_record_metric" => self.metric(|value, to| *value = to),
+            // What a host does not know of.
+            "proxy_call_foreign_function" => Ok(Status::NotFound),
+            _ => Err(Error::new(format!("this host has no {name}"))),
+        }
+    }
+
+    /// An error number of WASI; 0 is success.
+    fn wasi(&mut self, name: &str) -> Result<i32, Error> {
+        match name {
+            "random_get" => {
+                for offset in (0..self.number(1)).step_by(8) {
+                    const EIO: i32 = 29;
+                    let Some(bits) = self.caller.data_mut().random() else { return Ok(EIO) };
+                    let bytes = bits.to_le_bytes();
+                    let length = bytes.len().min((self.number(1) - offset) as usize);
+                    self.write(self.number(0) + offset, &bytes[..length])?;
+                }
+                Ok(0)
+            }
+            "clock_time_get" => {
+                let clock = self.caller.data().clock;
+                self.write(self.number(2), &clock.to_le_bytes()).map(|_| 0)
+            }
+            "environ_sizes_get" => {
+                self.write(self.number(0), &[0; 4])?;
+                self.write(self.number(1), &[0; 4]).map(|_| 0)
+            }
+            "environ_get" => Ok(0),
+            "fd_write" => {
+                const EBADF: i32 = 8;
+                Ok(EBADF)
+            }
+            "proc_exit" => Err(Error::i32_exit(self.number(0) as i32)),
+            _ => Err(Error::new(format!("this host has no {name}"))),
+        }
+    }
+
+    fn log(&mut self) -> Answer {
+        let line = String::from_utf8_lossy(&self.text(1)?).into_owned();
+        let level = self.number(0) as i32;
+        self.caller.data_mut().log(level, line);
+        Ok(Status::Ok)
+    }
+
+    fn buffer(&mut self) -> Answer {
+        const PLUGIN_CONFIGURATION: u32 = 7;
+        if self.number(0) != PLUGIN_CONFIGURATION {
+            return Ok(Status::NotFound);
+        }
+        let (start, size) = (self.number(1) as usize, self.number(2) as usize);
+        let configuration = &self.caller.data().configuration;
+        let part = configuration.iter().skip(start).take(size).copied().collect();
+        self.give(3, Some(part))
+    }
+
+    fn pairs(&mut self) -> Answer {
+        let Some(map) = self.map() else { return Ok(Status::BadArgument) };
+        let bytes = self.caller.data_mut().headers(map).map(|headers| serialize(headers));
+        self.give(1, bytes)
+    }
+
+    /// Only the first of several values, as in Envoy.
+    fn value(&mut self) -> Answer {
+        let Some(map) = self.map() else { return Ok(Status::BadArgument) };
+        let name = self.text(1)?;
+        let headers = self.caller.data_mut().headers(map);
+        let value = headers.and_then(|headers| {
+            headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+        });
+        self.give(3, value)
+    }
+
+    fn change(&mut self, change: fn(&mut super::Headers, Vec<u8>, Vec<u8>)) -> Answer {
+        let (name, value) = (self.text(1)?, self.text(3)?);
+        let Some(map) = self.map() else { return Ok(Status::BadArgument) };
+        let Some(headers) = self.caller.data_mut().headers(map) else {
+            return Ok(Status::BadArgument);
+        };
+        change(headers, name, value);
+        Ok(Status::Ok)
+    }
+
+    fn remove(&mut self) -> Answer {
+        let name = self.text(1)?;
+        let Some(map) = self.map() else { return Ok(Status::BadArgument) };
+        let Some(headers) = self.caller.data_mut().headers(map) else {
+            return Ok(Status::BadArgument);
+        };
+        headers.retain(|(known, _)| *known != name);
+        Ok(Status::Ok)
+    }
+
+    fn metric(&mut self, change: fn(&mut i64, i64)) -> Answer {
+        let id = self.number(0) as usize;
+        let amount = self.given.get(1).and_then(Val::i64).unwrap_or_default();
+        match self.caller.data_mut().metrics.get_mut(id) {
+            Some((_, value)) => {
+                change(value, amount);
+                Ok(Status::Ok)
+            }
+            None => Ok(Status::BadArgument),
+        }
+    }
+
+    fn map(&self) -> Option<Map> {
+        match self.number(0) {
+            0 => Some(Map::Request),
+            2 => Some(Map::Response),
+            _ => None,
+        }
+    }
+
+    fn number(&self, index: usize) -> u32 {
+        self.given.get(index).and_then(Val::i32).unwrap_or_default() as u32
+    }
+
+    fn memory(&self) -> Result<Memory, Error> {
+        let memory = self.caller.get_export("memory").and_then(|export| export.into_memory());
+        memory.ok_or_else(|| Error::new("the module exports no memory"))
+    }
+
+    /// The bytes that an argument points to; the next one is their number.
+    fn text(&self, index: usize) -> Result<Vec<u8>, Error> {
+        let mut bytes = vec![0; self.number(index + 1) as usize];
+        self.memory()?.read(&self.caller, self.number(index) as usize, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn write(&mut self, address: u32, bytes: &[u8]) -> Answer {
+        self.memory()?.write(&mut self.caller, address as usize, bytes)?;
+        Ok(Status::Ok)
+    }
+
+    /// Hands bytes over in memory that the module allocates; nothing is allocated for no bytes.
+    fn give(&mut self, index: usize, bytes: Option<Vec<u8>>) -> Answer {
+        let Some(bytes) = bytes else { return Ok(Status::NotFound) };
+        let size = bytes.len() as u32;
+        let mut address = 0;
+        if size > 0 {
+            let allocate = self.caller.get_export("proxy_on_memory_allocate");
+            let allocate = allocate.and_then(|export| export.into_func());
+            let allocate = allocate.ok_or_else(|| Error::new("the module cannot allocate"))?;
+            self.caller.data_mut().count("proxy_on_memory_allocate");
+            address = allocate.typed::<u32, u32>(&self.caller)?.call(&mut self.caller, size)?;
+            self.write(address, &bytes)?;
+        }
+        self.write(self.number(index), &address.to_le_bytes())?;
+        self.write(self.number(index + 1), &size.to_le_bytes())
+    }
+}

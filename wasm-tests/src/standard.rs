@@ -1,0 +1,66 @@
+//! The configurations and the request whose cost is counted and measured.
+
+use anyhow::Result;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::host::Headers;
+
+/// The standard set, as in `bench/standard.json`: two pins that miss, then a sticky split on a
+/// cookie, and a browser's request.
+#[derive(Deserialize)]
+pub struct Standard {
+    /// The filter's configuration.
+    pub configuration: Value,
+    /// The request's headers.
+    pub request: Vec<(String, String)>,
+}
+
+impl Standard {
+    /// Reads it.
+    pub fn read() -> Result<Self> {
+        Ok(serde_json::from_str(include_str!("../bench/standard.json"))?)
+    }
+
+    /// The request as the module's host has it.
+    pub fn headers(&self) -> Headers {
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        self.request.iter().map(|(name, value)| (bytes(name), bytes(value))).collect()
+    }
+
+    /// So many rules by exact headers, cookies and path prefixes in turn, which all miss, and last
+    /// the standard split.
+    pub fn rules(&self, count: usize) -> Value {
+        let condition = |n: usize| match n % 3 {
+            0 => json!({ "headers": { "x-tenant": { "exact": format!("tenant-{n}") } } }),
+            1 => json!({ "cookies": { "group": { "exact": format!("group-{n}") } } }),
+            _ => json!({ "path": { "prefix": format!("/service-{n}/") } }),
+        };
+        let pin =
+            |n| json!({ "name": format!("rule-{n}"), "match": [condition(n)], "to": "canary" });
+        self.with((0..count.saturating_sub(1)).map(pin))
+    }
+
+    /// One rule that looks for a header in a list of so many values, and the standard split.
+    pub fn list(&self, count: usize) -> Value {
+        let values: Vec<_> = (0..count).map(|n| format!("customer-{n}")).collect();
+        self.customers(json!({ "in": values }))
+    }
+
+    /// The same with a single value.
+    pub fn exact(&self) -> Value {
+        self.customers(json!({ "exact": "customer-0" }))
+    }
+
+    fn customers(&self, operator: Value) -> Value {
+        let matches = json!([{ "headers": { "dnt": operator } }]);
+        self.with([json!({ "name": "customers", "match": matches, "to": "canary" })])
+    }
+
+    fn with(&self, rules: impl IntoIterator<Item = Value>) -> Value {
+        let mut configuration = self.configuration.clone();
+        let split = configuration["rules"].as_array().and_then(|rules| rules.last()).cloned();
+        configuration["rules"] = rules.into_iter().chain(split).collect();
+        configuration
+    }
+}

@@ -1,0 +1,105 @@
+//! Takes out of a linked proxy-wasm module what the host need not know of: `strip ABI IN OUT`.
+//!
+//! - Exports that are not listed. The SDK exports every callback there is, and Envoy crosses into
+//!   the VM for each one on every request, though nothing is done there.
+//! - Imports that are not listed. The SDK's traits name host calls that nothing here makes, but
+//!   their tables keep them alive. In the place of each one stands a trap: a capability that is
+//!   not listed is not there.
+//! - Functions that are known never to run, by their names, each with its reason: a trap takes
+//!   the place of what they do.
+//! - Functions that nothing refers to any more, and custom sections.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use walrus::ir::{InstrLocId, Unreachable};
+use walrus::{ImportKind, Module, ModuleConfig, passes};
+
+/// What a module may show to its host and ask of it, by name.
+#[derive(Deserialize)]
+struct Abi {
+    exports: BTreeSet<String>,
+    imports: BTreeSet<String>,
+}
+
+/// The SDK's traits have a method for every host call. They stand in the tables of every context,
+/// but only callbacks are called through these, and the adapter makes its host calls directly.
+fn is_sdk_method(name: &str) -> bool {
+    let method = name.strip_prefix("proxy_wasm::traits::").and_then(|name| name.split("::").nth(1));
+    let callback = |m: &str| m.starts_with("on_") || m.starts_with("create_") || m == "get_type";
+    method.is_some_and(|method| !callback(method))
+}
+
+/// The SDK's panic hook, which logs through the host, takes the place of the standard library's,
+/// which writes to a stderr that is not there.
+fn is_default_hook(name: &str) -> bool {
+    name.starts_with("std::panicking::default_hook")
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [abi, input, output] = arguments.as_slice() else {
+        anyhow::bail!("usage: strip ABI IN OUT");
+    };
+    let abi = fs::read(abi).context(abi.clone())?;
+    let module = fs::read(input).context(input.clone())?;
+    let stripped = strip(&serde_json::from_slice(&abi)?, &module)?;
+    // Envoy may watch the file: it never sees half of it.
+    let partial = format!("{output}.partial");
+    fs::write(&partial, stripped).context(partial.clone())?;
+    fs::rename(&partial, output).context(output.clone())
+}
+
+fn strip(abi: &Abi, module: &[u8]) -> Result<Vec<u8>> {
+    let mut config = ModuleConfig::new();
+    config.generate_name_section(false).generate_producers_section(false);
+    let mut module = config.parse(module)?;
+    let customs: Vec<_> = module.customs.iter().map(|(id, _)| id).collect();
+    for custom in customs {
+        module.customs.delete(custom);
+    }
+    drop_exports(abi, &mut module)?;
+    drop_imports(abi, &mut module)?;
+    empty_dead(&mut module);
+    passes::gc::run(&mut module);
+    Ok(module.emit_wasm())
+}
+
+fn drop_exports(abi: &Abi, module: &mut Module) -> Result<()> {
+    for name in &abi.exports {
+        ensure!(module.exports.iter().any(|export| export.name == *name), "no export {name}");
+    }
+    let unlisted = module.exports.iter().filter(|export| !abi.exports.contains(&export.name));
+    for export in unlisted.map(walrus::Export::id).collect::<Vec<_>>() {
+        module.exports.delete(export);
+    }
+    Ok(())
+}
+
+fn drop_imports(abi: &Abi, module: &mut Module) -> Result<()> {
+    let unlisted = module.imports.iter().filter(|import| !abi.imports.contains(&import.name));
+    let functions = unlisted.filter_map(|import| match import.kind {
+        ImportKind::Function(function) => Some(function),
+        _ => None,
+    });
+    for function in functions.collect::<Vec<_>>() {
+        module.replace_imported_func(function, |(body, _)| {
+            body.unreachable();
+        })?;
+    }
+    Ok(())
+}
+
+fn empty_dead(module: &mut Module) {
+    let names = module.funcs.iter_local().filter_map(|(id, _)| {
+        let name = format!("{:#}", rustc_demangle::demangle(module.funcs.get(id).name.as_ref()?));
+        (is_sdk_method(&name) || is_default_hook(&name)).then_some(id)
+    });
+    for id in names.collect::<Vec<_>>() {
+        let function = module.funcs.get_mut(id).kind.unwrap_local_mut();
+        let body = function.entry_block();
+        function.block_mut(body).instrs = vec![(Unreachable {}.into(), InstrLocId::default())];
+    }
+}

@@ -1,0 +1,101 @@
+//! What README says is so: its configurations compile, its outputs are what the programs print.
+
+use anyhow::{Context, Result};
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+use wasm_tests::session::Session;
+use wasm_tests::{case, native, root};
+
+struct Block {
+    language: String,
+    text: String,
+}
+
+fn blocks() -> Result<Vec<Block>> {
+    let text = fs::read_to_string(root().join("README.md"))?;
+    let block = |fenced: &str| {
+        let (language, text) = fenced.split_once('\n').unwrap_or_default();
+        Block { language: language.into(), text: text.into() }
+    };
+    Ok(text.split("```").skip(1).step_by(2).map(block).collect())
+}
+
+fn of(language: &str) -> Result<Vec<String>> {
+    let blocks = blocks()?.into_iter().filter(|block| block.language == language);
+    let texts: Vec<_> = blocks.map(|block| block.text).collect();
+    anyhow::ensure!(!texts.is_empty(), "no block of {language}");
+    Ok(texts)
+}
+
+#[test]
+fn every_configuration_compiles() -> Result<()> {
+    for text in of("yaml")? {
+        let config: serde_json::Value = serde_saphyr::from_str(&text).context(text.clone())?;
+        native::plan(&config.to_string()).context(text)?;
+    }
+    Ok(())
+}
+
+/// The messages that are explained are messages of the filter, letter by letter.
+#[test]
+fn every_error_is_one_that_is_tested() -> Result<()> {
+    let known: BTreeSet<String> =
+        case::refused()?.into_iter().flat_map(|refused| refused.errors).collect();
+    let mut found = 0;
+    for line in of("text")?.iter().flat_map(|text| text.lines()) {
+        if [": Invalid value: ", ": Required value: ", ": Unknown field: "]
+            .iter()
+            .any(|kind| line.contains(kind))
+        {
+            assert!(known.contains(line), "{line}");
+            found += 1;
+        }
+    }
+    assert!(found > 0);
+    Ok(())
+}
+
+#[test]
+fn every_target_is_there() -> Result<()> {
+    let makefile = fs::read_to_string(root().join("Makefile"))?;
+    let readme = fs::read_to_string(root().join("README.md"))?;
+    let mentioned = readme.split("`make ").skip(1).chain(readme.split("$ make ").skip(1));
+    let word = |text: &str| -> String {
+        text.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect()
+    };
+    let targets: BTreeSet<_> = mentioned.map(word).collect();
+    for target in &targets {
+        assert!(makefile.contains(&format!("\n{target}:")), "make {target}");
+    }
+    assert!(targets.len() > 3, "{targets:?}");
+    Ok(())
+}
+
+/// Without numbers, signs and the width of columns, which chance decides.
+fn steady(text: &str) -> Vec<String> {
+    let word = |word: &str| -> String {
+        word.chars().filter(|c| !c.is_ascii_digit() && !"+-.%".contains(*c)).collect()
+    };
+    let line = |line: &str| -> String {
+        let words: Vec<_> = line.split_whitespace().map(word).collect();
+        words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    };
+    text.lines().map(line).filter(|line| !line.is_empty()).collect()
+}
+
+#[test]
+fn the_demo_prints_what_is_shown() -> Result<()> {
+    let consoles = of("console")?;
+    let shown = consoles.iter().find_map(|text| text.strip_prefix("$ make demo\n"));
+    let shown = steady(shown.context("no demo")?.split("\n$ ").next().unwrap_or_default());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wasm-tests"));
+    command.arg("demo").current_dir(root());
+    let (status, printed) = Session::start(command)?.finish()?;
+    assert!(status.success(), "{printed}");
+    let printed = steady(&printed);
+    for line in shown {
+        assert!(printed.contains(&line), "{line}\nis not in\n{}", printed.join("\n"));
+    }
+    Ok(())
+}
