@@ -1,12 +1,15 @@
 .DEFAULT_GOAL := help
-.PHONY: help wasm demo run test lint clean
+.PHONY: help wasm demo run test lint clean image push istio-test compat
 
 TARGET := wasm32-wasip1
 BUILT := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/wasm/traffic_split.wasm
 HARNESS := cargo run --quiet --package wasm-tests --
+# The same source gives the same module on every machine: none of this one's paths is in it.
+REMAP := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo
+CRANE = $(or $(shell command -v crane),$(if $(shell command -v go),go -C wasm-tests/istio tool crane))
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "ENVOY=/path, FUNC_E=/path or ENVOY_VERSION=1.39.3 choose the Envoy that demo, run and test use."
 
@@ -22,7 +25,7 @@ wasm: ## Build the filter that Envoy loads: target/traffic_split.wasm
 	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(TARGET)" || \
 		{ echo "Adding the Rust target $(TARGET) ..." >&2; rustup target add $(TARGET); }
 	@echo "Building the filter ..." >&2
-	@cargo build --quiet --lib --profile wasm --target $(TARGET)
+	@RUSTFLAGS="$(REMAP)" cargo build --quiet --lib --profile wasm --target $(TARGET)
 	@mkdir -p target
 	@cp $(BUILT) target/traffic_split.wasm
 
@@ -30,9 +33,24 @@ test: wasm ## Run every test, the ones in a real Envoy included
 	@$(HARNESS) envoy
 	cargo test --workspace
 
+image: wasm ## Write the module as an OCI image layout: target/image
+	@cargo run --quiet --package wasm-tests --bin image
+
+push: image ## Push it: make push IMAGE=registry.example.com/traffic-split:1.0
+	@test -n "$(IMAGE)" || \
+		{ echo "IMAGE is missing: make push IMAGE=registry.example.com/traffic-split:1.0" >&2; exit 2; }
+	@test -n "$(CRANE)" || { echo "Neither crane nor Go is on the search path." >&2; exit 2; }
+	@pushed=$$($(CRANE) push "$(CURDIR)/target/image" "$(IMAGE)") && echo "  image: oci://$$pushed"
+
+istio-test: wasm ## Run the Istio manifests in a real mesh (needs Go; about 3 minutes, the first time 12)
+	cargo test --package wasm-tests --features istio --test istio -- --test-threads 2
+
+compat: wasm ## Run the tests on every Envoy from 1.36 to 1.40, and print a table
+	@cargo run --quiet --package wasm-tests --bin compat
+
 lint: ## Check format and lints, natively and for the Wasm target
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --workspace --all-targets --all-features -- --deny warnings
 	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(TARGET)" || rustup target add $(TARGET)
 	cargo clippy --lib --target $(TARGET) -- --deny warnings
 

@@ -211,7 +211,7 @@ async fn listeners(admin: SocketAddr) -> Result<BTreeMap<String, SocketAddr>> {
     statuses.iter().map(|status| address(status).with_context(|| status.to_string())).collect()
 }
 
-async fn stats(admin: SocketAddr) -> Result<BTreeMap<String, u64>> {
+pub(crate) async fn stats(admin: SocketAddr) -> Result<BTreeMap<String, u64>> {
     let text = String::from_utf8(get(admin, "/stats").await?)?;
     let stat = |line: &str| {
         let (name, value) = line.rsplit_once(": ")?;
@@ -220,7 +220,7 @@ async fn stats(admin: SocketAddr) -> Result<BTreeMap<String, u64>> {
     Ok(text.lines().filter_map(stat).collect())
 }
 
-async fn get(admin: SocketAddr, path: &str) -> Result<Vec<u8>> {
+pub(crate) async fn get(admin: SocketAddr, path: &str) -> Result<Vec<u8>> {
     let mut client = Client::connect(Protocol::Http1, admin).await?;
     let reply = client.send(&Request::get(path)).await?;
     ensure!(reply.status == 200, "{path}: {}", reply.status);

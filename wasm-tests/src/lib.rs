@@ -18,6 +18,8 @@ pub mod envoy;
 pub mod find;
 pub mod guard;
 pub mod host;
+pub mod image;
+pub mod istio;
 pub mod load;
 pub mod manifest;
 pub mod message;

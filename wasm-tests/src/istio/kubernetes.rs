@@ -1,0 +1,152 @@
+//! The Kubernetes API: etcd and the API server. There is no node and no controller, so nothing
+//! that is applied is ever run; Istio only reads it.
+
+use super::tools::{Tools, module, output};
+use super::{eventually, free_port, log, tail};
+use crate::guard::Guarded;
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// It ends when this value is dropped.
+pub struct Kubernetes {
+    kubectl: PathBuf,
+    /// How clients reach it.
+    pub kubeconfig: PathBuf,
+    // In the order in which they end.
+    _api: Guarded,
+    _etcd: Guarded,
+}
+
+impl Kubernetes {
+    /// Starts it, with the resource types of Istio and the Gateway API.
+    pub async fn start(tools: &Tools, folder: &Path) -> Result<Self> {
+        let (etcd, store) = etcd(tools, folder).await?;
+        let port = free_port()?;
+        fs::write(folder.join("tokens"), "secret,admin,admin,\"system:masters\"\n")?;
+        let kubeconfig = folder.join("kubeconfig");
+        fs::write(&kubeconfig, config(port))?;
+        let key = folder.join("etcd/fixtures/peer/key.pem");
+        let key = key.to_str().context("the path is not UTF-8")?;
+        let (path, file) = log(folder, "kube-apiserver")?;
+        let options = [
+            format!("--etcd-servers={store}"),
+            format!("--secure-port={port}"),
+            format!("--cert-dir={}", folder.join("certs").display()),
+            format!("--token-auth-file={}", folder.join("tokens").display()),
+            // etcd has made itself a key; tokens of service accounts are signed with the same.
+            format!("--service-account-key-file={key}"),
+            format!("--service-account-signing-key-file={key}"),
+            "--service-account-issuer=https://kubernetes.default.svc".into(),
+            "--bind-address=127.0.0.1".into(),
+            "--endpoint-reconciler-type=none".into(),
+            "--service-cluster-ip-range=10.96.0.0/16".into(),
+            "--authorization-mode=AlwaysAllow".into(),
+            // Accounts come from a controller, which there is none of.
+            "--disable-admission-plugins=ServiceAccount".into(),
+        ];
+        let mut api = Guarded::spawn(tools.path("kube-apiserver"), options, &file)?;
+        let kubectl = tools.path("kubectl");
+        eventually("the API server", async || {
+            if let Some(status) = api.ended()? {
+                panic!("kube-apiserver: {status}\n{}", tail(&path));
+            }
+            run(&kubectl, &kubeconfig, &["get", "--raw", "/readyz"])
+        })
+        .await?;
+        let kubernetes = Self { kubectl, kubeconfig, _api: api, _etcd: etcd };
+        let istio = module("istio.io/istio")?.join("manifests/charts/base/files/crd-all.gen.yaml");
+        let gateway = module("sigs.k8s.io/gateway-api")?.join("config/crd/standard");
+        for types in [istio, gateway] {
+            kubernetes.run(&["apply", "--server-side", "-f", &types.to_string_lossy()])?;
+        }
+        kubernetes.run(&["create", "namespace", "istio-system"])?;
+        Ok(kubernetes)
+    }
+
+    /// Runs kubectl; what it prints.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        run(&self.kubectl, &self.kubeconfig, arguments)
+    }
+
+    /// Applies resources.
+    pub fn apply(&self, namespace: &str, resources: &[serde_json::Value]) -> Result<()> {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": resources});
+        let mut child = Command::new(&self.kubectl)
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(["--namespace", namespace, "apply", "-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        child
+            .stdin
+            .take()
+            .context("kubectl has no input")?
+            .write_all(list.to_string().as_bytes())?;
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("kubectl apply: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
+    /// A namespace with the account that its workloads run as.
+    pub fn namespace(&self, name: &str) -> Result<()> {
+        if name != "istio-system" {
+            self.run(&["create", "namespace", name])?;
+        }
+        self.run(&["create", "serviceaccount", "default", "--namespace", name])?;
+        Ok(())
+    }
+}
+
+async fn etcd(tools: &Tools, folder: &Path) -> Result<(Guarded, String)> {
+    let client = format!("http://127.0.0.1:{}", free_port()?);
+    let peer = format!("https://127.0.0.1:{}", free_port()?);
+    let (path, file) = log(folder, "etcd")?;
+    let options = [
+        format!("--data-dir={}", folder.join("etcd").display()),
+        format!("--listen-client-urls={client}"),
+        format!("--advertise-client-urls={client}"),
+        format!("--listen-peer-urls={peer}"),
+        format!("--initial-advertise-peer-urls={peer}"),
+        format!("--initial-cluster=default={peer}"),
+        "--peer-auto-tls".into(),
+        "--unsafe-no-fsync".into(),
+    ];
+    // The program's name in its module is `server`.
+    let mut etcd = Guarded::spawn(tools.path("server"), options, &file)?;
+    eventually("etcd", async || {
+        if let Some(status) = etcd.ended()? {
+            panic!("etcd: {status}\n{}", tail(&path));
+        }
+        let ready = fs::read_to_string(&path)?.contains("serving client traffic");
+        if ready { Ok(()) } else { bail!("{}", tail(&path)) }
+    })
+    .await?;
+    Ok((etcd, client))
+}
+
+fn run(kubectl: &Path, kubeconfig: &Path, arguments: &[&str]) -> Result<String> {
+    output(Command::new(kubectl).arg("--kubeconfig").arg(kubeconfig).args(arguments))
+}
+
+fn config(port: u16) -> String {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "local", "cluster": {
+            "server": format!("https://127.0.0.1:{port}"),
+            "insecure-skip-tls-verify": true
+        }}],
+        "users": [{"name": "admin", "user": {"token": "secret"}}],
+        "contexts": [{"name": "local", "context": {"cluster": "local", "user": "admin"}}],
+        "current-context": "local"
+    })
+    .to_string()
+}

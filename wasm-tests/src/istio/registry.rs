@@ -1,0 +1,42 @@
+//! A registry on loopback, and the module's image in it.
+
+use super::tools::Tools;
+use super::{eventually, free_port, log};
+use crate::guard::Guarded;
+use anyhow::{Context, Result, ensure};
+use std::path::Path;
+
+/// It ends when this value is dropped.
+pub struct Registry {
+    host: String,
+    _process: Guarded,
+}
+
+impl Registry {
+    /// Starts `crane registry serve`.
+    pub async fn start(tools: &Tools, folder: &Path) -> Result<Self> {
+        let host = format!("127.0.0.1:{}", free_port()?);
+        let (_, file) = log(folder, "registry")?;
+        let arguments = ["registry", "serve", "--address", &host];
+        let process = Guarded::spawn(tools.path("crane"), arguments, &file)?;
+        eventually("the registry", async || tools.run("crane", &["catalog", &host])).await?;
+        Ok(Self { host, _process: process })
+    }
+
+    /// An image's name in this registry.
+    pub fn image(&self, name: &str) -> String {
+        format!("{}/{name}", self.host)
+    }
+
+    /// Writes the module's image and pushes it; its reference by digest, as a `WasmPlugin` names it.
+    pub fn push(&self, tools: &Tools, folder: &Path) -> Result<String> {
+        let layout = folder.join("image");
+        let digest = crate::image::write(&crate::module()?, &layout)?;
+        let name = self.image("traffic-split:test");
+        let layout = layout.to_str().context("the path is not UTF-8")?;
+        let pushed = tools.run("crane", &["push", layout, &name])?;
+        let expected = format!("{}@{digest}", self.image("traffic-split"));
+        ensure!(pushed.trim() == expected, "pushed {pushed}, not {expected}");
+        Ok(format!("oci://{expected}"))
+    }
+}

@@ -1,0 +1,70 @@
+//! What `manifests/istio/README.md` tells a user to type.
+
+use crate::steer::{self, reaches, stable_user};
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::process::Command;
+use wasm_tests::istio::eventually;
+use wasm_tests::istio::mesh::Place;
+use wasm_tests::istio::tools::output;
+
+const IMAGE: &str = "registry.example.com/traffic-split:1.0";
+const DELETE: &str = "kubectl delete -k manifests/istio/variant-header";
+
+#[tokio::test]
+async fn its_commands_lead_to_a_canary_and_back() -> Result<()> {
+    let place = Place::new("readme").await?;
+    let text = fs::read_to_string(place.folder.path("istio/README.md"))?;
+    let blocks = commands(&text);
+    let [push, apply, ..] = blocks.as_slice() else {
+        anyhow::bail!("fewer than two blocks: {blocks:?}")
+    };
+
+    // Step 1: the registry is ours, and the line that is printed goes into the settings.
+    ensure!(push.contains(IMAGE), "{push}");
+    let image = place.mesh.registry.image("readme:1.0");
+    let shell = |script: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-ec", script]);
+        command
+    };
+    let mut make = shell(&push.replace(IMAGE, &image));
+    let printed = output(make.current_dir(wasm_tests::root()))?;
+    let line = printed.lines().find_map(|line| line.strip_prefix("  image: "));
+    let line = line.with_context(|| format!("no line to copy in {printed}"))?;
+    place.folder.line("istio/settings/settings.yaml", "  image: ", line)?;
+
+    // Step 4, where kubectl and istioctl are on the search path, and the namespace is chosen.
+    let folder = place.mesh.folder.join(place.namespace);
+    let kubeconfig = folder.join("kubeconfig");
+    fs::copy(&place.mesh.kubernetes.kubeconfig, &kubeconfig)?;
+    let bin = place.mesh.tools.path("");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH")?);
+    let run = |script: &str| {
+        let mut command = shell(script);
+        command.current_dir(&folder).env("PATH", &path).env("KUBECONFIG", &kubeconfig);
+        output(&mut command)
+    };
+    run("kubectl config set-context --current --namespace=readme")?;
+    run(apply)?;
+
+    let (proxy, address) = place.sidecar("productpage").await?;
+    proxy.plugin(|_| true).await?;
+    let plan = steer::plan(&place, "istio/variant-header")?;
+    let tester = stable_user(&place.request(), &plan)?.with("x-user-group", "beta");
+    reaches(address, &tester, "v3").await?;
+
+    ensure!(text.contains(DELETE), "how to take it all away is not in the README");
+    run(DELETE)?;
+    eventually("no plugin", async || {
+        ensure!(proxy.plugins().await?.is_empty());
+        Ok(())
+    })
+    .await
+}
+
+/// The `sh` blocks.
+fn commands(text: &str) -> Vec<String> {
+    let blocks = text.split("```sh\n").skip(1);
+    blocks.filter_map(|rest| Some(rest.split_once("```")?.0.to_owned())).collect()
+}

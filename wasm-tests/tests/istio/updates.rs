@@ -1,0 +1,114 @@
+//! Updates of the rules while requests come in.
+
+use crate::steer::{self, reaches, stable_user};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::task::JoinHandle;
+use wasm_tests::client::{Client, Protocol};
+use wasm_tests::istio::eventually;
+use wasm_tests::istio::mesh::Place;
+use wasm_tests::message::Request;
+
+const UPDATES: usize = 100;
+
+#[tokio::test]
+async fn a_bad_update_is_refused_and_a_hundred_good_ones_fail_no_request() -> Result<()> {
+    let place = Place::new("updates").await?;
+    place.kubectl(&["apply", "-k", &place.folder.path("istio/variant-header")])?;
+    let plan = steer::plan(&place, "istio/variant-header")?;
+    let (proxy, address) = place.sidecar("productpage").await?;
+    proxy.plugin(|_| true).await?;
+    let stable = stable_user(&place.request(), &plan)?;
+    let tester = stable.clone().with("x-user-group", "beta");
+    reaches(address, &tester, "v3").await?;
+
+    rollout(&place, &json!({"stable": 90, "canary": -5}))?;
+    // Istio's own selection of Envoy's statistics leaves out the count of refused updates.
+    let messages = [
+        "rules[1].split.canary: Invalid value: -5: must be at least 0",
+        "rejected: Unable to create Wasm plugin updates.traffic-split",
+    ];
+    eventually("the refusal", async || {
+        let log = proxy.log()?;
+        messages.iter().try_for_each(|message| {
+            ensure!(log.contains(message), "no `{message}` in {log}");
+            Ok(())
+        })
+    })
+    .await?;
+    // What served before serves on.
+    steer::steers(address, &place.request(), &plan).await?;
+
+    let load = Load::start(address, stable.clone());
+    for n in 0..UPDATES {
+        // Weights that no other update has, so that each is seen to arrive.
+        let split = json!({"stable": 1000 + n, "canary": 0});
+        rollout(&place, &split)?;
+        proxy.plugin(|plugin| has(plugin, 1000 + n)).await?;
+    }
+    let requests = load.stop().await?;
+    assert!(requests > UPDATES, "only {requests} requests during {UPDATES} updates");
+    reaches(address, &stable, "v1").await?;
+    reaches(address, &tester, "v3").await?;
+    println!("{UPDATES} updates, {requests} requests, none failed");
+    Ok(())
+}
+
+fn rollout(place: &Place, split: &Value) -> Result<()> {
+    let patch = json!([
+        {"op": "replace", "path": "/spec/pluginConfig/rules/1/split", "value": split}
+    ]);
+    let patch = patch.to_string();
+    place.kubectl(&["patch", "wasmplugin", "traffic-split", "--type=json", "-p", &patch])?;
+    Ok(())
+}
+
+fn has(plugin: &Value, weight: usize) -> bool {
+    let configuration = plugin["config"]["configuration"]["value"].as_str().unwrap_or_default();
+    let configuration: Value = serde_json::from_str(configuration).unwrap_or_default();
+    configuration["rules"][1]["split"]["stable"].as_f64() == Some(weight as f64)
+}
+
+/// Requests, one after the other over two connections, until it is stopped.
+struct Load {
+    running: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<Result<usize>>>,
+}
+
+impl Load {
+    fn start(address: SocketAddr, request: Request) -> Self {
+        let running = Arc::new(AtomicBool::new(true));
+        let one = || {
+            let (running, request) = (Arc::clone(&running), request.clone());
+            tokio::spawn(async move {
+                let mut client = Client::connect(Protocol::Http1, address).await?;
+                let mut count = 0;
+                while running.load(Ordering::Relaxed) {
+                    let reply = client.send(&request).await?;
+                    reply
+                        .upstream()
+                        .with_context(|| format!("request {count}: {}", reply.status))?;
+                    count += 1;
+                    // Leaves the machine's cores to the mesh.
+                    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+                }
+                Ok(count)
+            })
+        };
+        let tasks = vec![one(), one()];
+        Self { running, tasks }
+    }
+
+    /// How many there were, all of them answered by an upstream.
+    async fn stop(self) -> Result<usize> {
+        self.running.store(false, Ordering::Relaxed);
+        let mut count = 0;
+        for task in self.tasks {
+            count += task.await??;
+        }
+        Ok(count)
+    }
+}
