@@ -28,13 +28,25 @@ pub struct Listener {
     pub routes: Value,
     /// Client-sent headers that the connection manager removes before it looks for a route.
     pub strip: Vec<String>,
+    /// How many headers a request may have, HTTP/2's cookie crumbs among them; Envoy's default of
+    /// 100 where none is given.
+    pub max_headers: Option<u32>,
 }
 
 impl Listener {
     /// One with the filter, this configuration (JSON), a `cluster_header` route and a default
     /// route. Nothing but the filter removes what a client sends.
     pub fn new(name: &str, configuration: &str) -> Result<Self> {
-        let filters = vec![filter(name, configuration)?];
+        Self::in_environment(name, configuration, &ENVIRONMENT)
+    }
+
+    /// The same, with this environment of the filter's VM.
+    pub fn in_environment(
+        name: &str,
+        configuration: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Self> {
+        let filters = vec![filter(name, configuration, environment)?];
         Ok(Self { filters, ..Self::without_filter(name) })
     }
 
@@ -50,7 +62,7 @@ impl Listener {
             },
             {"match": {"prefix": "/"}, "route": {"cluster": DEFAULT}}
         ]);
-        Self { name: name.into(), filters: Vec::new(), routes, strip: Vec::new() }
+        Self { name: name.into(), filters: Vec::new(), routes, strip: Vec::new(), max_headers: None }
     }
 
     fn json(&self) -> Value {
@@ -80,6 +92,9 @@ impl Listener {
         if !self.strip.is_empty() {
             manager["early_header_mutation_extensions"] = json!([early]);
         }
+        if let Some(count) = self.max_headers {
+            manager["common_http_protocol_options"] = json!({"max_headers_count": count});
+        }
         let manager = typed(
             "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             manager,
@@ -98,16 +113,20 @@ impl Listener {
 }
 
 /// The filter with this configuration, which may be anything.
-pub fn filter(name: &str, configuration: &str) -> Result<Value> {
+fn filter(name: &str, configuration: &str, environment: &[(&str, &str)]) -> Result<Value> {
+    let environment: BTreeMap<_, _> = environment.iter().copied().collect();
     let filter = json!({"config": {
         "name": name,
         "root_id": name,
         "failure_policy": "FAIL_RELOAD",
         "configuration": typed("google.protobuf.StringValue", json!({"value": configuration})),
         "vm_config": {
+            // Another environment is another VM: not every Envoy sees that by itself, and the
+            // filter would keep the keys of a VM that is there already (envoy issue 40881).
+            "vm_id": json!(environment).to_string(),
             "runtime": "envoy.wasm.runtime.v8",
             "code": {"local": {"filename": crate::module()?}},
-            "environment_variables": {"key_values": BTreeMap::from(ENVIRONMENT)}
+            "environment_variables": {"key_values": environment}
         }
     }});
     Ok(json!({

@@ -3,6 +3,7 @@
 //! - [`find`] brings an Envoy, [`envoy`] runs it, [`guard`] ends it whatever happens to us.
 //! - [`bootstrap`] and [`manifest`] say what it runs.
 //! - [`scene`] is the usual whole: one configuration of the filter, in one Envoy.
+//! - [`updated`] is one whose configuration changes while it serves.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
 //! - [`session`] runs a program of ours as a person does.
 //! - [`host`] runs its module without Envoy, in an interpreter that counts.
@@ -28,6 +29,7 @@ pub mod raw;
 pub mod scene;
 pub mod session;
 pub mod standard;
+pub mod updated;
 pub mod upstream;
 
 /// The folder of the workspace.

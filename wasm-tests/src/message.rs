@@ -110,6 +110,17 @@ impl Reply {
         std::str::from_utf8(value).ok()
     }
 
+    /// The value of every header of this name.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        let named = self.headers.iter().filter(|(each, _)| each.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
+    }
+
+    /// The cookies that are set, as the client sends them back: `name=value`.
+    pub fn cookies(&self) -> Vec<String> {
+        self.all("set-cookie").iter().map(|field| pair(field).to_owned()).collect()
+    }
+
     /// The upstream that answered; none where Envoy answered itself.
     pub fn upstream(&self) -> Option<&str> {
         self.header("x-upstream")
@@ -124,6 +135,11 @@ impl Reply {
             format!("status {}: {}", self.status, String::from_utf8_lossy(&self.body))
         })
     }
+}
+
+/// `name=value` of a `Set-Cookie` field.
+pub fn pair(field: &str) -> &str {
+    field.split(';').next().unwrap_or_default()
 }
 
 /// A request as an upstream received it.

@@ -1,7 +1,7 @@
 //! The native core, asked as Envoy is asked.
 
 use crate::message::Request;
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use std::net::{IpAddr, Ipv4Addr};
 use traffic_split::Plan;
 
@@ -53,6 +53,36 @@ impl traffic_split::Ambient for NoChance {
     }
 }
 
+/// Chance and time of a core as a test wants them.
+pub struct Chosen {
+    /// Every identity that is issued.
+    pub id: [u8; 16],
+    /// Seconds since 1970.
+    pub now: u64,
+}
+
+impl traffic_split::Ambient for Chosen {
+    fn random(&mut self) -> u64 {
+        0
+    }
+
+    fn entropy(&mut self) -> Option<[u8; 16]> {
+        Some(self.id)
+    }
+
+    fn now(&mut self) -> u64 {
+        self.now
+    }
+}
+
+/// The first `Set-Cookie` field that the core answers this request with, at any time.
+pub fn set_cookie(plan: &Plan, request: &Request, chosen: &mut Chosen) -> Result<String> {
+    let request = Native(request);
+    let decision = traffic_split::decide(plan, &request, chosen);
+    let cookies = traffic_split::cookies(plan, &decision, &request, chosen);
+    cookies.response.into_iter().next().context("no cookie is set")
+}
+
 /// The environment of every filter under test, which holds its signing keys.
 pub const ENVIRONMENT: [(&str, &str); 2] = [
     ("SPLIT_COOKIE_KEYS", "the first of two keys: it signs too,the second of two keys: verifies"),
@@ -61,8 +91,13 @@ pub const ENVIRONMENT: [(&str, &str); 2] = [
 
 /// The plan of a configuration in JSON; every error where it is refused.
 pub fn plan(configuration: &str) -> Result<Plan> {
+    plan_in(configuration, &ENVIRONMENT)
+}
+
+/// The same in another environment.
+pub fn plan_in(configuration: &str, environment: &[(&str, &str)]) -> Result<Plan> {
     let env = |name: &str| {
-        let known = ENVIRONMENT.iter().find(|(known, _)| *known == name);
+        let known = environment.iter().find(|(known, _)| *known == name);
         known.map(|(_, value)| (*value).to_owned())
     };
     Plan::compile(configuration.as_bytes(), &env).map_err(|errors| anyhow!("{errors}"))

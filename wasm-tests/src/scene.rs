@@ -1,4 +1,4 @@
-//! One configuration of the filter in one Envoy, with an upstream for each cluster it names.
+//! Configurations of the filter in one Envoy, with an upstream for each cluster they name.
 
 use crate::bootstrap::{self, DEFAULT, Listener};
 use crate::envoy::{Envoy, Setup};
@@ -25,12 +25,21 @@ impl Scene {
     /// Starts it, with so many workers.
     pub async fn start(configuration: &Value, concurrency: u32) -> Result<Self> {
         let listener = Listener::new(LISTENER, &configuration.to_string())?;
-        let names = bootstrap::clusters(configuration).chain([DEFAULT]);
-        let upstreams = upstream::start(names).await?;
-        let bootstrap = bootstrap::bootstrap(&[listener], &upstreams);
-        let setup = Setup { bootstrap, concurrency, listeners: 1, folder: None };
+        Self::with(&[listener], bootstrap::clusters(configuration), concurrency).await
+    }
+
+    /// Starts one with several listeners; `address` is that of the first.
+    pub async fn with<'a>(
+        listeners: &[Listener],
+        clusters: impl Iterator<Item = &'a str>,
+        concurrency: u32,
+    ) -> Result<Self> {
+        let upstreams = upstream::start(clusters.chain([DEFAULT])).await?;
+        let bootstrap = bootstrap::bootstrap(listeners, &upstreams);
+        let setup = Setup { bootstrap, concurrency, listeners: listeners.len(), folder: None };
         let envoy = Envoy::start(&find::launcher()?, setup).await?;
-        Ok(Self { address: envoy.address(LISTENER)?, envoy, upstreams })
+        let first = listeners.first().map_or(LISTENER, |listener| &listener.name);
+        Ok(Self { address: envoy.address(first)?, envoy, upstreams })
     }
 
     /// How many connections each worker has accepted, in the order of the workers.

@@ -4,7 +4,7 @@ use crate::message::{Seen, Value};
 use anyhow::Result;
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, UPGRADE};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, SET_COOKIE, UPGRADE};
 use hyper::{Request, Response, StatusCode, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -15,6 +15,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+/// Each value of this request header comes back as a `set-cookie` header.
+pub const ANSWER_COOKIE: &str = "x-answer-cookie";
+
+/// As large as a request may be through an Envoy under test.
+const HEAD_BYTES: u32 = 1 << 20;
 
 /// A server on a free loopback port: HTTP/1.1, HTTP/2 without TLS, gRPC-shaped answers, upgrades.
 pub struct Upstream {
@@ -71,7 +77,8 @@ async fn serve(stream: TcpStream, name: Arc<str>, count: Arc<AtomicU64>) {
         count.fetch_add(1, Ordering::Relaxed);
         std::future::ready(Ok::<_, Infallible>(answer(&name, request)))
     });
-    let builder = Builder::new(TokioExecutor::new());
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http2().max_header_list_size(HEAD_BYTES);
     // An error here is the peer's end of the connection.
     let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), answer).await;
 }
@@ -88,6 +95,9 @@ fn answer(name: &str, request: Request<Incoming>) -> Response<BoxBody<Bytes, Inf
     let headers = response.headers_mut();
     if let Ok(name) = HeaderValue::from_str(name) {
         headers.insert("x-upstream", name);
+    }
+    for cookie in request.headers().get_all(ANSWER_COOKIE) {
+        headers.append(SET_COOKIE, cookie.clone());
     }
     if grpc {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
