@@ -62,7 +62,13 @@ impl Listener {
             },
             {"match": {"prefix": "/"}, "route": {"cluster": DEFAULT}}
         ]);
-        Self { name: name.into(), filters: Vec::new(), routes, strip: Vec::new(), max_headers: None }
+        Self {
+            name: name.into(),
+            filters: Vec::new(),
+            routes,
+            strip: Vec::new(),
+            max_headers: None,
+        }
     }
 
     fn json(&self) -> Value {

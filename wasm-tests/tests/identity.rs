@@ -58,10 +58,8 @@ async fn the_first_answer_sets_the_cookie_with_every_attribute() -> Result<()> {
     });
     let configurations = [configuration(plain), configuration(full)];
     let [plain, full] = &configurations;
-    let listeners = [
-        Listener::new("plain", &plain.to_string())?,
-        Listener::new("full", &full.to_string())?,
-    ];
+    let listeners =
+        [Listener::new("plain", &plain.to_string())?, Listener::new("full", &full.to_string())?];
     let scene = Scene::with(&listeners, bootstrap::clusters(plain), 1).await?;
     for protocol in BOTH {
         let mut client = Client::connect(protocol, scene.envoy.address("plain")?).await?;
@@ -98,9 +96,9 @@ async fn an_upstreams_own_cookies_survive() -> Result<()> {
     let theirs = ["session=1; Path=/; HttpOnly", "theme=dark", "split-id=theirs; Path=/x"];
     for protocol in BOTH {
         let mut client = Client::connect(protocol, scene.address).await?;
-        let request = theirs.iter().fold(Request::get("/"), |request, cookie| {
-            request.with(ANSWER_COOKIE, *cookie)
-        });
+        let request = theirs
+            .iter()
+            .fold(Request::get("/"), |request, cookie| request.with(ANSWER_COOKIE, *cookie));
         let reply = client.send(&request).await?;
         let set = reply.all("set-cookie");
         assert_eq!(set.get(..3).unwrap_or_default(), theirs, "{protocol:?}");

@@ -1,0 +1,121 @@
+//! Users whom nobody has seen before.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+use wasm_tests::client::{Client, Protocol};
+use wasm_tests::load::standard_errors;
+use wasm_tests::message::Request;
+use wasm_tests::scene::Scene;
+
+const SHARES: [(&str, f64); 3] = [("stable", 0.899), ("canary", 0.1), ("sliver", 0.001)];
+
+fn configuration() -> Value {
+    json!({
+        "clusterHeader": "x-split-cluster",
+        "variants": {
+            "stable": {"cluster": "stable"},
+            "canary": {"cluster": "canary"},
+            "sliver": {"cluster": "sliver"}
+        },
+        "rules": [{
+            "name": "rollout",
+            "split": {"stable": 89.9, "canary": 10, "sliver": 0.1},
+            "sticky": {"issue": {
+                "cookie": "split-id", "maxAge": "30d", "signing": {"env": "SPLIT_COOKIE_KEYS"}
+            }}
+        }]
+    })
+}
+
+/// The first visits of so many users and, over another connection, their second ones: the identity
+/// of each, with the upstream of both.
+async fn visits(address: SocketAddr, users: usize) -> Result<Vec<(String, String)>> {
+    let mut clients = [
+        Client::connect(Protocol::Http1, address).await?,
+        Client::connect(Protocol::Http1, address).await?,
+    ];
+    let [first, second] = &mut clients;
+    let mut visits = Vec::with_capacity(users);
+    for _ in 0..users {
+        let reply = first.send(&Request::get("/")).await?;
+        let cookies = reply.cookies();
+        let [cookie] = &cookies[..] else { panic!("a new user is issued one cookie: {reply:?}") };
+        let again = second.send(&Request::get("/").with("cookie", cookie.as_str())).await?;
+        assert!(again.all("set-cookie").is_empty(), "{again:?}");
+        assert_eq!(again.upstream(), reply.upstream(), "{cookie}");
+        let id = cookie.split('.').next().unwrap_or_default().to_owned();
+        visits.push((id, reply.upstream().context("no upstream")?.to_owned()));
+    }
+    Ok(visits)
+}
+
+/// Beyond 5 standard errors by chance, in one of three shares: once in 600,000 runs.
+#[tokio::test]
+async fn a_hundred_thousand_stay_where_they_start_in_the_configured_shares() -> Result<()> {
+    const USERS: usize = 100_000;
+    const CONNECTIONS: usize = 8;
+    let scene = Scene::start(&configuration(), 2).await?;
+    let started = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        tasks.spawn(visits(scene.address, USERS / CONNECTIONS));
+    }
+    let (mut ids, mut counts) = (HashSet::new(), BTreeMap::new());
+    while let Some(task) = tasks.join_next().await {
+        for (id, upstream) in task?? {
+            ids.insert(id);
+            *counts.entry(upstream).or_insert(0) += 1;
+        }
+    }
+    println!("{USERS} users, 2 requests each: {:.1} s", started.elapsed().as_secs_f64());
+    assert_eq!(ids.len(), USERS, "every identity is another");
+    assert_eq!(counts.values().sum::<usize>(), USERS);
+    for (variant, share) in SHARES {
+        let count = counts.get(variant).copied().unwrap_or_default();
+        let off = standard_errors(count, USERS, share);
+        println!("{variant}: {count}, {off:+.2} standard errors from {:.1} %", 100.0 * share);
+        assert!(off.abs() <= 5.0, "{variant}: {count}, {off:+.2} standard errors off");
+    }
+    let connections = scene.connections().await?;
+    assert!(connections.len() == 2 && !connections.contains(&0), "{connections:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_48_eight_workers_issue_at_once_and_all_identities_differ() -> Result<()> {
+    const WORKERS: usize = 8;
+    const EACH: usize = 250;
+    // Two starts: nor may one repeat what another has issued.
+    let mut ids = HashSet::new();
+    for _ in 0..2 {
+        let scene = Scene::start(&configuration(), 8).await?;
+        let barrier = Arc::new(Barrier::new(WORKERS));
+        let mut tasks = JoinSet::new();
+        for _ in 0..WORKERS {
+            let (barrier, address) = (Arc::clone(&barrier), scene.address);
+            tasks.spawn(async move {
+                let mut client = Client::connect(Protocol::Http1, address).await?;
+                barrier.wait().await;
+                let mut ids = Vec::new();
+                for _ in 0..EACH {
+                    let cookies = client.send(&Request::get("/")).await?.cookies();
+                    let id = cookies.first().and_then(|cookie| cookie.split('.').next());
+                    ids.push(id.context("no identity")?.to_owned());
+                }
+                anyhow::Ok(ids)
+            });
+        }
+        while let Some(task) = tasks.join_next().await {
+            ids.extend(task??);
+        }
+        assert_eq!(scene.connections().await?, [1; WORKERS]);
+    }
+    assert_eq!(ids.len(), 2 * WORKERS * EACH);
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! An assignment is kept over changes of the configuration, until it expires.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use wasm_tests::client::{Client, Protocol};
+use wasm_tests::message::{Reply, Request, pair};
+use wasm_tests::native::{self, Chosen, ENVIRONMENT};
+use wasm_tests::updated::Updated;
+
+fn configuration(split: Value, drain: Option<bool>) -> Value {
+    let mut persist = json!({
+        "cookie": "split-variant", "maxAge": "1h", "signing": {"env": "SPLIT_COOKIE_KEYS"}
+    });
+    if let Some(drain) = drain {
+        persist["drain"] = json!(drain);
+    }
+    json!({
+        "clusterHeader": "x-split-cluster",
+        "variantHeader": "x-split-variant",
+        "variants": {"a": {"cluster": "to-a"}, "b": {"cluster": "to-b"}, "c": {"cluster": "to-c"}},
+        "rules": [{"name": "rollout", "split": split, "persist": persist}]
+    })
+}
+
+struct Site(Updated);
+
+impl Site {
+    async fn start(split: Value) -> Result<Self> {
+        let configuration = configuration(split, None);
+        let clusters = ["to-a", "to-b", "to-c"];
+        Ok(Self(Updated::start(&configuration, &ENVIRONMENT, &clusters).await?))
+    }
+
+    async fn update(&mut self, split: Value, drain: Option<bool>) -> Result<()> {
+        self.0.update(&configuration(split, drain), &ENVIRONMENT).await
+    }
+
+    /// A visit with this cookie over each protocol: where both went, and the name in what is set.
+    async fn visit(&self, cookie: &str) -> Result<(String, Option<String>)> {
+        let mut visits = Vec::new();
+        for protocol in [Protocol::Http1, Protocol::Http2] {
+            let mut client = Client::connect(protocol, self.0.address()?).await?;
+            let reply = client.send(&Request::get("/").with("cookie", cookie)).await?;
+            // The assignment is between the client and the proxy: the upstream sees what was sent.
+            assert_eq!(reply.seen()?.all("cookie").concat(), cookie.as_bytes());
+            visits.push((reply.upstream().unwrap_or_default().to_owned(), assigned(&reply)));
+        }
+        assert_eq!(visits[0], visits[1]);
+        Ok(visits.swap_remove(0))
+    }
+
+    async fn cookie(&self) -> Result<String> {
+        let mut client = Client::connect(Protocol::Http1, self.0.address()?).await?;
+        let reply = client.send(&Request::get("/")).await?;
+        let set = reply.all("set-cookie").concat();
+        let attributes = set.trim_start_matches(pair(&set));
+        assert_eq!(attributes, "; Max-Age=3600; Path=/; SameSite=Lax; HttpOnly");
+        assert!(!set.contains("to-"), "no cluster: {set}");
+        Ok(pair(&set).to_owned())
+    }
+}
+
+/// The variant in the only cookie that is set.
+fn assigned(reply: &Reply) -> Option<String> {
+    let set = reply.cookies();
+    assert!(set.len() <= 1, "{set:?}");
+    let value = set.first()?.strip_prefix("split-variant=")?;
+    Some(value.split('.').next()?.to_owned())
+}
+
+fn kept(cluster: &str) -> (String, Option<String>) {
+    (cluster.into(), None)
+}
+
+fn reassigned(variant: &str) -> (String, Option<String>) {
+    (format!("to-{variant}"), Some(variant.into()))
+}
+
+#[tokio::test]
+async fn row_27_kept_drained_and_reassigned_over_updates() -> Result<()> {
+    let mut site = Site::start(json!({"a": 1})).await?;
+    let cookie = site.cookie().await?;
+    assert!(cookie.starts_with("split-variant=a."), "{cookie}");
+    assert_eq!(site.visit(&cookie).await?, kept("to-a"));
+
+    site.update(json!({"a": 0.000001, "b": 1_000_000}), None).await?;
+    assert_eq!(site.visit(&cookie).await?, kept("to-a"), "whatever the weights do");
+
+    site.update(json!({"a": 0, "b": 1}), None).await?;
+    assert_eq!(site.visit(&cookie).await?, kept("to-a"), "drained");
+    assert_eq!(site.visit("").await?, reassigned("b"), "nobody new");
+
+    site.update(json!({"a": 0, "b": 1}), Some(false)).await?;
+    assert_eq!(site.visit(&cookie).await?, reassigned("b"), "drain: false");
+
+    site.update(json!({"b": 1, "c": 0}), None).await?;
+    assert_eq!(site.visit(&cookie).await?, reassigned("b"), "gone from the split");
+
+    site.update(json!({"a": 1, "b": 1_000_000}), None).await?;
+    assert_eq!(site.visit(&cookie).await?, kept("to-a"), "back again");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_not_assigned_here_is_reassigned() -> Result<()> {
+    let site = Site::start(json!({"a": 0, "b": 1})).await?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let all_a = native::plan(&configuration(json!({"a": 1}), None).to_string())?;
+    let at = |now, host: &str| -> Result<String> {
+        let request = Request { authority: host.into(), ..Request::default() };
+        let set = native::set_cookie(&all_a, &request, &mut Chosen { id: [0; 16], now })?;
+        Ok(pair(&set).to_owned())
+    };
+    let ours = at(now, "example.com")?;
+    assert_eq!(site.visit(&ours).await?, kept("to-a"));
+    for wrong in [
+        "split-variant=a".to_owned(),
+        "split-variant=to-a".into(),
+        "split-variant=".into(),
+        ours.replace("=a.", "=c."),
+        ours.replace("split-variant=", "split-variant2="),
+        at(now, "example.org")?,
+        at(now - 3600, "example.com")?,
+        at(now + 400, "example.com")?,
+    ] {
+        assert_eq!(site.visit(&wrong).await?, reassigned("b"), "{wrong}");
+    }
+    assert_eq!(site.visit(&format!("split-variant=b; {ours}")).await?, kept("to-a"));
+    Ok(())
+}
