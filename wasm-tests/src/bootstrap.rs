@@ -5,6 +5,7 @@ use crate::upstream::Upstream;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
@@ -128,8 +129,9 @@ fn filter(name: &str, configuration: &str, environment: &[(&str, &str)]) -> Resu
         "configuration": typed("google.protobuf.StringValue", json!({"value": configuration})),
         "vm_config": {
             // Another environment is another VM: not every Envoy sees that by itself, and the
-            // filter would keep the keys of a VM that is there already (envoy issue 40881).
-            "vm_id": json!(environment).to_string(),
+            // filter would get the keys of a VM that is there already (envoy issue 40881). It
+            // stands in the log, so it is no place for the keys themselves.
+            "vm_id": identifier(&environment),
             "runtime": "envoy.wasm.runtime.v8",
             "code": {"local": {"filename": crate::module()?}},
             "environment_variables": {"key_values": environment}
@@ -139,6 +141,13 @@ fn filter(name: &str, configuration: &str, environment: &[(&str, &str)]) -> Resu
         "name": "envoy.filters.http.wasm",
         "typed_config": typed("envoy.extensions.filters.http.wasm.v3.Wasm", filter)
     }))
+}
+
+/// A text that tells environments apart and says nothing of them.
+fn identifier(environment: &BTreeMap<&str, &str>) -> String {
+    let mut hasher = DefaultHasher::new();
+    environment.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 /// The clusters of the variants of a configuration of the filter.

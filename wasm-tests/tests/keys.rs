@@ -8,8 +8,8 @@ use wasm_tests::message::{Reply, Request};
 use wasm_tests::scene::Scene;
 use wasm_tests::updated::Updated;
 
-const OLD: &str = "the old key, which has more than 32 bytes";
-const NEW: &str = "the new key, which has more than 32 bytes";
+const OLD: &str = "the old key has more than 32 bytes does it";
+const NEW: &str = "the new key has more than 32 bytes does it";
 
 fn configuration() -> Value {
     json!({
