@@ -6,12 +6,13 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use wasm_tests::client::Protocol;
-use wasm_tests::load::{self, counts, standard_errors};
+use wasm_tests::load::{self, Newcomer, counts, standard_errors};
 use wasm_tests::manifest;
-use wasm_tests::message::Request;
+use wasm_tests::message::{Request, pair};
 
 const KEYS: usize = 10_000;
 const RANDOM: usize = 10_000;
+const NEWCOMERS: usize = 2_000;
 const FIXED: usize = 200;
 /// No divisor of [`KEYS`]: a key's second request comes over another connection than its first.
 const CONNECTIONS: usize = 7;
@@ -34,10 +35,12 @@ enum Expected {
 
 /// Runs the checks and prints what came of them; a failure where one request went elsewhere.
 pub async fn demo() -> Result<ExitCode> {
-    let checks = checks(&serde_json::from_str(&manifest::configuration()?)?)?;
+    let configuration = serde_json::from_str(&manifest::configuration()?)?;
+    let checks = checks(&configuration)?;
     let (envoy, _upstreams) = crate::serve().await?;
     let address = envoy.address(manifest::LISTENER)?;
     let total: usize = checks.iter().map(|check| check.requests.len()).sum();
+    let total = total + 2 * NEWCOMERS;
     eprintln!("Sending {total} requests to {address} ...");
     let mut rows = Vec::new();
     for check in checks {
@@ -45,9 +48,19 @@ pub async fn demo() -> Result<ExitCode> {
         let reached = load::send(Protocol::Http1, address, CONNECTIONS, requests).await?;
         rows.push(row(&check, &reached));
     }
+    let newcomers =
+        load::newcomers(Protocol::Http1, address, CONNECTIONS, "/reviews/1", NEWCOMERS).await?;
+    rows.push(newcomers_row(&configuration, &newcomers)?);
     println!();
     table::print(&["rule", "sent", "configured", "observed", "tolerance"], &rows)?;
     println!("\nse: standard error of a binomial count, the square root of n p (1 - p).");
+    if let Some(Newcomer { cookie, reached: [first, second] }) = newcomers.first() {
+        println!(
+            "\nThe first new user: {first}, with `Set-Cookie: {cookie}`\n\
+             The same user again: {second}, with `Cookie: {}`",
+            pair(cookie)
+        );
+    }
     let right = rows.iter().all(|row| row.right);
     if !right {
         println!("Some requests went elsewhere. Envoy's log:\n{}", envoy.log());
@@ -96,6 +109,20 @@ fn checks(configuration: &Value) -> Result<Vec<Check>> {
         pinned("(none)", "no rule matches", plain(), "stable"),
         pinned("(none)", "x-split-cluster: canary, sent by the client", spoofed, "stable"),
     ])
+}
+
+/// Users without any key: each first visit is issued an identity, each second one brings it back.
+fn newcomers_row(configuration: &Value, newcomers: &[Newcomer]) -> Result<Row> {
+    let weights = weights(configuration, "rollout")?;
+    let visits = |visit: usize| newcomers.iter().map(move |one| one.reached[visit].clone());
+    let reached: Vec<_> = visits(0).chain(visits(1)).collect();
+    let check = Check {
+        rule: "rollout",
+        sent: "2000 new users, each twice",
+        requests: Vec::new(),
+        expected: Expected::Split { weights, errors: 5.0, sticky: true },
+    };
+    Ok(row(&check, &reached))
 }
 
 /// The weights of a rule in the manifest, as probabilities of the clusters.

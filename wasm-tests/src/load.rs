@@ -1,8 +1,8 @@
 //! Many requests at once, and where they went.
 
 use crate::client::{Client, Protocol};
-use crate::message::Request;
-use anyhow::{Context, Result};
+use crate::message::{Reply, Request, pair};
+use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +39,51 @@ pub async fn send(
     }
     reached.sort_unstable();
     Ok(reached.into_iter().map(|(_, upstream)| upstream).collect())
+}
+
+/// A user whom nobody has seen before, and who came back.
+#[derive(Debug)]
+pub struct Newcomer {
+    /// The only `Set-Cookie` field of the first answer.
+    pub cookie: String,
+    /// The upstreams that the first and the second visit reached.
+    pub reached: [String; 2],
+}
+
+/// So many newcomers. Each comes back over another connection than it first came over.
+pub async fn newcomers(
+    protocol: Protocol,
+    address: SocketAddr,
+    connections: usize,
+    path: &'static str,
+    count: usize,
+) -> Result<Vec<Newcomer>> {
+    let mut tasks = JoinSet::new();
+    for first in 0..connections {
+        tasks.spawn(async move {
+            let mut first_visit = Client::connect(protocol, address).await?;
+            let mut second_visit = Client::connect(protocol, address).await?;
+            let mut newcomers = Vec::new();
+            for _ in (first..count).step_by(connections) {
+                let reply = first_visit.send(&Request::get(path)).await?;
+                let mut cookies = reply.all("set-cookie");
+                let cookie = cookies.pop().context("a newcomer is issued no cookie")?;
+                ensure!(cookies.is_empty(), "a newcomer is issued more than one: {reply:?}");
+                let again = Request::get(path).with("cookie", pair(&cookie));
+                let again = second_visit.send(&again).await?;
+                ensure!(again.all("set-cookie").is_empty(), "issued again: {again:?}");
+                let upstream = |reply: &Reply| reply.upstream().map(str::to_owned);
+                let reached = [&reply, &again].map(upstream).map(Option::unwrap_or_default);
+                newcomers.push(Newcomer { cookie, reached });
+            }
+            anyhow::Ok(newcomers)
+        });
+    }
+    let mut newcomers = Vec::with_capacity(count);
+    while let Some(task) = tasks.join_next().await {
+        newcomers.extend(task??);
+    }
+    Ok(newcomers)
 }
 
 /// How often each name occurs.

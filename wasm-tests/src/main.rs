@@ -87,6 +87,7 @@ async fn run() -> Result<ExitCode> {
   curl {url}/ -H 'x-user-group: beta'        pinned by a header: canary
   curl {url}/ -b preview=1                   pinned by a cookie: canary
   curl {url}/reviews -b uid=alice            sticky: the same upstream every time
+  curl {url}/reviews -i                      a new user: issued the cookie split-id
   curl {url}/ratings                         random: canary for every fourth
   curl {url}/ -H 'x-split-cluster: canary'   not for a client to say: stable
 

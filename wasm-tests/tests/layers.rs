@@ -7,7 +7,7 @@ use wasm_tests::bootstrap::{self, Listener};
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::load::{self, standard_errors};
 use wasm_tests::message::Request;
-use wasm_tests::native::{self, Native, NoChance};
+use wasm_tests::native;
 use wasm_tests::scene::Scene;
 
 const KEYS: usize = 10_000;
@@ -64,9 +64,8 @@ async fn nobody_is_in_two_experiments_and_slices_have_their_share() -> Result<()
         let upstreams = load::send(Protocol::Http2, address, 4, requests.clone()).await?;
         let plan = native::plan(&config.to_string())?;
         for (request, upstream) in requests.iter().zip(&upstreams) {
-            let decision = traffic_split::decide(&plan, &Native(request), &mut NoChance);
-            let native = decision.variant().map_or("default", |variant| &variant.name);
-            assert_eq!(upstream, native, "{request:?}");
+            let native = native::variant(&plan, request).unwrap_or_else(|| "default".into());
+            assert_eq!(*upstream, native, "{request:?}");
         }
         reached.insert(name, upstreams);
     }

@@ -3,13 +3,12 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use wasm_tests::client::{Client, Protocol};
-use wasm_tests::load::standard_errors;
+use wasm_tests::load::{self, Newcomer, standard_errors};
 use wasm_tests::message::Request;
 use wasm_tests::scene::Scene;
 
@@ -33,28 +32,6 @@ fn configuration() -> Value {
     })
 }
 
-/// The first visits of so many users and, over another connection, their second ones: the identity
-/// of each, with the upstream of both.
-async fn visits(address: SocketAddr, users: usize) -> Result<Vec<(String, String)>> {
-    let mut clients = [
-        Client::connect(Protocol::Http1, address).await?,
-        Client::connect(Protocol::Http1, address).await?,
-    ];
-    let [first, second] = &mut clients;
-    let mut visits = Vec::with_capacity(users);
-    for _ in 0..users {
-        let reply = first.send(&Request::get("/")).await?;
-        let cookies = reply.cookies();
-        let [cookie] = &cookies[..] else { panic!("a new user is issued one cookie: {reply:?}") };
-        let again = second.send(&Request::get("/").with("cookie", cookie.as_str())).await?;
-        assert!(again.all("set-cookie").is_empty(), "{again:?}");
-        assert_eq!(again.upstream(), reply.upstream(), "{cookie}");
-        let id = cookie.split('.').next().unwrap_or_default().to_owned();
-        visits.push((id, reply.upstream().context("no upstream")?.to_owned()));
-    }
-    Ok(visits)
-}
-
 /// Beyond 5 standard errors by chance, in one of three shares: once in 600,000 runs.
 #[tokio::test]
 async fn a_hundred_thousand_stay_where_they_start_in_the_configured_shares() -> Result<()> {
@@ -62,16 +39,13 @@ async fn a_hundred_thousand_stay_where_they_start_in_the_configured_shares() -> 
     const CONNECTIONS: usize = 8;
     let scene = Scene::start(&configuration(), 2).await?;
     let started = Instant::now();
-    let mut tasks = JoinSet::new();
-    for _ in 0..CONNECTIONS {
-        tasks.spawn(visits(scene.address, USERS / CONNECTIONS));
-    }
+    let newcomers =
+        load::newcomers(Protocol::Http1, scene.address, CONNECTIONS, "/", USERS).await?;
     let (mut ids, mut counts) = (HashSet::new(), BTreeMap::new());
-    while let Some(task) = tasks.join_next().await {
-        for (id, upstream) in task?? {
-            ids.insert(id);
-            *counts.entry(upstream).or_insert(0) += 1;
-        }
+    for Newcomer { cookie, reached: [first, second] } in newcomers {
+        assert_eq!(first, second, "{cookie}");
+        ids.insert(cookie.split('.').next().unwrap_or_default().to_owned());
+        *counts.entry(first).or_insert(0) += 1;
     }
     println!("{USERS} users, 2 requests each: {:.1} s", started.elapsed().as_secs_f64());
     assert_eq!(ids.len(), USERS, "every identity is another");

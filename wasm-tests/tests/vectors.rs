@@ -8,7 +8,7 @@ use std::fs;
 use wasm_tests::bootstrap::Listener;
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::message::{self, Request};
-use wasm_tests::native::{self, Native, NoChance};
+use wasm_tests::native;
 use wasm_tests::scene::Scene;
 
 #[derive(Deserialize)]
@@ -80,9 +80,8 @@ async fn agree(file: &str, count: usize) -> Result<()> {
         ];
         for vector in vectors.iter().filter(|v| v.configuration().to_string() == *text) {
             let request = vector.request()?;
-            let decision = traffic_split::decide(&plan, &Native(&request), &mut NoChance);
-            let native = decision.variant().map(|variant| variant.name.as_str());
-            assert_eq!(native, Some(vector.variant.as_str()), "{} {}", vector.salt, vector.hash);
+            let native = native::variant(&plan, &request);
+            assert_eq!(native.as_ref(), Some(&vector.variant), "{} {}", vector.salt, vector.hash);
             for client in &mut clients {
                 let reply = client.send(&request).await?;
                 let expected = format!("to-{}", vector.variant);
