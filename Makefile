@@ -6,6 +6,10 @@ BUILT := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/wasm/traffic_split.wasm
 HARNESS := cargo run --quiet --package wasm-tests --
 # The same source gives the same module on every machine: none of this one's paths is in it.
 REMAP := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo
+define DIFF
+sed 's/"stable": 90, "canary": 10/"stable": 80, "canary": 20/' manifests/envoy.yaml | splitctl diff --rule rollout -f manifests/envoy.yaml -f -
+endef
+export DIFF
 CRANE = $(or $(shell command -v crane),$(if $(shell command -v go),go -C wasm-tests/istio tool crane))
 
 help: ## Show this list
@@ -13,9 +17,13 @@ help: ## Show this list
 	@echo
 	@echo "ENVOY=/path, FUNC_E=/path or ENVOY_VERSION=1.39.3 choose the Envoy that demo, run and test use."
 
-demo: wasm ## Send real requests through a real Envoy, and show where they went
+demo: wasm ## Send real requests through a real Envoy, and show where they went and who would move
 	@echo "Building the harness ..." >&2
 	@$(HARNESS) demo
+	@echo "Building splitctl ..." >&2
+	@cargo build --quiet --bin splitctl
+	@printf '\nWho would move if the canary got 20 %% instead of 10 %%?\n\n$$ %s\n' "$$DIFF"
+	@PATH="$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/debug:$$PATH" && eval "$$DIFF"
 
 run: wasm ## Keep that Envoy running, with curl lines to try
 	@echo "Building the harness ..." >&2

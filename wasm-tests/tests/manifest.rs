@@ -47,6 +47,17 @@ fn its_rules_compile() -> Result<()> {
     native::plan(&manifest::configuration()?).map(drop)
 }
 
+/// `splitctl/demo.txt` holds what it prints.
+#[test]
+fn the_demos_command_is_the_one_that_is_tested() -> Result<()> {
+    let read = |file| std::fs::read_to_string(wasm_tests::root().join(file));
+    let transcript = read("wasm-tests/splitctl/demo.txt")?.replace("../../", "");
+    let command = transcript.lines().next().and_then(|line| line.strip_prefix("$ "));
+    let command = command.context("no command")?;
+    assert!(command.starts_with("sed ") && read("Makefile")?.contains(&format!("\n{command}\n")));
+    Ok(())
+}
+
 #[tokio::test]
 async fn with_the_filter() -> Result<()> {
     let (text, _upstreams) = runnable().await?;
