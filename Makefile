@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help wasm demo run test lint clean image push istio-test compat
+.PHONY: help wasm demo run test lint fuzz clean image push istio-test compat
 
 TARGET := wasm32-wasip1
 BUILT := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/wasm/traffic_split.wasm
@@ -34,8 +34,7 @@ wasm: ## Build the filter that Envoy loads: target/traffic_split.wasm
 		{ echo "Adding the Rust target $(TARGET) ..." >&2; rustup target add $(TARGET); }
 	@echo "Building the filter ..." >&2
 	@RUSTFLAGS="$(REMAP)" cargo build --quiet --lib --profile wasm --target $(TARGET)
-	@mkdir -p target
-	@cp $(BUILT) target/traffic_split.wasm
+	@cargo run --quiet --package strip -- wasm-tests/abi.json $(BUILT) target/traffic_split.wasm
 
 test: wasm ## Run every test, the ones in a real Envoy included
 	@$(HARNESS) envoy
@@ -61,6 +60,25 @@ lint: ## Check format and lints, natively and for the Wasm target
 	cargo clippy --workspace --all-targets --all-features -- --deny warnings
 	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(TARGET)" || rustup target add $(TARGET)
 	cargo clippy --lib --target $(TARGET) -- --deny warnings
+
+# Executions of each property.
+RUNS ?= 1000000
+FUZZ := target/fuzz
+
+fuzz: ## Look for inputs that break a property: RUNS=25000000 for many
+	@rustup toolchain list | grep -q ^nightly || rustup toolchain install nightly --profile minimal
+	@test -x target/tools/bin/cargo-fuzz || cargo install --quiet --locked cargo-fuzz --root target/tools
+	@for property in $(notdir $(basename $(wildcard wasm-tests/fuzz/fuzz_targets/*.rs))); do \
+		mkdir -p $(FUZZ)/corpus/$$property $(FUZZ)/artifacts/$$property; \
+		echo "Trying $$property $(RUNS) times ..." >&2; \
+		target/tools/bin/cargo-fuzz run --fuzz-dir wasm-tests/fuzz --target-dir $(FUZZ) --sanitizer none \
+			$$property $(FUZZ)/corpus/$$property -- -runs=$(RUNS) -timeout=5 -rss_limit_mb=1024 \
+			-max_len=4096 -print_final_stats=1 -artifact_prefix=$(FUZZ)/artifacts/$$property/ \
+			2> $(FUZZ)/$$property.log \
+		|| { tail -n 40 $(FUZZ)/$$property.log; \
+			echo "Keep the input in wasm-tests/properties/regressions/$$property/" >&2; exit 1; }; \
+		grep -E '^stat::|^Done' $(FUZZ)/$$property.log; \
+	done
 
 clean: ## Remove everything that was built or downloaded
 	cargo clean

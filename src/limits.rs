@@ -15,6 +15,9 @@ pub const RULES: usize = 1024;
 /// Variants defined in one configuration.
 pub const VARIANTS: usize = 256;
 
+/// Fields of one object: the variants are the most that one may have.
+pub const FIELDS: usize = VARIANTS;
+
 /// Variants of one split: each costs a hash and a logarithm per decision.
 pub const SPLIT_VARIANTS: usize = 16;
 
@@ -36,7 +39,7 @@ pub const NAME_BYTES: usize = 128;
 /// Bytes of a cluster's name; `outbound|<port>|<subset>|<fqdn>` has an FQDN of up to 253.
 pub const CLUSTER_BYTES: usize = 512;
 
-/// Bytes of any other configured text: header names, operands, salts.
+/// Bytes of any other configured text: names of fields and headers, operands, salts.
 pub const TEXT_BYTES: usize = 1024;
 
 /// Bytes of a regular expression as written.

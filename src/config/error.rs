@@ -91,7 +91,7 @@ impl Errors {
 
     fn add(&mut self, path: &str, message: String) {
         if self.found.len() < limits::ERRORS {
-            self.found.push(Error { path: path.to_owned(), message });
+            self.found.push(Error { path: one_line(path), message: one_line(&message) });
         } else {
             self.omitted = self.omitted.saturating_add(1);
         }
@@ -112,8 +112,8 @@ impl fmt::Display for Errors {
 
 impl std::error::Error for Errors {}
 
-/// The value as it is repeated in an error: bounded, on one line.
-fn echo(value: &str) -> String {
+/// The value as it is repeated in an error: bounded.
+pub(super) fn echo(value: &str) -> String {
     let mut end = ECHO_BYTES;
     while !value.is_char_boundary(end) && end < value.len() {
         end = end.saturating_add(1);
@@ -124,9 +124,29 @@ fn echo(value: &str) -> String {
     }
 }
 
+/// One line of a log for each error, whatever the names in a configuration hold.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_one_line() {
+        let mut errors = Errors::default();
+        errors.invalid("a\nb", "c\r\u{1b}[0m", "no");
+        assert_eq!(errors.to_string(), "a\\nb: Invalid value: c\\r\\u{1b}[0m: no");
+    }
 
     #[test]
     fn errors_read_like_kubernetes() {

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::error::Errors;
+use super::error::{Errors, echo};
 use super::node::Node;
 use crate::limits;
 
@@ -27,9 +27,18 @@ impl<'a> Field<'a> {
         let Node::Object(entries) = self.node else {
             return self.wrong("must be an object", errors);
         };
+        // Every path below holds these names: unbounded, they would multiply.
+        if entries.len() > limits::FIELDS {
+            errors.too_many(&self.path, entries.len(), limits::FIELDS);
+            return None;
+        }
         let mut fields: Vec<(&'a str, Field<'a>)> = Vec::with_capacity(entries.len());
         let mut seen = HashSet::new();
         for (key, node) in entries {
+            if key.len() > limits::TEXT_BYTES {
+                errors.too_long(&child(&self.path, &echo(key)), limits::TEXT_BYTES);
+                continue;
+            }
             let path = child(&self.path, key);
             if seen.insert(key.as_str()) {
                 fields.push((key, Field { path, node }));

@@ -17,16 +17,17 @@ pub(crate) fn cookies<'a>(request: &'a impl Request, name: &str) -> impl Iterato
         .map(|(_, value)| value)
 }
 
-/// Every pair as it was sent, but for those whose name is replaced. Nothing else is lost, however
-/// many there are.
+/// Every pair as it was sent, but for those whose name is replaced and those with bytes that no
+/// field may hold. Nothing else is lost, however many there are.
 pub(crate) fn other_cookies(
     request: &impl Request,
     replaced: impl Fn(&[u8]) -> bool,
 ) -> Vec<Vec<u8>> {
     let lines = request.header("cookie");
     let pairs = lines.flat_map(|line| line.split(|b| *b == b';')).map(trim);
-    let kept =
-        pairs.filter(|text| !text.is_empty() && !pair(text).is_some_and(|(n, _)| replaced(n)));
+    let kept = pairs.filter(|text| {
+        !text.is_empty() && is_clean(text) && !pair(text).is_some_and(|(n, _)| replaced(n))
+    });
     kept.map(<[u8]>::to_vec).collect()
 }
 
@@ -53,8 +54,12 @@ pub(crate) fn cookie_pairs(request: &impl Request) -> impl Iterator<Item = (&[u8
 fn pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, value) = text.split_at_checked(text.iter().position(|b| *b == b'=')?)?;
     let (name, value) = (trim(name), trim(value.get(1..)?));
-    let clean = !name.is_empty() && !value.iter().any(|b| matches!(b, b'\0' | b'\r' | b'\n'));
-    clean.then_some((name, value))
+    (!name.is_empty() && is_clean(value)).then_some((name, value))
+}
+
+/// RFC 9110 section 5.5: such bytes end a field, or worse.
+fn is_clean(text: &[u8]) -> bool {
+    !text.iter().any(|b| matches!(b, b'\0' | b'\r' | b'\n'))
 }
 
 #[cfg(test)]
@@ -86,6 +91,13 @@ mod tests {
         ] {
             assert_eq!(find(lines, "split").as_deref(), expected, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn no_byte_that_ends_a_field_is_echoed() {
+        let lines = ["a=1; b=2\r\nx: y; c", "d=\0;e=3;;", " f=4"];
+        let kept = other_cookies(&Given::new(lines.map(|line| ("cookie", line))), |n| n == b"e");
+        assert_eq!(kept, [&b"a=1"[..], b"c", b"f=4"]);
     }
 
     #[test]

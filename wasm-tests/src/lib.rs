@@ -7,6 +7,7 @@
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
 //! - [`session`] runs a program of ours as a person does.
 //! - [`host`] runs its module without Envoy, in an interpreter that counts.
+//! - [`fault`] puts a fault into the module, for Envoy to run.
 //! - [`case`] reads the cases that [`native`], the core itself, and Envoy both have to pass.
 
 use std::io::Write;
@@ -16,6 +17,7 @@ pub mod bootstrap;
 pub mod case;
 pub mod client;
 pub mod envoy;
+pub mod fault;
 pub mod find;
 pub mod guard;
 pub mod host;

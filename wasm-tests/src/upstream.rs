@@ -79,6 +79,8 @@ async fn serve(stream: TcpStream, name: Arc<str>, count: Arc<AtomicU64>) {
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http2().max_header_list_size(HEAD_BYTES);
+    // As many as a test may send through Envoy.
+    builder.http1().max_headers(8192);
     // An error here is the peer's end of the connection.
     let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), answer).await;
 }

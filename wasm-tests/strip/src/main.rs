@@ -5,6 +5,7 @@
 //! - Imports that are not listed. The SDK's traits name host calls that nothing here makes, but
 //!   their tables keep them alive. In the place of each one stands a trap: a capability that is
 //!   not listed is not there.
+//! - Statuses of host calls that the SDK would panic at.
 //! - Functions that are known never to run, by their names, each with its reason: a trap takes
 //!   the place of what they do.
 //! - Functions that nothing refers to any more, and custom sections.
@@ -14,7 +15,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-use walrus::ir::{InstrLocId, Unreachable};
+use walrus::ir::{BinaryOp, InstrLocId, Unreachable};
 use walrus::{ImportKind, Module, ModuleConfig, passes};
 
 /// What a module may show to its host and ask of it, by name.
@@ -61,6 +62,9 @@ fn strip(abi: &Abi, module: &[u8]) -> Result<Vec<u8>> {
         module.customs.delete(custom);
     }
     drop_exports(abi, &mut module)?;
+    for (call, instead) in TAMED {
+        tame(&mut module, call, instead)?;
+    }
     drop_imports(abi, &mut module)?;
     empty_dead(&mut module);
     passes::gc::run(&mut module);
@@ -75,6 +79,49 @@ fn drop_exports(abi: &Abi, module: &mut Module) -> Result<()> {
     for export in unlisted.map(walrus::Export::id).collect::<Vec<_>>() {
         module.exports.delete(export);
     }
+    Ok(())
+}
+
+const OK: i32 = 0;
+const NOT_FOUND: i32 = 1;
+const CAS_MISMATCH: i32 = 8;
+
+/// The SDK panics at a status that it does not expect of a call, and a panic takes the VM down.
+/// What cannot be read is missing; what cannot be written is lost, be it a line of the log, a
+/// number, a timer or a `Set-Cookie`; a clock that cannot be read shows 1970.
+///
+/// Two kinds stay a panic. A request header that cannot be written: the request would go where its
+/// client says. A metric that cannot be defined: the configuration is refused with it.
+const TAMED: [(&str, i32); 13] = [
+    ("proxy_add_header_map_value", OK),
+    ("proxy_get_buffer_bytes", NOT_FOUND),
+    ("proxy_get_current_time_nanoseconds", OK),
+    ("proxy_get_header_map_pairs", OK),
+    ("proxy_get_header_map_value", NOT_FOUND),
+    ("proxy_get_property", NOT_FOUND),
+    ("proxy_get_shared_data", NOT_FOUND),
+    ("proxy_increment_metric", NOT_FOUND),
+    ("proxy_log", OK),
+    ("proxy_record_metric", NOT_FOUND),
+    ("proxy_set_property", OK),
+    ("proxy_set_shared_data", CAS_MISMATCH),
+    ("proxy_set_tick_period_milliseconds", OK),
+];
+
+/// Every status of this call but success becomes another one.
+fn tame(module: &mut Module, call: &str, instead: i32) -> Result<()> {
+    let Ok(import) = module.imports.get_func("env", call) else { return Ok(()) };
+    let ty = module.types.get(module.funcs.get(import).ty());
+    let (parameters, results) = (ty.params().to_vec(), ty.results().to_vec());
+    let ty = module.types.add(&parameters, &results);
+    let (original, _) = module.add_import_func("env", call, ty);
+    module.replace_imported_func(import, |(body, arguments)| {
+        for argument in arguments {
+            body.local_get(*argument);
+        }
+        body.call(original).i32_const(OK).binop(BinaryOp::I32Ne);
+        body.i32_const(instead).binop(BinaryOp::I32Mul);
+    })?;
     Ok(())
 }
 

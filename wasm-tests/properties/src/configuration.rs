@@ -1,0 +1,58 @@
+//! Any bytes are refused with reasons, or become a plan that decides.
+
+use arbitrary::{Result, Unstructured};
+use traffic_split::{Moment, Plan, cookies, decide, effects, limits};
+
+use crate::cases::CONFIGURATIONS;
+use crate::given::{Given, World, env};
+use crate::written;
+
+/// Bytes as they are, a configuration written after them that is right in most places, or one that
+/// is right but for a few bytes.
+pub fn configuration(bytes: &[u8]) {
+    let Some((first, rest)) = bytes.split_first() else { return check(b"") };
+    let mut u = Unstructured::new(rest);
+    let config = match first % 3 {
+        0 => Ok(rest.to_vec()),
+        1 => written::configuration(&mut u).map(|json| json.to_string().into_bytes()),
+        _ => damaged(&mut u),
+    };
+    if let Ok(config) = config {
+        check(&config);
+    }
+}
+
+fn damaged(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    let text = u.choose(&CONFIGURATIONS)?.to_string().into_bytes();
+    let (head, tail) = text.split_at(u.int_in_range(0..=text.len())?);
+    let left_out = u.int_in_range(0..=8)?;
+    let others = u.bytes(usize::min(u.len(), 8))?;
+    Ok([head, others, tail.get(left_out..).unwrap_or_default()].concat())
+}
+
+fn check(config: &[u8]) {
+    match Plan::compile(config, &env) {
+        Ok(plan) => {
+            let request = Given { headers: vec![("x", b"a".to_vec())], source: None };
+            let moment = Moment::new(&plan, 0);
+            let decision = decide(&plan, &moment, &request, &mut World::default());
+            assert_eq!(decision.rule().is_some(), decision.variant().is_some());
+            assert!(effects(&plan, &decision).count() <= 2);
+            cookies(&plan, &decision, &request, &mut World::default());
+            assert!(!plan.to_string().contains('\n'), "{plan}");
+        }
+        Err(errors) => {
+            let text = errors.to_string();
+            let lines = errors.iter().count();
+            assert!((1..=limits::ERRORS).contains(&lines), "{text}");
+            // One line of the log each, whatever the configuration holds, and a bounded one.
+            assert!((lines..=lines + 1).contains(&text.lines().count()), "{text:?}");
+            assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+            assert!(text.lines().all(|line| line.len() <= LINE), "{text}");
+        }
+    }
+}
+
+/// Bytes of an error: a path whose names are as long as they may be, a value's head, the remedy
+/// with the names of every variant.
+const LINE: usize = 64 << 10;

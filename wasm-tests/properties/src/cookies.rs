@@ -1,0 +1,111 @@
+//! What is issued is accepted, as long as it lasts and where it was issued; what was altered is
+//! not, and is issued anew.
+
+use std::sync::LazyLock;
+
+use arbitrary::{Result, Unstructured};
+use serde_json::json;
+use traffic_split::{Cookies, Moment, Plan, cookies as issue, decide, limits};
+
+use crate::given::{Given, World, env};
+
+const DAY: u64 = 86_400;
+const HOSTS: [&str; 4] = ["h", "H:8080", "other", ""];
+
+static PLAN: LazyLock<Plan> = LazyLock::new(|| {
+    let config = json!({
+        "variantHeader": "x-split-variant",
+        "variants": { "a": {}, "b": {} },
+        "rules": [ { "name": "r", "split": { "a": 1, "b": 1 }, "sticky": { "issue": {
+            "cookie": "id", "maxAge": "1d", "signing": { "env": "KEYS" } } } } ]
+    });
+    let plan = Plan::compile(config.to_string().as_bytes(), &env);
+    plan.unwrap_or_else(|errors| panic!("{errors}"))
+});
+
+static MOMENT: LazyLock<Moment> = LazyLock::new(|| Moment::new(&PLAN, 0));
+
+/// How a client comes back.
+struct Return<'a> {
+    host: &'static str,
+    now: u64,
+    /// What it made of its cookie's value: so many bytes kept, then others, then so many left out.
+    altered: Option<(usize, &'a [u8], usize)>,
+    /// Sent before its cookie, in the same line: other cookies, of the same name too.
+    before: &'a [u8],
+}
+
+/// A client is issued an identity, and comes back with it or with what it made of it.
+pub fn cookies(bytes: &[u8]) {
+    let mut u = Unstructured::new(bytes);
+    let Ok((world, back)) = input(&mut u) else { return };
+    let (variant, issued) = visit("h", None, &mut world.clone());
+    let value = issued.request.as_deref().and_then(|pair| pair.strip_prefix(b"id="));
+    let value = value.expect("an identity is issued").to_vec();
+    assert!(value.len() <= limits::SEALED_BYTES);
+
+    let sent = back.altered.map_or_else(|| value.clone(), |altered| alter(&value, altered));
+    let line = [back.before, b";id=", &sent].concat();
+    let mut later = World { now: back.now, ..world.clone() };
+    let (again, reissued) = visit(back.host, Some(&line), &mut later);
+
+    // However it was altered, a pair with the value itself may be left.
+    let is_intact = |pair: &[u8]| {
+        let halves = pair.iter().position(|b| *b == b'=').map(|at| pair.split_at(at));
+        halves.is_some_and(|(name, rest)| trim(name) == b"id" && trim(&rest[1..]) == value)
+    };
+    let intact = line.split(|b| *b == b';').map(trim).any(is_intact);
+    let in_time =
+        world.now <= back.now.saturating_add(limits::CLOCK_SKEW) && back.now < world.now + DAY;
+    let here = back.host.eq_ignore_ascii_case("h") || back.host == "H:8080";
+    if intact && in_time && here {
+        assert_eq!((again, reissued), (variant, Cookies::default()));
+    } else {
+        assert_eq!(reissued.response.len(), 1, "accepted: {line:?}");
+    }
+}
+
+fn visit(host: &str, cookie: Option<&[u8]>, world: &mut World) -> (String, Cookies) {
+    let mut headers = vec![(":authority", host.as_bytes().to_vec())];
+    headers.extend(cookie.map(|line| ("cookie", line.to_vec())));
+    let request = Given { headers, source: None };
+    let decision = decide(&PLAN, &MOMENT, &request, world);
+    let variant = decision.variant().map(|variant| variant.name.clone()).unwrap_or_default();
+    (variant, issue(&PLAN, &decision, &request, world))
+}
+
+fn alter(value: &[u8], (kept, others, left_out): (usize, &[u8], usize)) -> Vec<u8> {
+    let (head, tail) = value.split_at(kept.min(value.len()));
+    [head, others, tail.get(left_out..).unwrap_or_default()].concat()
+}
+
+fn trim(value: &[u8]) -> &[u8] {
+    let blank = |b: &u8| matches!(b, b' ' | b'\t');
+    let start = value.iter().position(|b| !blank(b)).unwrap_or(value.len());
+    let end = value.iter().rposition(|b| !blank(b)).map_or(start, |last| last + 1);
+    value.get(start..end).unwrap_or_default()
+}
+
+fn input<'a>(u: &mut Unstructured<'a>) -> Result<(World, Return<'a>)> {
+    let mut world = World::any(u)?;
+    world.entropy.get_or_insert_default();
+    world.now %= 1 << 40;
+    // Half of them within the day.
+    let seconds = if u.arbitrary()? { DAY } else { 3 * DAY };
+    let later = u.int_in_range(0..=seconds)?;
+    let now = if u.ratio(1, 8)? { world.now.saturating_sub(later) } else { world.now + later };
+    let altered = match u.arbitrary()? {
+        true => None,
+        false => {
+            let (kept, left_out) = (u.int_in_range(0..=100)?, u.int_in_range(0..=3)?);
+            Some((kept, piece(u, 4)?, left_out))
+        }
+    };
+    let host = *u.choose(&HOSTS)?;
+    Ok((world, Return { host, now, altered, before: piece(u, 40)? }))
+}
+
+fn piece<'a>(u: &mut Unstructured<'a>, most: usize) -> Result<&'a [u8]> {
+    let length = u.int_in_range(0..=most)?;
+    u.bytes(length.min(u.len()))
+}

@@ -1,0 +1,46 @@
+//! What holds of the core whatever it is given. Each property is a function of bytes that panics
+//! where it does not hold: `make fuzz` lets a fuzzer look for such bytes, `make test` tries a fixed
+//! sequence of them, and what was once found lies in `regressions/`.
+
+mod cases;
+mod configuration;
+mod cookies;
+mod given;
+mod matching;
+mod requests;
+mod written;
+
+pub use configuration::configuration;
+pub use cookies::cookies;
+pub use matching::matching;
+pub use requests::requests;
+
+use std::path::{Path, PathBuf};
+
+/// A property.
+pub type Property = fn(&[u8]);
+
+/// Every property by its name.
+pub const ALL: [(&str, Property); 4] = [
+    ("configuration", configuration),
+    ("cookies", cookies),
+    ("matching", matching),
+    ("requests", requests),
+];
+
+/// The inputs kept for a property, each a file.
+pub fn regressions(name: &str) -> std::io::Result<Vec<PathBuf>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions").join(name);
+    let files = std::fs::read_dir(folder)?.map(|file| file.map(|file| file.path()));
+    files.collect()
+}
+
+/// The inputs number `range` of a fixed sequence, each up to 512 bytes.
+pub fn sequence(range: std::ops::Range<u64>) -> impl Iterator<Item = Vec<u8>> {
+    range.map(|number| {
+        let mut random = fastrand::Rng::with_seed(number);
+        let mut bytes = vec![0; random.usize(..=512)];
+        random.fill(&mut bytes);
+        bytes
+    })
+}

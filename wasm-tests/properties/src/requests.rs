@@ -1,0 +1,69 @@
+//! Whatever a request holds, it gets a variant that the configuration has for its rule, or none,
+//! and no byte that the client sent ends up in a routing header or a `Set-Cookie`.
+
+use std::sync::LazyLock;
+
+use arbitrary::{Result, Unstructured};
+use serde_json::Value;
+use traffic_split::{Moment, Plan, cookies, decide, effects};
+
+use crate::cases::CONFIGURATIONS;
+use crate::given::{Given, World, env};
+
+static PLANS: LazyLock<Vec<(&Value, Plan)>> = LazyLock::new(|| {
+    let plan = |config: &'static Value| {
+        let plan = Plan::compile(config.to_string().as_bytes(), &env);
+        (config, plan.unwrap_or_else(|errors| panic!("{errors}\n{config}")))
+    };
+    CONFIGURATIONS.iter().map(plan).collect()
+});
+
+/// A request of any bytes to one of the plans.
+pub fn requests(bytes: &[u8]) {
+    let mut u = Unstructured::new(bytes);
+    let Ok((index, request, world)) = input(&mut u) else { return };
+    let Some((config, plan)) = PLANS.get(index) else { return };
+    let moment = Moment::new(plan, world.now);
+    let decision = decide(plan, &moment, &request, &mut world.clone());
+    let again = decide(plan, &moment, &request, &mut world.clone());
+    assert_eq!(format!("{decision:?}"), format!("{again:?}"));
+
+    let variant = decision.variant().map(|variant| variant.name.as_str());
+    let rules = config["rules"].as_array().into_iter().flatten();
+    let rule = rules.clone().find(|rule| rule["name"].as_str() == decision.rule());
+    match (rule, variant) {
+        (Some(rule), Some(variant)) => {
+            let pinned = rule["to"].as_str() == Some(variant);
+            let weight = rule["split"][variant].as_f64();
+            let kept = weight == Some(0.0) && decision.reason().name() == "persisted";
+            assert!(pinned || kept || weight.is_some_and(|weight| weight > 0.0), "{decision:?}");
+        }
+        (None, None) => {}
+        _ => panic!("{decision:?}"),
+    }
+
+    let cluster = variant.and_then(|variant| config["variants"][variant]["cluster"].as_str());
+    for effect in effects(plan, &decision) {
+        let expected = match effect.header {
+            "x-split-cluster" => cluster,
+            "x-split-variant" => variant,
+            other => panic!("writes {other}"),
+        };
+        assert_eq!(effect.value, expected);
+    }
+
+    let cookies = cookies(plan, &decision, &request, &mut world.clone());
+    for cookie in &cookies.response {
+        assert!(cookie.bytes().all(|b| b == b' ' || b.is_ascii_graphic()), "{cookie}");
+    }
+    if let Some(header) = cookies.request {
+        assert!(!header.iter().any(|b| matches!(b, b'\0' | b'\r' | b'\n')), "{header:?}");
+    }
+}
+
+fn input(u: &mut Unstructured<'_>) -> Result<(usize, Given, World)> {
+    let index = u.choose_index(PLANS.len())?;
+    let mut world = World::any(u)?;
+    world.now %= 1 << 40;
+    Ok((index, Given::any(u)?, world))
+}

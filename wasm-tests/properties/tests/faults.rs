@@ -1,0 +1,68 @@
+//! `wasm-tests/faults.json` has every fault, and every test that it names exists.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+const ROWS: u64 = 49;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// `file::function`, or `file#row N` for a request of that name among the cases.
+fn exists(test: &str) -> bool {
+    match (test.split_once("::"), test.split_once('#')) {
+        (Some((file, name)), _) => read(file).contains(&format!("fn {name}(")),
+        (None, Some((file, row))) => read(file).contains(&format!("\"{row}: ")),
+        (None, None) => false,
+    }
+}
+
+#[test]
+fn every_row_has_its_tests() {
+    let rows: Vec<Value> = serde_json::from_str(&read("wasm-tests/faults.json")).expect("JSON");
+    let numbers: Vec<_> = rows.iter().filter_map(|row| row["row"].as_u64()).collect();
+    assert_eq!(numbers, (1..=ROWS).collect::<Vec<_>>());
+    for row in rows {
+        assert!(row["fault"].is_string(), "{row}");
+        let tests = row["tests"].as_array().cloned().unwrap_or_default();
+        assert_ne!(tests.is_empty(), row["untested"].is_null(), "tests or a reason: {row}");
+        for test in tests.iter().map(|test| test.as_str().unwrap_or_default()) {
+            assert!(exists(test), "row {}: there is no {test}", row["row"]);
+        }
+    }
+}
+
+/// Clippy refuses them by `.clippy.toml`; here it is seen that it is told of all that there are.
+#[test]
+fn row_04_no_api_that_unwraps_utf8_is_used() {
+    let forbidden = read(".clippy.toml");
+    let mut names: Vec<String> = vec!["get_map".into(), "get_map_value".into()];
+    for of in ["request", "response"] {
+        for what in ["headers", "header", "trailers", "trailer"] {
+            names.push(format!("get_http_{of}_{what}"));
+        }
+    }
+    let mut sources = vec![root().join("src")];
+    while let Some(path) = sources.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(path).expect("a folder");
+            sources.extend(entries.map(|entry| entry.expect("a file").path()));
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("text");
+        for name in &names {
+            let called = text.contains(&format!("{name}("));
+            assert!(!called, "{} calls {name}", path.display());
+        }
+    }
+    for name in &names {
+        assert!(forbidden.contains(&format!("::{name}\"")), ".clippy.toml: {name}");
+    }
+}

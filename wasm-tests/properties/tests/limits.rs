@@ -1,0 +1,255 @@
+//! Every bound of the filter, kept to and gone beyond by one.
+
+use serde_json::{Map, Value, json};
+use traffic_split::{Plan, limits};
+
+fn env(name: &str) -> Option<String> {
+    let key = |bytes| "k".repeat(bytes);
+    match name {
+        "KEYS" => Some(vec![key(limits::SIGNING_KEY_BYTES); limits::SIGNING_KEYS].join(",")),
+        "MANY" => Some(vec![key(limits::SIGNING_KEY_BYTES); limits::SIGNING_KEYS + 1].join(",")),
+        "SHORT" => Some(key(limits::SIGNING_KEY_BYTES - 1)),
+        _ => None,
+    }
+}
+
+/// What is wrong with a configuration; nothing where it is taken.
+fn wrong(config: &str) -> String {
+    Plan::compile(config.as_bytes(), &env).err().map_or_else(String::new, |e| e.to_string())
+}
+
+fn with(rules: Value) -> Value {
+    json!({ "variantHeader": "x-v", "variants": { "a": {}, "b": {} }, "rules": rules })
+}
+
+/// One rule with these fields.
+fn rule(fields: Value) -> Value {
+    let mut rule = json!({ "name": "r" });
+    if let (Some(rule), Value::Object(fields)) = (rule.as_object_mut(), fields) {
+        rule.extend(fields);
+    }
+    with(json!([rule]))
+}
+
+fn matching(condition: Value) -> Value {
+    rule(json!({ "to": "a", "match": [{ "headers": { "x": condition } }] }))
+}
+
+fn sticky(sticky: Value) -> Value {
+    rule(json!({ "split": { "a": 1 }, "sticky": sticky }))
+}
+
+fn issuing(name: &str, max_age: &str) -> Value {
+    json!({ "issue": { "cookie": name, "maxAge": max_age } })
+}
+
+fn named(count: usize, value: &Value) -> Value {
+    Value::Object((0..count).map(|n| (format!("n{n}"), value.clone())).collect::<Map<_, _>>())
+}
+
+fn list(count: usize, each: impl Fn(usize) -> Value) -> Value {
+    (0..count).map(each).collect()
+}
+
+/// A configuration of so many, or of so many bytes.
+type Sized = fn(usize) -> Value;
+
+const SIZED: [(&str, usize, Sized); 20] = [
+    ("RULES", limits::RULES, |n| with(list(n, |i| json!({ "name": format!("r{i}"), "to": "a" })))),
+    (
+        "VARIANTS",
+        limits::VARIANTS,
+        |n| json!({ "variantHeader": "x-v", "variants": named(n, &json!({})), "rules": [] }),
+    ),
+    // Any object: here one that has nothing to do there, but is read.
+    (
+        "FIELDS",
+        limits::FIELDS,
+        |n| json!({ "variantHeader": "x-v", "variants": named(n, &json!({})), "rules": [] }),
+    ),
+    ("SPLIT_VARIANTS", limits::SPLIT_VARIANTS, |n| {
+        json!({ "variantHeader": "x-v", "variants": named(n, &json!({})),
+                "rules": [{ "name": "r", "split": named(n, &json!(1)) }] })
+    }),
+    ("MATCH_ENTRIES", limits::MATCH_ENTRIES, |n| {
+        rule(json!({ "to": "a", "match": list(n, |_| json!({ "path": { "exact": "/" } })) }))
+    }),
+    ("CONDITIONS", limits::CONDITIONS, |n| {
+        rule(json!({ "to": "a", "match": [{ "headers": named(n, &json!({ "exact": "a" })) }] }))
+    }),
+    ("CONDITIONS of several kinds", limits::CONDITIONS, |n| {
+        let headers = named(n - 1, &json!({ "exact": "a" }));
+        rule(json!({ "to": "a", "match": [{ "headers": headers, "path": { "exact": "/" } }] }))
+    }),
+    ("KEY_SOURCES", limits::KEY_SOURCES, |n| {
+        sticky(json!({ "key": list(n, |i| json!({ "cookie": format!("c{i}") })) }))
+    }),
+    ("LIST", limits::LIST, |n| matching(json!({ "in": list(n, |i| json!(i.to_string())) }))),
+    ("LIST of networks", limits::LIST, |n| {
+        let networks = list(n, |i| json!(format!("10.{}.{}.0/24", i / 256, i % 256)));
+        rule(json!({ "to": "a", "match": [{ "sourceIp": networks }] }))
+    }),
+    ("NAME_BYTES", limits::NAME_BYTES, |n| with(json!([{ "name": "r".repeat(n), "to": "a" }]))),
+    (
+        "NAME_BYTES of a variant",
+        limits::NAME_BYTES,
+        |n| json!({ "variantHeader": "x-v", "variants": { "v".repeat(n): {} }, "rules": [] }),
+    ),
+    (
+        "CLUSTER_BYTES",
+        limits::CLUSTER_BYTES,
+        |n| json!({ "clusterHeader": "x-c", "variants": { "a": { "cluster": "c".repeat(n) } }, "rules": [] }),
+    ),
+    ("TEXT_BYTES", limits::TEXT_BYTES, |n| matching(json!({ "exact": "x".repeat(n) }))),
+    ("TEXT_BYTES of a salt", limits::TEXT_BYTES, |n| {
+        sticky(json!({ "key": [{ "cookie": "c" }], "salt": "s".repeat(n) }))
+    }),
+    ("TEXT_BYTES of a header's name", limits::TEXT_BYTES, |n| {
+        let headers = json!({ "h".repeat(n): { "exact": "a" } });
+        rule(json!({ "to": "a", "match": [{ "headers": headers }] }))
+    }),
+    ("REGEX_BYTES", limits::REGEX_BYTES, |n| matching(json!({ "regex": "r".repeat(n) }))),
+    ("REGEX_DEPTH", limits::REGEX_DEPTH as usize, |n| {
+        // Anchoring adds a group.
+        let depth = n - 1;
+        matching(json!({ "regex": format!("{}a{}", "(".repeat(depth), ")".repeat(depth)) }))
+    }),
+    ("HISTORY", limits::HISTORY, |n| {
+        rule(json!({ "split": { "a": 1 }, "history": list(n, |_| json!({ "a": 1 })),
+                     "sticky": { "key": [{ "cookie": "c" }] } }))
+    }),
+    ("IDENTITIES", limits::IDENTITIES, |n| {
+        let each = |i| {
+            json!({ "name": format!("r{i}"), "split": { "a": 1 },
+                    "sticky": issuing(&format!("id{i}"), "1d") })
+        };
+        with(list(n, each))
+    }),
+];
+
+#[test]
+fn so_many_and_one_more() {
+    for (name, limit, config) in SIZED {
+        assert_eq!(wrong(&config(limit).to_string()), "", "{name} at the limit");
+        assert_ne!(wrong(&config(limit + 1).to_string()), "", "{name} and one more");
+    }
+}
+
+#[test]
+fn a_configuration_of_so_many_bytes_and_one_more() {
+    let config = with(json!([])).to_string();
+    let padded = |bytes: usize| format!("{config}{}", " ".repeat(bytes - config.len()));
+    assert_eq!(wrong(&padded(limits::CONFIG_BYTES)), "");
+    assert!(wrong(&padded(limits::CONFIG_BYTES + 1)).contains("Too long"));
+}
+
+#[test]
+fn numbers_at_their_ends_and_beyond() {
+    let weight = |weight: f64| rule(json!({ "split": { "a": weight, "b": 1 } }));
+    let ramp = |duration: &str, steps: u32| {
+        rule(json!({ "split": { "a": 1, "b": 1 }, "sticky": { "key": [{ "cookie": "c" }] },
+            "ramp": { "variant": "b", "to": 100, "start": "2026-12-01T09:00:00Z",
+                      "duration": duration, "steps": steps } }))
+    };
+    let signed = |env: &str| {
+        sticky(json!({ "issue": { "cookie": "i", "maxAge": "1d", "signing": { "env": env } } }))
+    };
+    let seconds = |seconds: u64| format!("{seconds}s");
+    for (name, good, bad) in [
+        ("WEIGHT_MAX", weight(limits::WEIGHT_MAX), weight(limits::WEIGHT_MAX + 1.0)),
+        ("WEIGHT_MIN", weight(limits::WEIGHT_MIN), weight(limits::WEIGHT_MIN / 2.0)),
+        ("no weight", weight(0.0), weight(-1e-300)),
+        (
+            "MAX_AGE",
+            sticky(issuing("i", &seconds(limits::MAX_AGE))),
+            sticky(issuing("i", &seconds(limits::MAX_AGE + 1))),
+        ),
+        ("RAMP_STEPS", ramp("1d", limits::RAMP_STEPS), ramp("1d", limits::RAMP_STEPS + 1)),
+        ("SIGNING_KEYS", signed("KEYS"), signed("MANY")),
+        ("SIGNING_KEY_BYTES", signed("KEYS"), signed("SHORT")),
+    ] {
+        assert_eq!(wrong(&good.to_string()), "", "{name} at the limit");
+        assert_ne!(wrong(&bad.to_string()), "", "{name} beyond");
+    }
+}
+
+/// The bound is on what an expression compiles to, so the two differ by one repetition.
+#[test]
+fn a_regex_is_bounded_by_what_it_compiles_to() {
+    let taken =
+        |n: usize| wrong(&matching(json!({ "regex": format!("[a-z]{{{n}}}") })).to_string());
+    let largest = (1..5_000).take_while(|n| taken(*n).is_empty()).count();
+    assert!((500..4_999).contains(&largest), "{largest}");
+    assert!(taken(largest + 1).contains("exceeded size limit"), "{}", taken(largest + 1));
+}
+
+#[test]
+fn errors_are_told_up_to_so_many() {
+    let errors = |n: usize| {
+        let config = with(list(n, |i| json!({ "name": format!("r{i}"), "to": "c" })));
+        wrong(&config.to_string()).lines().count()
+    };
+    assert_eq!(errors(limits::ERRORS), limits::ERRORS);
+    assert_eq!(
+        errors(limits::ERRORS + 1),
+        limits::ERRORS + 1,
+        "one line says how many are left out"
+    );
+    assert_eq!(errors(limits::ERRORS + 9), limits::ERRORS + 1);
+}
+
+/// Row 45: headers that the filter must never write.
+#[test]
+fn row_45_no_protected_header_is_written() {
+    for name in [
+        "host",
+        "Host",
+        ":path",
+        ":status",
+        ":method",
+        ":authority",
+        ":scheme",
+        "x-envoy-anything",
+        "X-Envoy-Original-Path",
+        "x-forwarded-for",
+        "x-request-id",
+        "authorization",
+        "cookie",
+        "set-cookie",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "te",
+        "upgrade",
+        "x-istio-attributes",
+        "sec-fetch-site",
+        "grpc-timeout",
+        "origin",
+        "via",
+    ] {
+        for field in ["clusterHeader", "variantHeader"] {
+            let config = json!({ field: name, "variants": {}, "rules": [] }).to_string();
+            assert!(wrong(&config).starts_with(&format!("{field}: Invalid value")), "{name}");
+        }
+    }
+}
+
+/// Row 30: weights that are none.
+#[test]
+fn row_30_weights_that_are_no_weights_are_refused() {
+    for weights in [
+        r#"{"a":0,"b":0}"#,
+        r#"{"a":-1,"b":2}"#,
+        r#"{"a":1e7}"#,
+        r#"{"a":1e999}"#,
+        r#"{"a":NaN}"#,
+        r#"{"a":"1"}"#,
+        r#"{"a":null}"#,
+        "{}",
+        r#"{"a":-0.0}"#,
+    ] {
+        let config = with(json!([{ "name": "r", "split": "WEIGHTS" }])).to_string();
+        let config = config.replace("\"WEIGHTS\"", weights);
+        assert_ne!(wrong(&config), "", "{weights}");
+    }
+}

@@ -1,0 +1,305 @@
+//! Faults in a real Envoy; each test is a row of `faults.json`.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use wasm_tests::bootstrap::{self, DEFAULT, Listener, typed};
+use wasm_tests::envoy::{Envoy, Setup};
+use wasm_tests::message::{Reply, Request};
+use wasm_tests::upstream::{self, Upstream};
+use wasm_tests::{fault, find, manifest, raw};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A tester goes to the canary; whoever asks for a trap reads a property.
+fn configuration() -> Value {
+    json!({
+        "clusterHeader": "x-split-cluster",
+        "variantHeader": "x-split-variant",
+        "variants": {
+            "stable": {"cluster": "stable"},
+            "canary": {"cluster": "canary"},
+            "gone": {"cluster": "gone"}
+        },
+        "rules": [
+            {
+                "name": "trap",
+                "match": [{"headers": {"x-trap": {"present": true}}, "sourceIp": ["10.0.0.0/8"]}],
+                "to": "canary"
+            },
+            {
+                "name": "gone",
+                "match": [{"headers": {"x-user-group": {"exact": "gone"}}}],
+                "to": "gone"
+            },
+            {
+                "name": "testers",
+                "match": [{"headers": {"x-user-group": {"exact": "beta"}}}],
+                "to": "canary"
+            }
+        ]
+    })
+}
+
+struct Site {
+    envoy: Envoy,
+    _upstreams: BTreeMap<String, Upstream>,
+}
+
+impl Site {
+    async fn start(listener: Listener, change: impl FnOnce(&mut Value)) -> Result<Self> {
+        let upstreams = upstream::start([DEFAULT, "stable", "canary"]).await?;
+        let bootstrap = bootstrap::bootstrap(&[listener], &upstreams);
+        let mut bootstrap: Value = serde_json::from_str(&bootstrap)?;
+        change(&mut bootstrap);
+        let bootstrap = bootstrap.to_string();
+        let setup = Setup { bootstrap, concurrency: 1, listeners: 1, folder: None };
+        let envoy = Envoy::start(&find::launcher()?, setup).await?;
+        Ok(Self { envoy, _upstreams: upstreams })
+    }
+
+    async fn send(&self, request: &Request) -> Result<Reply> {
+        raw::send(self.envoy.address("faults")?, request).await
+    }
+
+    async fn reached(&self, request: &Request) -> Result<Option<String>> {
+        Ok(self.send(request).await?.upstream().map(str::to_owned))
+    }
+
+    /// Requests until one reaches an upstream: how many did not, and how long that took.
+    async fn until_served(&self, request: &Request) -> Result<(u32, Duration)> {
+        let started = Instant::now();
+        let mut failed = 0;
+        while self.reached(request).await?.is_none() {
+            anyhow::ensure!(started.elapsed() < PATIENCE, "{}", self.envoy.log());
+            failed += 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok((failed, started.elapsed()))
+    }
+}
+
+fn listener() -> Result<Listener> {
+    Listener::new("faults", &configuration().to_string())
+}
+
+/// With this module and failure policy.
+fn faulty(module: &Path, policy: &str) -> Result<Listener> {
+    let mut listener = listener()?;
+    let filter = listener.filters.first_mut().context("no filter")?;
+    let config = &mut filter["typed_config"]["config"];
+    config["failure_policy"] = json!(policy);
+    config["vm_config"]["code"]["local"]["filename"] = json!(module);
+    Ok(listener)
+}
+
+fn manager(bootstrap: &mut Value) -> &mut Value {
+    &mut bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+}
+
+fn tester() -> Request {
+    Request::get("/").with("x-user-group", "beta")
+}
+
+fn trap() -> Request {
+    Request::get("/").with("x-trap", "1")
+}
+
+fn spoofed() -> Request {
+    Request::get("/").with("x-split-cluster", "canary").with("x-split-variant", "canary")
+}
+
+#[tokio::test]
+async fn row_09_where_the_vm_failed_open_a_client_chooses_nothing() -> Result<()> {
+    let mut listener = faulty(&fault::trapping()?, "FAIL_OPEN")?;
+    listener.strip = vec!["x-split-cluster".into(), "x-split-variant".into()];
+    let site = Site::start(listener, |_| {}).await?;
+    assert_eq!(site.reached(&tester()).await?.as_deref(), Some("canary"));
+    assert_eq!(site.send(&trap()).await?.status, 503, "the request that trapped");
+    for request in [tester(), spoofed(), trap(), tester().with("X-Split-Cluster", "canary")] {
+        let seen = site.send(&request).await?.seen()?;
+        assert_eq!(seen.upstream, DEFAULT, "{request:?}");
+        assert!(seen.all("x-split-cluster").is_empty() && seen.all("x-split-variant").is_empty());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_14_a_bare_nul_cr_or_lf_is_envoys_to_refuse() -> Result<()> {
+    let site = Site::start(listener()?, |_| {}).await?;
+    for byte in ["\0", "\r", "\nx-user-group: beta\r\nx: "] {
+        let mut stream = TcpStream::connect(site.envoy.address("faults")?).await?;
+        let text = format!("GET / HTTP/1.1\r\nhost: h\r\nx-user-group: a{byte}b\r\n\r\n");
+        stream.write_all(text.as_bytes()).await?;
+        let mut reply = vec![0; 12];
+        stream.read_exact(&mut reply).await?;
+        let reply = String::from_utf8_lossy(&reply).into_owned();
+        // A bare LF ends a line, as RFC 9112 section 2.2 allows: then there are two fields.
+        let expected = if byte.starts_with('\n') { "HTTP/1.1 200" } else { "HTTP/1.1 400" };
+        assert_eq!(reply, expected, "{byte:?}");
+    }
+    assert_eq!(site.reached(&tester()).await?.as_deref(), Some("canary"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_35_an_unknown_cluster_is_envoys_503_counted_and_logged() -> Result<()> {
+    let site = Site::start(listener()?, |bootstrap| {
+        let format = "flags=%RESPONSE_FLAGS% %REQ(X-SPLIT-CLUSTER)%\n";
+        let format = json!({"text_format_source": {"inline_string": format}});
+        let log = typed(
+            "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
+            json!({"log_format": format}),
+        );
+        manager(bootstrap)["access_log"] =
+            json!([{"name": "envoy.access_loggers.stderr", "typed_config": log}]);
+    })
+    .await?;
+    let gone = Request::get("/").with("x-user-group", "gone");
+    for _ in 0..3 {
+        assert_eq!(site.send(&gone).await?.status, 503);
+    }
+    assert_eq!(site.reached(&tester()).await?.as_deref(), Some("canary"));
+    assert_eq!(site.envoy.stat("http.faults.no_cluster").await?, 3);
+    let started = Instant::now();
+    while site.envoy.log().matches("flags=NC gone").count() < 3 {
+        assert!(started.elapsed() < PATIENCE, "{}", site.envoy.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// Envoy waits a second by default, with jitter, before it loads the filter anew.
+#[tokio::test]
+async fn row_39_a_trap_fails_requests_no_longer_than_the_backoff() -> Result<()> {
+    let site = Site::start(faulty(&fault::trapping()?, "FAIL_RELOAD")?, |_| {}).await?;
+    for round in 0..3 {
+        assert_eq!(site.reached(&tester()).await?.as_deref(), Some("canary"), "round {round}");
+        assert_eq!(site.send(&trap()).await?.status, 503);
+        let (failed, time) = site.until_served(&tester()).await?;
+        println!("round {round}: {failed} requests failed in {time:?}");
+        assert!(time < Duration::from_secs(10), "{time:?}");
+        assert_eq!(site.reached(&tester()).await?.as_deref(), Some("canary"), "decided again");
+    }
+    let stats = site.envoy.stats().await?;
+    let reloads = stats.iter().filter(|(name, _)| name.contains("vm_reload_success"));
+    assert_eq!(reloads.map(|(_, count)| count).sum::<u64>(), 3, "{}", site.envoy.log());
+    Ok(())
+}
+
+/// A module whose memory is small, and requests of megabytes, which only this listener takes.
+#[tokio::test]
+async fn row_40_out_of_memory_is_no_worse_than_a_trap() -> Result<()> {
+    let listener = faulty(&fault::starved(32)?, "FAIL_RELOAD")?;
+    let site = Site::start(listener, |bootstrap| {
+        manager(bootstrap)["max_request_headers_kb"] = json!(8192);
+    })
+    .await?;
+    assert_eq!(site.reached(&tester()).await?.as_deref(), Some("canary"));
+    let huge = "a".repeat(4 << 20);
+    assert_eq!(site.send(&Request::get("/").with("x", huge.as_str())).await?.status, 503);
+    site.until_served(&tester()).await?;
+    assert_eq!(site.reached(&tester()).await?.as_deref(), Some("canary"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_42_a_header_that_no_route_matches_is_a_local_reply() -> Result<()> {
+    let mut listener = listener()?;
+    let matched = json!({"name": "x-split-variant", "present_match": true, "invert_match": true});
+    listener.routes = json!([
+        {"match": {"prefix": "/", "headers": [matched]}, "route": {"cluster": DEFAULT}}
+    ]);
+    let site = Site::start(listener, |_| {}).await?;
+    for _ in 0..3 {
+        assert_eq!(site.send(&tester()).await?.status, 404);
+        assert_eq!(site.reached(&Request::get("/")).await?.as_deref(), Some(DEFAULT));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_43_what_is_denied_before_the_filter_stays_denied() -> Result<()> {
+    let mut listener = listener()?;
+    let denied = json!({"header": {"name": "x-denied", "present_match": true}});
+    let rules = json!({"action": "DENY", "policies": {
+        "denied": {"permissions": [denied], "principals": [{"any": true}]}
+    }});
+    listener.filters.insert(
+        0,
+        json!({
+            "name": "envoy.filters.http.rbac",
+            "typed_config": typed(
+                "envoy.extensions.filters.http.rbac.v3.RBAC",
+                json!({"rules": rules})
+            )
+        }),
+    );
+    let site = Site::start(listener, |_| {}).await?;
+    for _ in 0..3 {
+        assert_eq!(site.send(&tester().with("x-denied", "1")).await?.status, 403);
+        assert_eq!(site.reached(&tester()).await?.as_deref(), Some("canary"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn row_44_of_five_thousand_headers_none_is_lost() -> Result<()> {
+    const COUNT: usize = 5_000;
+    let site = Site::start(listener()?, |bootstrap| {
+        let manager = manager(bootstrap);
+        manager["max_request_headers_kb"] = json!(1024);
+        manager["common_http_protocol_options"] = json!({"max_headers_count": COUNT + 100});
+    })
+    .await?;
+    let number = |n: usize| n.to_string();
+    let request = (0..COUNT).fold(Request::get("/"), |r, n| r.with("x-many", number(n).as_str()));
+    let seen = site.send(&request.with("x-user-group", "beta")).await?.seen()?;
+    assert_eq!(seen.upstream, "canary");
+    let many: Vec<_> = (0..COUNT).map(|n| number(n).into_bytes()).collect();
+    assert!(seen.all("x-many") == many, "{} of {COUNT}", seen.all("x-many").len());
+    Ok(())
+}
+
+/// `manifests/envoy.yaml` has paths normalised: its rule is for `/reviews`.
+#[tokio::test]
+async fn row_49_a_path_is_matched_as_envoy_normalised_it() -> Result<()> {
+    let upstreams = [Upstream::start("stable").await?, Upstream::start("canary").await?];
+    let [stable, canary] = &upstreams;
+    let bootstrap = manifest::runnable(stable.address.port(), canary.address.port())?;
+    let setup = Setup { bootstrap, concurrency: 1, listeners: 1, folder: None };
+    let envoy = Envoy::start(&find::launcher()?, setup).await?;
+    for (path, seen_as, matched) in [
+        ("/reviews", "/reviews", true),
+        ("//reviews", "/reviews", true),
+        ("/a/../reviews", "/reviews", true),
+        ("/a/%2e%2e/reviews", "/reviews", true),
+        ("/a%2F..%2Freviews", "/a%2F..%2Freviews", false),
+        ("/ratings/../other", "/other", false),
+    ] {
+        let request = Request::get(path).with("cookie", "uid=alice");
+        let seen = raw::send(envoy.address(manifest::LISTENER)?, &request).await?.seen()?;
+        assert_eq!(
+            (seen.path.as_str(), seen.all("x-split-variant").len() == 1),
+            (seen_as, matched)
+        );
+    }
+    let fragment =
+        raw::send(envoy.address(manifest::LISTENER)?, &Request::get("/reviews#a")).await?;
+    assert_eq!(fragment.status, 400);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_gone_fails_its_own_requests_only() -> Result<()> {
+    let mut site = Site::start(listener()?, |_| {}).await?;
+    assert_eq!(site.reached(&tester()).await?.as_deref(), Some("canary"));
+    site._upstreams.remove("canary");
+    assert_eq!(site.send(&tester()).await?.status, 503);
+    assert_eq!(site.reached(&Request::get("/")).await?.as_deref(), Some(DEFAULT));
+    Ok(())
+}
