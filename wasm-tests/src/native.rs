@@ -78,13 +78,13 @@ impl traffic_split::Ambient for Chosen {
 /// The variant that the core chooses where chance has no part.
 pub fn variant(plan: &Plan, request: &Request) -> Option<String> {
     let moment = Moment::new(plan, 0);
-    let decision = traffic_split::decide(plan, &moment, &Native(request), &mut NoChance);
+    let decision = traffic_split::decide(plan, &moment, &Native::new(request), &mut NoChance);
     decision.variant().map(|variant| variant.name.clone())
 }
 
 /// The first `Set-Cookie` field that the core answers this request with, at any time.
 pub fn set_cookie(plan: &Plan, request: &Request, chosen: &mut Chosen) -> Result<String> {
-    let (request, moment) = (Native(request), Moment::new(plan, chosen.now));
+    let (request, moment) = (Native::new(request), Moment::new(plan, chosen.now));
     let decision = traffic_split::decide(plan, &moment, &request, chosen);
     let cookies = traffic_split::cookies(plan, &decision, &request, chosen);
     cookies.response.into_iter().next().context("no cookie is set")
