@@ -42,6 +42,8 @@ pub mod config;
 mod cookie;
 mod decide;
 mod effect;
+#[cfg(any(target_arch = "wasm32", test))]
+mod header_map;
 mod history;
 mod identity;
 mod key;
