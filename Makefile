@@ -1,11 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help wasm demo run test lint fuzz clean image push istio-test compat
+.PHONY: help demo run wasm test lint bench fuzz image push istio-test compat clean
 
 TARGET := wasm32-wasip1
-BUILT := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/wasm/traffic_split.wasm
+BUILT := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/wasm
+# The same bytes from every folder and for every user.
+REPRODUCIBLE := CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="--remap-path-prefix=$(CURDIR)=. \
+	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo"
 HARNESS := cargo run --quiet --package wasm-tests --
-# The same source gives the same module on every machine: none of this one's paths is in it.
-REMAP := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=cargo
 define DIFF
 sed 's/"stable": 90, "canary": 10/"stable": 80, "canary": 20/' manifests/envoy.yaml | splitctl diff --rule rollout -f manifests/envoy.yaml -f -
 endef
@@ -33,12 +34,23 @@ wasm: ## Build the filter that Envoy loads: target/traffic_split.wasm
 	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(TARGET)" || \
 		{ echo "Adding the Rust target $(TARGET) ..." >&2; rustup target add $(TARGET); }
 	@echo "Building the filter ..." >&2
-	@RUSTFLAGS="$(REMAP)" cargo build --quiet --lib --profile wasm --target $(TARGET)
-	@cargo run --quiet --package strip -- wasm-tests/abi.json $(BUILT) target/traffic_split.wasm
+	@$(REPRODUCIBLE) cargo build --quiet --lib --profile wasm --target $(TARGET)
+	@mkdir -p target
+	@cargo run --quiet --package strip -- wasm-tests/abi.json $(BUILT)/traffic_split.wasm target/traffic_split.wasm
 
-test: wasm ## Run every test, the ones in a real Envoy included
+bench: wasm target/empty.wasm ## Measure what the filter costs Envoy, beside an empty one, Lua and weighted clusters
+	@echo "Building the harness ..." >&2
+	@cargo run --quiet --release --package wasm-tests -- bench
+	@cargo bench --quiet --package wasm-tests --bench core
+
+target/empty.wasm: wasm
+	@$(REPRODUCIBLE) cargo build --quiet --package empty --profile wasm --target $(TARGET)
+	@cp $(BUILT)/empty.wasm $@
+
+test: wasm target/empty.wasm ## Run every test, the ones in a real Envoy included
 	@$(HARNESS) envoy
 	cargo test --workspace
+	@$(HARNESS) bench --smoke
 
 image: wasm ## Write the module as an OCI image layout: target/image
 	@cargo run --quiet --package wasm-tests --bin image

@@ -47,6 +47,7 @@ mod decide;
 mod effect;
 mod explain;
 pub mod guard;
+mod header_map;
 mod history;
 mod identity;
 mod key;

@@ -88,12 +88,14 @@ impl Running {
         }
         if !self.plan.shadow {
             for Effect { header, value } in effects(&self.plan, &decision) {
-                host::set_request_header(header, value.map(str::as_bytes));
+                // A header that nobody sent needs no removing.
+                if value.is_some() || request.may_have(header) {
+                    host::set_request_header(header, value.map(str::as_bytes));
+                }
             }
             if let Some(value) = cookies.request {
                 host::set_request_header("cookie", Some(&value));
             }
-            host::clear_route_cache();
         }
         Response {
             set_cookies: cookies.response,

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::host::Headers;
+use crate::message::{self, Request};
 
 /// The standard set, as in `bench/standard.json`: two pins that miss, then a sticky split on a
 /// cookie, and a browser's request.
@@ -26,6 +27,23 @@ impl Standard {
     pub fn headers(&self) -> Headers {
         let bytes = |text: &str| text.as_bytes().to_vec();
         self.request.iter().map(|(name, value)| (bytes(name), bytes(value))).collect()
+    }
+
+    /// The request as a client sends it.
+    pub fn message(&self) -> Request {
+        let of = |name: &str| {
+            let found = self.request.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        let named = self.request.iter().filter(|(name, _)| !name.starts_with(':'));
+        let headers = named.map(|(n, v)| (n.clone(), message::Value(v.clone().into_bytes())));
+        Request {
+            method: of(":method"),
+            path: of(":path"),
+            authority: of(":authority"),
+            headers: headers.collect(),
+            ..Request::default()
+        }
     }
 
     /// So many rules by exact headers, cookies and path prefixes in turn, which all miss, and last

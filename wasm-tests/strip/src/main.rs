@@ -16,7 +16,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use walrus::ir::{BinaryOp, InstrLocId, Unreachable};
-use walrus::{ImportKind, Module, ModuleConfig, passes};
+use walrus::{ImportKind, Module, ModuleConfig, ValType, passes};
 
 /// What a module may show to its host and ask of it, by name.
 #[derive(Deserialize)]
@@ -62,6 +62,7 @@ fn strip(abi: &Abi, module: &[u8]) -> Result<Vec<u8>> {
         module.customs.delete(custom);
     }
     drop_exports(abi, &mut module)?;
+    alias_header_map(&mut module)?;
     for (call, instead) in TAMED {
         tame(&mut module, call, instead)?;
     }
@@ -121,6 +122,35 @@ fn tame(module: &mut Module, call: &str, instead: i32) -> Result<()> {
         }
         body.call(original).i32_const(OK).binop(BinaryOp::I32Ne);
         body.i32_const(instead).binop(BinaryOp::I32Mul);
+    })?;
+    Ok(())
+}
+
+/// The SDK copies each name and value of a header map into a string of its own, and offers nothing
+/// else. So a buffer that this filter has no other use for becomes another name for the request's
+/// header map: `proxy_get_buffer_bytes` of it becomes `proxy_get_header_map_pairs`, which has the
+/// same results.
+fn alias_header_map(module: &mut Module) -> Result<()> {
+    const HTTP_CALL_RESPONSE_BODY: i32 = 4;
+    const HTTP_REQUEST_HEADERS: i32 = 0;
+    let buffer = module.imports.get_func("env", "proxy_get_buffer_bytes")?;
+    let pairs = module.imports.get_func("env", "proxy_get_header_map_pairs")?;
+    let again = module.types.add(&[ValType::I32; 5], &[ValType::I32]);
+    let (original, _) = module.add_import_func("env", "proxy_get_buffer_bytes", again);
+    module.replace_imported_func(buffer, |(body, arguments)| {
+        let &[kind, start, size, data, length] = arguments.as_slice() else { return };
+        body.local_get(kind).i32_const(HTTP_CALL_RESPONSE_BODY).binop(BinaryOp::I32Eq).if_else(
+            ValType::I32,
+            |map| {
+                map.i32_const(HTTP_REQUEST_HEADERS).local_get(data).local_get(length).call(pairs);
+            },
+            |other| {
+                for argument in [kind, start, size, data, length] {
+                    other.local_get(argument);
+                }
+                other.call(original);
+            },
+        );
     })?;
     Ok(())
 }

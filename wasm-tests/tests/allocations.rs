@@ -1,0 +1,25 @@
+//! A decision allocates nothing.
+
+use allocation_counter::measure;
+use anyhow::{Result, anyhow};
+use traffic_split::{Plan, decide};
+use wasm_tests::native::{Native, NoChance};
+use wasm_tests::standard::Standard;
+
+#[test]
+fn none_inside_decide() -> Result<()> {
+    let standard = Standard::read()?;
+    let request = standard.message();
+    let request = Native::new(&request);
+    for configuration in
+        [standard.configuration.clone(), standard.rules(1000), standard.list(10_000)]
+    {
+        let plan = Plan::compile(configuration.to_string().as_bytes(), &|_| None);
+        let plan = plan.map_err(|errors| anyhow!("{errors}"))?;
+        let mut rule = None;
+        let counted = measure(|| rule = decide(&plan, &request, &mut NoChance).rule());
+        assert_eq!(rule, Some("rollout"));
+        assert_eq!(counted.count_total, 0, "{} bytes", counted.bytes_total);
+    }
+    Ok(())
+}

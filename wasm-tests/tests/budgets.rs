@@ -1,0 +1,126 @@
+//! What a request may cost, in counts that no noise touches. The bounds are in `budgets.json`; a
+//! change that earns a lower one lowers it.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+use wasm_tests::host::{Host, Root};
+use wasm_tests::standard::Standard;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Budgets {
+    module_bytes: u64,
+    standard_set: Request,
+    /// Fuel of a request under 1,000 rules, against 1.
+    thousand_rules_to_one: f64,
+    /// Fuel of a request under a list of 10,000 values, against a single value.
+    list_to_exact: f64,
+    memory_bytes: Memory,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    /// The interpreter charges a block's instructions when it enters it, those behind a branch
+    /// out of it too: this is a bound, not a count, of the instructions run.
+    fuel: u64,
+    /// Callbacks and host calls, by name.
+    calls: BTreeMap<String, u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Memory {
+    standard_set: usize,
+    thousand_rules: usize,
+}
+
+fn budgets() -> Result<Budgets> {
+    Ok(serde_json::from_str(include_str!("../budgets.json"))?)
+}
+
+fn start(configuration: &Value) -> Result<(Host, Root)> {
+    let mut host = Host::load(&wasm_tests::module()?)?;
+    let root = host.configure(configuration.to_string().as_bytes())?;
+    let root = root.with_context(|| host.world().logged())?;
+    Ok((host, root))
+}
+
+/// One request and its response, after a few that make everything ready.
+fn fuel(host: &mut Host, root: Root, standard: &Standard) -> Result<u64> {
+    let headers = standard.headers();
+    let response = vec![(b":status".to_vec(), b"200".to_vec())];
+    let mut fuel = 0;
+    for _ in 0..10 {
+        host.world().calls.clear();
+        let before = host.instructions()?;
+        let stream = host.open(root, &headers)?;
+        let seen = host.world().request.clone().unwrap_or_default();
+        ensure!(seen.iter().any(|(name, _)| name == b"x-split-cluster"), "nothing was decided");
+        host.respond(stream, &response)?;
+        host.close(stream)?;
+        fuel = host.instructions()? - before;
+    }
+    Ok(fuel)
+}
+
+#[test]
+fn the_module_is_small() -> Result<()> {
+    let bytes = wasm_tests::module()?.metadata()?.len();
+    let bound = budgets()?.module_bytes;
+    ensure!(bytes <= bound, "the module has {bytes} bytes, more than {bound}");
+    Ok(())
+}
+
+#[test]
+fn a_request_of_the_standard_set() -> Result<()> {
+    let standard = Standard::read()?;
+    let bound = budgets()?.standard_set;
+    let (mut host, root) = start(&standard.configuration)?;
+    let fuel = fuel(&mut host, root, &standard)?;
+    ensure!(fuel <= bound.fuel, "fuel {fuel}, more than {}", bound.fuel);
+    for (name, count) in &host.world().calls {
+        let bound = bound.calls.get(name).copied().unwrap_or_default();
+        ensure!(*count <= bound, "{name}: {count}, more than {bound}");
+    }
+    Ok(())
+}
+
+#[test]
+fn many_rules_and_long_lists() -> Result<()> {
+    let standard = Standard::read()?;
+    let bound = budgets()?;
+    let of = |configuration: &Value| -> Result<f64> {
+        let (mut host, root) = start(configuration)?;
+        Ok(fuel(&mut host, root, &standard)? as f64)
+    };
+    let rules = of(&standard.rules(1000))? / of(&standard.rules(1))?;
+    let list = of(&standard.list(10_000))? / of(&standard.exact())?;
+    ensure!(rules <= bound.thousand_rules_to_one, "1,000 rules: {rules:.3} times one");
+    ensure!(list <= bound.list_to_exact, "10,000 values: {list:.3} times one");
+    Ok(())
+}
+
+/// 10^5 requests; `REQUESTS=1000000` for more.
+#[test]
+fn memory_stays_flat() -> Result<()> {
+    let requests = std::env::var("REQUESTS").map_or(Ok(100_000), |text| text.parse::<u32>())?;
+    let standard = Standard::read()?;
+    let bound = budgets()?.memory_bytes;
+    let headers = standard.headers();
+    for (configuration, requests, bound) in [
+        (&standard.configuration, requests, bound.standard_set),
+        (&standard.rules(1000), 1000, bound.thousand_rules),
+    ] {
+        let (mut host, root) = start(configuration)?;
+        for _ in 0..requests {
+            host.request(root, &headers)?;
+        }
+        let memory = host.memory()?;
+        ensure!(memory <= bound, "{memory} bytes after {requests} requests, more than {bound}");
+    }
+    Ok(())
+}
