@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo run wasm test lint bench fuzz image push istio-test compat clean
+.PHONY: help demo run wasm test lint bench fuzz soak reproducible image push istio-test compat clean
 
 TARGET := wasm32-wasip1
 BUILT := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/wasm
@@ -72,6 +72,18 @@ lint: ## Check format and lints, natively and for the Wasm target
 	cargo clippy --workspace --all-targets --all-features -- --deny warnings
 	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(TARGET)" || rustup target add $(TARGET)
 	cargo clippy --lib --target $(TARGET) -- --deny warnings
+
+reproducible: ## Build the module in two clean folders: the same bytes
+	@for folder in one another/folder; do \
+		copy=target/reproducible/$$folder; rm -rf $$copy; mkdir -p $$copy; \
+		git ls-files -z | xargs -0 cp --parents --target-directory $$copy; \
+		env -u CARGO_TARGET_DIR $(MAKE) --no-print-directory -C $$copy wasm; \
+	done
+	@cd target/reproducible && sha256sum */target/traffic_split.wasm */*/target/traffic_split.wasm && \
+		cmp one/target/traffic_split.wasm another/folder/target/traffic_split.wasm
+
+soak: wasm ## Keep an Envoy under load, its configuration changing: SOAK="500000 100 20 2" for less
+	@cargo run --quiet --release --package wasm-tests -- soak $(SOAK)
 
 # Executions of each property.
 RUNS ?= 1000000

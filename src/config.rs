@@ -184,7 +184,16 @@ fn rules(object: &mut Object<'_>, errors: &mut Errors) -> Vec<Rule> {
     else {
         return Vec::new();
     };
-    fields.iter().filter_map(|field| rule::read(field, errors)).collect()
+    let rules: Vec<Rule> = fields.iter().filter_map(|field| rule::read(field, errors)).collect();
+    let conditions = rules.iter().filter_map(|rule| rule.entries.as_ref()).flatten().flatten();
+    let regexes = conditions.filter(|condition| matches!(condition.operator, Operator::Regex(_)));
+    if regexes.count() > limits::REGEXES {
+        let most = limits::REGEXES;
+        let remedy = format!("more than {most} regular expressions; use exact, prefix or in");
+        errors.forbidden("rules", remedy);
+        return Vec::new();
+    }
+    rules
 }
 
 #[cfg(test)]

@@ -49,6 +49,9 @@ pub const REGEX_BYTES: usize = 512;
 /// (CVE-2022-24713: nested huge repetitions).
 pub const REGEX_PROGRAM_BYTES: usize = 64 << 10;
 
+/// Regular expressions of one configuration: one a rule, and 64 MiB when all are as large as may be.
+pub const REGEXES: usize = 1024;
+
 /// Nesting depth of a regular expression.
 pub const REGEX_DEPTH: u32 = 32;
 

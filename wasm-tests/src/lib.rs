@@ -8,6 +8,7 @@
 //! - [`session`] runs a program of ours as a person does.
 //! - [`host`] runs its module without Envoy, in an interpreter that counts.
 //! - [`fault`] puts a fault into the module, for Envoy to run.
+//! - [`soak`] keeps an Envoy under load for long.
 //! - [`case`] reads the cases that [`native`], the core itself, and Envoy both have to pass.
 
 use std::io::Write;
@@ -30,6 +31,7 @@ pub mod native;
 pub mod raw;
 pub mod scene;
 pub mod session;
+pub mod soak;
 pub mod standard;
 pub mod updated;
 pub mod upstream;

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use wasm_tests::envoy::{Envoy, Setup};
+use wasm_tests::soak::{self, Scale};
 use wasm_tests::upstream::Upstream;
 use wasm_tests::{find, manifest};
 
@@ -18,6 +19,8 @@ usage: wasm-tests COMMAND
   run     keep manifests/envoy.yaml running, to send requests by hand
   bench   measure what the filter costs Envoy, beside what else could be used; with --smoke, only
           see that every candidate runs
+  soak    5,000,000 requests, then 1,000 good and 200 bad configurations under load; with
+          `soak REQUESTS GOOD BAD WORKERS` so many
   envoy   bring an Envoy, and print the command that runs it
 
 ENVOY, FUNC_E and ENVOY_VERSION choose the Envoy, WASM the filter's module.";
@@ -25,11 +28,16 @@ ENVOY, FUNC_E and ENVOY_VERSION choose the Envoy, WASM the filter's module.";
 #[tokio::main]
 async fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let outcome = match (arguments.next().as_deref(), arguments.next().as_deref()) {
+    let (command, first) = (arguments.next(), arguments.next());
+    let outcome = match (command.as_deref(), first.as_deref()) {
         (Some("demo"), None) => until_signal(demo::demo()).await,
         (Some("run"), None) => until_signal(run()).await,
         (Some("bench"), None) => until_signal(bench::bench(false)).await,
         (Some("bench"), Some("--smoke")) => until_signal(bench::bench(true)).await,
+        (Some("soak"), scale) => {
+            let scale = scale.into_iter().map(str::to_owned).chain(arguments);
+            until_signal(soak(scale.collect())).await
+        }
         (Some("envoy"), None) => envoy(),
         _ => {
             eprintln!("{USAGE}");
@@ -67,6 +75,35 @@ async fn serve() -> Result<(Envoy, [Upstream; 2])> {
     eprintln!("Starting {} with manifests/envoy.yaml ...", launcher.program.display());
     let setup = Setup { bootstrap, concurrency: 2, listeners: 1, folder: None };
     Ok((Envoy::start(&launcher, setup).await?, [stable, canary]))
+}
+
+/// What `make soak` does; fails where a request failed or memory grew by more than 2 %.
+async fn soak(scale: Vec<String>) -> Result<ExitCode> {
+    let numbers: Vec<u32> = scale.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+    let (requests, good, bad, workers) = match numbers.as_slice() {
+        [] => (5_000_000, 1_000, 200, 8),
+        &[requests, good, bad, workers] => (requests, good, bad, workers),
+        _ => bail!("soak takes four numbers: REQUESTS GOOD BAD WORKERS"),
+    };
+    let scale = Scale { requests: requests.into(), good, bad, workers };
+    eprintln!("Soaking: {scale:?} ...");
+    let figures = soak::run(scale).await?;
+    let [requests, updates] = figures.growth();
+    println!(
+        "{} requests, {} failed, {:.0} a second before the updates; {} updates taken, {} refused;\n\
+         memory {:?} KiB: {requests:+.1} % over the requests, {updates:+.1} % over the updates; \
+         {} VMs, {} before the updates",
+        figures.requests,
+        figures.failed,
+        f64::from(numbers.first().copied().unwrap_or(5_000_000)) * 0.9 / figures.seconds,
+        figures.updates.0,
+        figures.updates.1,
+        figures.resident,
+        figures.vms.0,
+        figures.vms.1,
+    );
+    let good = figures.failed == 0 && requests <= 2.0 && updates <= 2.0;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn envoy() -> Result<ExitCode> {

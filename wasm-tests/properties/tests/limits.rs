@@ -54,7 +54,7 @@ fn list(count: usize, each: impl Fn(usize) -> Value) -> Value {
 /// A configuration of so many, or of so many bytes.
 type Sized = fn(usize) -> Value;
 
-const SIZED: [(&str, usize, Sized); 20] = [
+const SIZED: [(&str, usize, Sized); 21] = [
     ("RULES", limits::RULES, |n| with(list(n, |i| json!({ "name": format!("r{i}"), "to": "a" })))),
     (
         "VARIANTS",
@@ -109,6 +109,14 @@ const SIZED: [(&str, usize, Sized); 20] = [
         rule(json!({ "to": "a", "match": [{ "headers": headers }] }))
     }),
     ("REGEX_BYTES", limits::REGEX_BYTES, |n| matching(json!({ "regex": "r".repeat(n) }))),
+    ("REGEXES", limits::REGEXES, |n| {
+        let entry = |i| json!({ "path": { "regex": format!("/{i}") } });
+        let each = |i: usize| {
+            let entries = list(n.saturating_sub(i * 64).min(64), entry);
+            json!({ "name": format!("r{i}"), "to": "a", "match": entries })
+        };
+        with(list(n.div_ceil(64), each))
+    }),
     ("REGEX_DEPTH", limits::REGEX_DEPTH as usize, |n| {
         // Anchoring adds a group.
         let depth = n - 1;
@@ -171,6 +179,13 @@ fn numbers_at_their_ends_and_beyond() {
         assert_eq!(wrong(&good.to_string()), "", "{name} at the limit");
         assert_ne!(wrong(&bad.to_string()), "", "{name} beyond");
     }
+}
+
+/// The longest value that is issued fits into what is read back.
+#[test]
+fn the_longest_sealed_value_fits() {
+    let (name, time, mac) = (limits::NAME_BYTES, "ffffffffffffffff".len(), 43);
+    assert!(name + 1 + time + 1 + time + 1 + mac <= limits::SEALED_BYTES);
 }
 
 /// The bound is on what an expression compiles to, so the two differ by one repetition.
