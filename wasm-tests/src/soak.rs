@@ -261,7 +261,7 @@ impl Soak {
 
 /// Moves it into place: Envoy watches for that.
 fn write(path: &Path, configuration: &str) -> Result<()> {
-    let mut filter = bootstrap::filter(NAME, configuration)?;
+    let mut filter = Listener::new(NAME, configuration)?.filters.pop().context("no filter")?;
     let resource = json!({"name": NAME, "typed_config": filter["typed_config"].take()});
     let resource = typed("envoy.config.core.v3.TypedExtensionConfig", resource);
     let next = path.with_extension("next");
