@@ -69,12 +69,11 @@ async fn nobody_is_in_two_experiments_and_slices_have_their_share() -> Result<()
         }
         reached.insert(name, upstreams);
     }
-    for user in 0..KEYS {
+    for (user, together) in reached["all"].iter().enumerate() {
         let alone = ["holdout", "button", "price"].map(|rule| reached[rule][user].as_str());
         let taken: Vec<_> = alone.into_iter().filter(|upstream| *upstream != "default").collect();
         assert!(taken.len() <= 1, "user-{user} is in {taken:?}");
-        let together = reached["all"][user].as_str();
-        assert_eq!(together, taken.first().copied().unwrap_or("default"), "user-{user}");
+        assert_eq!(*together, taken.first().copied().unwrap_or("default"), "user-{user}");
     }
     let counts = load::counts(&reached["all"]);
     for (upstream, share) in [

@@ -37,7 +37,7 @@ impl Vector {
         Ok(Request::get("/").with("x-user-id", key.context("no key")?))
     }
 
-    fn configuration(&self) -> Value {
+    fn configuration(&self) -> String {
         let variant = |name: &String| (name.clone(), json!({"cluster": format!("to-{name}")}));
         let variants: Map<_, _> = self.weights.keys().map(variant).collect();
         json!({
@@ -50,6 +50,7 @@ impl Vector {
                 "sticky": {"key": [{"header": "x-user-id"}], "salt": self.salt}
             }]
         })
+        .to_string()
     }
 }
 
@@ -62,8 +63,7 @@ fn read(file: &str) -> Result<Vec<Vector>> {
 async fn agree(file: &str, count: usize) -> Result<()> {
     let vectors = read(file)?;
     assert_eq!(vectors.len(), count);
-    let configurations: BTreeSet<_> =
-        vectors.iter().map(|vector| vector.configuration().to_string()).collect();
+    let configurations: BTreeSet<_> = vectors.iter().map(Vector::configuration).collect();
     let listeners: Vec<_> = configurations
         .iter()
         .map(|text| Listener::new(&name(text), text))
@@ -78,7 +78,7 @@ async fn agree(file: &str, count: usize) -> Result<()> {
             Client::connect(Protocol::Http1, address).await?,
             Client::connect(Protocol::Http2, address).await?,
         ];
-        for vector in vectors.iter().filter(|v| v.configuration().to_string() == *text) {
+        for vector in vectors.iter().filter(|vector| &vector.configuration() == text) {
             let request = vector.request()?;
             let native = native::variant(&plan, &request);
             assert_eq!(native.as_ref(), Some(&vector.variant), "{} {}", vector.salt, vector.hash);

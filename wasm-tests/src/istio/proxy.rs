@@ -145,6 +145,7 @@ fn environment(
         "configPath": folder.join("proxy"),
         "proxyBootstrapTemplatePath": template(folder)?,
         "terminationDrainDuration": "0.1s",
+        "extraStatTags": stat_tags()?,
         "proxyMetadata": {"METRICS_LOCALHOST_ACCESS_ONLY": "true"}
     });
     let name = pod.labels["app"].as_str().unwrap_or(pod.kind);
@@ -163,6 +164,15 @@ fn environment(
         environment.push("ISTIO_META_INTERCEPTION_MODE=NONE".into());
     }
     Ok(environment)
+}
+
+/// The labels of metrics, which istiod would write into a pod from its mesh configuration.
+fn stat_tags() -> Result<Value> {
+    let text = fs::read_to_string(crate::root().join("manifests/istio/mesh.yaml"))?;
+    let mesh: Value = serde_saphyr::from_str(&text)?;
+    let tags = &mesh["spec"]["meshConfig"]["defaultConfig"]["extraStatTags"];
+    ensure!(tags.is_array(), "no extraStatTags in mesh.yaml");
+    Ok(tags.clone())
 }
 
 /// Istio's own template of Envoy's bootstrap, without an extension that only Istio's own build of

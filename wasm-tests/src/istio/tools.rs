@@ -14,6 +14,16 @@ pub struct Tools {
 impl Tools {
     /// Builds what is not built yet. Go's own cache makes a second time cheap.
     pub fn install() -> Result<Self> {
+        Self::build("Istio, the Kubernetes API server, etcd and crane", &["tool"])
+    }
+
+    /// The two of them that look at manifests.
+    pub fn for_manifests() -> Result<Self> {
+        let packages = ["istio.io/istio/istioctl/cmd/istioctl", "k8s.io/kubernetes/cmd/kubectl"];
+        Self::build("istioctl and kubectl", &packages)
+    }
+
+    fn build(what: &str, packages: &[&str]) -> Result<Self> {
         ensure!(
             crate::find::which("go").is_some(),
             "`go` is not on the search path: Istio's programs are built from their Go modules \
@@ -24,13 +34,13 @@ impl Tools {
         let lock = File::create(crate::target().join("istio/lock"))?;
         lock.lock().context("waiting for another process that builds Istio")?;
         if !bin.join("kubectl").exists() {
-            eprintln!(
-                "Building Istio, the Kubernetes API server, etcd and crane from their Go modules \
-                 into target/istio, once: about 8 minutes on two cores ..."
-            );
+            crate::say(&format!(
+                "Building {what} from their Go modules into target/istio, once: up to 8 minutes \
+                 on two cores ..."
+            ));
         }
         let status = Command::new("go")
-            .args(["install", "-ldflags", "-s -w", "tool"])
+            .args([&["install", "-ldflags", "-s -w"], packages].concat())
             .current_dir(source())
             .env("GOBIN", &bin)
             .status()?;

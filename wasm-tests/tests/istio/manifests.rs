@@ -17,7 +17,7 @@ const FOLDERS: [&str; 6] = [
 
 #[test]
 fn every_folder_renders_and_istio_finds_nothing_wrong() -> Result<()> {
-    let tools = Tools::install()?;
+    let tools = Tools::for_manifests()?;
     let temporary = tempfile::tempdir()?;
     let folder = Folder::copy(&temporary.path().join("manifests"))?;
     for name in FOLDERS {
@@ -44,7 +44,7 @@ fn every_folder_renders_and_istio_finds_nothing_wrong() -> Result<()> {
 /// So that the test above can fail.
 #[test]
 fn istio_does_find_what_is_wrong() -> Result<()> {
-    let tools = Tools::install()?;
+    let tools = Tools::for_manifests()?;
     let temporary = tempfile::tempdir()?;
     let folder = Folder::copy(&temporary.path().join("manifests"))?;
     folder.replace(

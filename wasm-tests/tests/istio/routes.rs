@@ -23,6 +23,11 @@ async fn variant_header_steers_and_its_default_route_outlives_the_filter() -> Re
     let seen = reaches(address, &stable, "v1").await?.seen()?;
     assert_eq!(seen.all("x-split-variant"), [b"stable"]);
 
+    // Its metrics, with the labels that mesh.yaml has Istio read.
+    let metrics = String::from_utf8(proxy.admin("/stats/prometheus").await?)?;
+    let pinned = r#"tsplit_requests_total{rule="testers",variant="canary",reason="pinned"}"#;
+    assert!(metrics.contains(pinned), "{metrics}");
+
     // What `istioctl proxy-config` shows of it.
     let dump = place.folder.path("dump.json");
     fs::write(&dump, proxy.admin("/config_dump").await?)?;
