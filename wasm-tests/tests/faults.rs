@@ -5,8 +5,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use wasm_tests::bootstrap::{self, DEFAULT, Listener, typed};
 use wasm_tests::envoy::{Envoy, Setup};
 use wasm_tests::message::{Reply, Request};
@@ -47,7 +45,7 @@ fn configuration() -> Value {
 
 struct Site {
     envoy: Envoy,
-    _upstreams: BTreeMap<String, Upstream>,
+    upstreams: BTreeMap<String, Upstream>,
 }
 
 impl Site {
@@ -59,7 +57,7 @@ impl Site {
         let bootstrap = bootstrap.to_string();
         let setup = Setup { bootstrap, concurrency: 1, listeners: 1, folder: None };
         let envoy = Envoy::start(&find::launcher()?, setup).await?;
-        Ok(Self { envoy, _upstreams: upstreams })
+        Ok(Self { envoy, upstreams })
     }
 
     async fn send(&self, request: &Request) -> Result<Reply> {
@@ -128,19 +126,20 @@ async fn row_09_where_the_vm_failed_open_a_client_chooses_nothing() -> Result<()
     Ok(())
 }
 
+/// Envoy refuses a NUL, takes a bare CR as a blank, and a bare LF as a line's end, as RFC 9112
+/// section 2.2 has it: nothing of the kind comes to the filter, or to an upstream.
 #[tokio::test]
-async fn row_14_a_bare_nul_cr_or_lf_is_envoys_to_refuse() -> Result<()> {
+async fn row_14_a_nul_cr_or_lf_in_a_value_goes_nowhere() -> Result<()> {
     let site = Site::start(listener()?, |_| {}).await?;
-    for byte in ["\0", "\r", "\nx-user-group: beta\r\nx: "] {
-        let mut stream = TcpStream::connect(site.envoy.address("faults")?).await?;
-        let text = format!("GET / HTTP/1.1\r\nhost: h\r\nx-user-group: a{byte}b\r\n\r\n");
-        stream.write_all(text.as_bytes()).await?;
-        let mut reply = vec![0; 12];
-        stream.read_exact(&mut reply).await?;
-        let reply = String::from_utf8_lossy(&reply).into_owned();
-        // A bare LF ends a line, as RFC 9112 section 2.2 allows: then there are two fields.
-        let expected = if byte.starts_with('\n') { "HTTP/1.1 200" } else { "HTTP/1.1 400" };
-        assert_eq!(reply, expected, "{byte:?}");
+    for (value, status) in [("be\0ta", 400), ("beta\r; a", 200), ("b\nx-user-group: a", 200)] {
+        let reply = site.send(&Request::get("/").with("x-user-group", value)).await?;
+        assert_eq!(reply.status, status, "{value:?}");
+        if status == 200 {
+            let seen = reply.seen()?;
+            assert_eq!(seen.upstream, DEFAULT, "{value:?}");
+            let values = seen.all("x-user-group").concat();
+            assert!(!values.iter().any(|b| matches!(b, b'\0' | b'\r' | b'\n')), "{seen:?}");
+        }
     }
     assert_eq!(site.reached(&tester()).await?.as_deref(), Some("canary"));
     Ok(())
@@ -297,8 +296,7 @@ async fn row_49_a_path_is_matched_as_envoy_normalised_it() -> Result<()> {
 #[tokio::test]
 async fn an_upstream_that_is_gone_fails_its_own_requests_only() -> Result<()> {
     let mut site = Site::start(listener()?, |_| {}).await?;
-    assert_eq!(site.reached(&tester()).await?.as_deref(), Some("canary"));
-    site._upstreams.remove("canary");
+    site.upstreams.remove("canary");
     assert_eq!(site.send(&tester()).await?.status, 503);
     assert_eq!(site.reached(&Request::get("/")).await?.as_deref(), Some(DEFAULT));
     Ok(())

