@@ -84,6 +84,25 @@ fn steady(text: &str) -> Vec<String> {
     text.lines().map(line).filter(|line| !line.is_empty()).collect()
 }
 
+/// What `splitctl` prints there is part of a transcript that its own test runs.
+#[test]
+fn every_answer_of_splitctl_is_one_that_is_tested() -> Result<()> {
+    let mut transcripts = String::new();
+    for file in fs::read_dir(root().join("wasm-tests/splitctl"))? {
+        let path = file?.path();
+        if path.extension().is_some_and(|extension| extension == "txt") {
+            transcripts.push_str(&fs::read_to_string(path)?);
+        }
+    }
+    let consoles = of("console")?;
+    let shown: Vec<_> = consoles.iter().filter(|text| text.starts_with("$ splitctl ")).collect();
+    assert!(!shown.is_empty());
+    for text in shown {
+        assert!(transcripts.contains(text.as_str()), "{text}");
+    }
+    Ok(())
+}
+
 #[test]
 fn the_demo_prints_what_is_shown() -> Result<()> {
     let consoles = of("console")?;

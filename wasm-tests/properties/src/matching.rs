@@ -9,6 +9,9 @@ use traffic_split::{Moment, Plan, decide};
 
 use crate::given::{Given, World, env};
 
+/// What an expression comes to, said without one.
+type Judge = fn(&str) -> bool;
+
 const TEXTS: [&str; 12] = ["", "a", "A", "ab", "aB", "b", "ba", "é", "1", "-5", "+7", "10"];
 const SUBJECTS: [(&str, &str); 8] = [
     ("headers", "x"),
@@ -22,7 +25,7 @@ const SUBJECTS: [(&str, &str); 8] = [
 ];
 const NETWORKS: [&str; 4] = ["10.0.0.0/8", "10.1.0.0/16", "0.0.0.0/0", "fd00::/8"];
 const ADDRESSES: [&str; 4] = ["10.1.2.3", "::ffff:10.2.0.1", "fd00::1", "192.0.2.1"];
-const REGEXES: [(&str, fn(&str) -> bool); 4] = [
+const REGEXES: [(&str, Judge); 4] = [
     ("a.*", |v| v.starts_with('a')),
     ("a|ab", |v| v == "a" || v == "ab"),
     ("[0-9]+", |v| !v.is_empty() && v.bytes().all(|b| b.is_ascii_digit())),
