@@ -47,7 +47,7 @@ impl Listener {
         configuration: &str,
         environment: &[(&str, &str)],
     ) -> Result<Self> {
-        let filters = vec![filter_in(name, configuration, environment)?];
+        let filters = vec![filter(name, configuration, environment)?];
         Ok(Self { filters, ..Self::without_filter(name) })
     }
 
@@ -120,11 +120,7 @@ impl Listener {
 }
 
 /// The filter with this configuration, which may be anything.
-pub fn filter(name: &str, configuration: &str) -> Result<Value> {
-    filter_in(name, configuration, &ENVIRONMENT)
-}
-
-fn filter_in(name: &str, configuration: &str, environment: &[(&str, &str)]) -> Result<Value> {
+fn filter(name: &str, configuration: &str, environment: &[(&str, &str)]) -> Result<Value> {
     let environment: BTreeMap<_, _> = environment.iter().copied().collect();
     let filter = json!({"config": {
         "name": name,

@@ -13,6 +13,6 @@ async fn row_38_updates_under_load_fail_no_request() -> Result<()> {
     assert!(figures.requests > scale.requests, "none during the updates");
     assert_eq!(figures.vms.0, figures.vms.1);
     // So short a run is not quite warm; a VM leaked by each update would be half as much again.
-    assert!(figures.growth().iter().all(|percent| *percent < 5.0), "{figures:?}");
+    assert!(figures.growth().iter().all(|percent| *percent < 15.0), "{figures:?}");
     Ok(())
 }
