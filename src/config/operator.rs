@@ -42,9 +42,9 @@ type ReadOperator = fn(&Field<'_>, &mut Errors) -> Option<Operator>;
 
 const OPERATORS: [(&str, ReadOperator); 8] = [
     ("exact", |field, errors| Some(Operator::Exact(operand(field, errors)?))),
-    ("prefix", |field, errors| Some(Operator::Prefix(part(field, errors)?))),
-    ("suffix", |field, errors| Some(Operator::Suffix(part(field, errors)?))),
-    ("contains", |field, errors| Some(Operator::Contains(part(field, errors)?))),
+    ("prefix", |field, errors| Some(Operator::Prefix(part(field, true, false, errors)?))),
+    ("suffix", |field, errors| Some(Operator::Suffix(part(field, false, true, errors)?))),
+    ("contains", |field, errors| Some(Operator::Contains(part(field, false, false, errors)?))),
     ("regex", |field, errors| {
         Some(Operator::Regex(field.text(limits::REGEX_BYTES, errors)?.to_owned()))
     }),
@@ -80,24 +80,31 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Opera
     }
 }
 
-/// A text to compare with: values are compared without the blanks around them, so it has none.
+/// A text to compare with as a whole.
 fn operand(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
+    outer(field, true, true, errors)
+}
+
+/// A text that stands at the start of a value, at its end, or anywhere; it would match everything
+/// if it were empty.
+fn part(field: &Field<'_>, start: bool, end: bool, errors: &mut Errors) -> Option<String> {
+    match outer(field, start, end, errors)?.as_str() {
+        "" => field.wrong("must not be empty; use `present: true` for any value", errors),
+        text => Some(text.to_owned()),
+    }
+}
+
+/// Values are compared without the blanks around them: where a text meets their start or end, it
+/// has none there either.
+fn outer(field: &Field<'_>, start: bool, end: bool, errors: &mut Errors) -> Option<String> {
     let text = field.text(limits::TEXT_BYTES, errors)?;
-    if text.trim_matches([' ', '\t']) != text {
+    if start && text.starts_with([' ', '\t']) || end && text.ends_with([' ', '\t']) {
         return field.wrong("must not begin or end with a blank: values are trimmed", errors);
     }
     if text.contains(['\0', '\r', '\n']) {
         return field.wrong("must not contain NUL, CR or LF: no value does", errors);
     }
     Some(text.to_owned())
-}
-
-/// An operand that would match everything if it were empty.
-fn part(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
-    match operand(field, errors)?.as_str() {
-        "" => field.wrong("must not be empty; use `present: true` for any value", errors),
-        text => Some(text.to_owned()),
-    }
 }
 
 fn range(field: &Field<'_>, errors: &mut Errors) -> Option<Operator> {
