@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::compile::Env;
 use super::{Key, Persist};
-use crate::config::{self, Errors, Signing};
+use crate::config::{self, Errors, KeySource, Layer, Signing};
 use crate::cookie::{Cookie, Keys};
 use crate::identity::Issue;
 use crate::limits;
@@ -94,31 +94,34 @@ impl<'e> Cookies<'e> {
     }
 }
 
-/// Rules of one layer must tell clients apart alike, and have slices of their own.
+/// Rules of one layer must tell clients apart alike, and have slices of their own. Of each rule
+/// only the first conflict is told: all pairs of a long layer would be too many.
 pub(super) fn check_layers(rules: &[config::Rule], errors: &mut Errors) {
     let layered = || rules.iter().filter_map(|rule| Some((rule, rule.layer.as_ref()?)));
     for (index, (rule, layer)) in layered().enumerate() {
-        let earlier = layered().take(index).filter(|(_, known)| known.name == layer.name);
-        for (other, known) in earlier {
-            if layer.start < known.end && known.start < layer.end {
-                let value = format!("[{}, {}]", layer.start, layer.end);
-                let taken = format!("{}.slice [{}, {}]", other.path, known.start, known.end);
-                let remedy = format!("must not overlap {taken} of the layer {}", layer.name);
-                errors.invalid(&format!("{}.slice", rule.path), value, remedy);
-            }
-            if !same_key(rule, other) {
-                let remedy = format!("must have the key and issue of {}.sticky", other.path);
-                let why = format!("a layer tells clients apart in one way: {remedy}");
-                errors.forbidden(&format!("{}.sticky", rule.path), why);
-            }
+        let mut earlier = layered().take(index).filter(|(_, known)| known.name == layer.name);
+        let overlaps = |known: &Layer| layer.start < known.end && known.start < layer.end;
+        let overlap = earlier.clone().find(|(_, known)| overlaps(known));
+        if let Some((other, known)) = overlap {
+            let value = format!("[{}, {}]", layer.start, layer.end);
+            let taken = format!("{}.slice [{}, {}]", other.path, known.start, known.end);
+            let remedy = format!("must not overlap {taken} of the layer {}", layer.name);
+            errors.invalid(&format!("{}.slice", rule.path), value, remedy);
+        }
+        if let Some((other, _)) = earlier.find(|(other, _)| !same_key(rule, other)) {
+            let remedy = format!("must have the key and issue of {}.sticky", other.path);
+            let why = format!("a layer tells clients apart in one way: {remedy}");
+            errors.forbidden(&format!("{}.sticky", rule.path), why);
         }
     }
 }
 
 fn same_key(rule: &config::Rule, other: &config::Rule) -> bool {
-    let parts = |rule: &config::Rule| {
-        let sticky = rule.sticky.as_ref()?;
-        Some((sticky.key.clone(), sticky.issue.as_ref().map(|cookie| cookie.name.clone())))
-    };
-    parts(rule) == parts(other)
+    recognised(rule) == recognised(other)
+}
+
+/// By what a rule recognises a client: its key, and the cookie of an issued identity.
+fn recognised(rule: &config::Rule) -> Option<(&[KeySource], Option<&str>)> {
+    let sticky = rule.sticky.as_ref()?;
+    Some((&sticky.key, sticky.issue.as_ref().map(|cookie| cookie.name.as_str())))
 }
