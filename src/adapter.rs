@@ -57,7 +57,7 @@ impl RootContext for Root {
         match Plan::compile(&config, &|name| std::env::var(name).ok()) {
             Ok(plan) => {
                 info!("configured: {plan}");
-                self.run(plan, &config);
+                self.run(plan);
                 true
             }
             Err(errors) => {
@@ -93,10 +93,10 @@ fn configuration() -> Bytes {
 }
 
 impl Root {
-    fn run(&mut self, plan: Plan, config: &[u8]) {
+    fn run(&mut self, plan: Plan) {
         let counts = Counts::define(&plan.meters);
         counts.set(plan.meters.generation, plan.generation.into());
-        self.guards = Guards::new(config);
+        self.guards = Guards::new(&plan);
         let moment = Moment::new(&plan, Host.now());
         let tallies = plan.guards.iter().map(|_| Sides::default()).collect();
         if plan.changes() && hostcalls::set_tick_period(Duration::from_secs(1)).is_err() {
