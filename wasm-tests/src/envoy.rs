@@ -89,6 +89,16 @@ impl Envoy {
         stats(self.admin).await
     }
 
+    /// The filter's metrics as Prometheus reads them: `name{labels}` and value.
+    pub async fn prometheus(&self) -> Result<BTreeMap<String, f64>> {
+        let text = String::from_utf8(get(self.admin, "/stats/prometheus").await?)?;
+        let metric = |line: &str| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.trim_end_matches("{}").to_owned(), value.parse().ok()?))
+        };
+        Ok(text.lines().filter(|line| line.starts_with("tsplit_")).filter_map(metric).collect())
+    }
+
     /// What Envoy has logged so far.
     pub fn log(&self) -> String {
         read(&self.log_path())
