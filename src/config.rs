@@ -28,7 +28,7 @@ pub use ramp::Ramp;
 pub use rule::{Action, Layer, Rule};
 pub use split::{Split, Weights};
 pub use sticky::{KeySource, Persist, Sticky};
-pub use time::parse as parse_time;
+pub use time::{format as format_time, parse as parse_time};
 
 use crate::limits;
 use field::{Field, Object, check_name};
