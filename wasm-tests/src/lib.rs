@@ -5,6 +5,7 @@
 //! - [`scene`] is the usual whole: one configuration of the filter, in one Envoy.
 //! - [`updated`] is one whose configuration changes while it serves.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
+//! - [`traffic`] is users who keep asking, while something changes.
 //! - [`session`] runs a program of ours as a person does.
 //! - [`host`] runs its module without Envoy, in an interpreter that counts.
 //! - [`fault`] puts a fault into the module, for Envoy to run.
@@ -33,6 +34,7 @@ pub mod scene;
 pub mod session;
 pub mod soak;
 pub mod standard;
+pub mod traffic;
 pub mod updated;
 pub mod upstream;
 
