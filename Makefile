@@ -18,7 +18,7 @@ help: ## Show this list
 	@echo
 	@echo "ENVOY=/path, FUNC_E=/path or ENVOY_VERSION=1.39.3 choose the Envoy that demo, run and test use."
 
-demo: wasm ## Send real requests through a real Envoy, and show where they went and who would move
+demo: wasm ## Send real requests through a real Envoy, and show where they went, a guard, and who would move
 	@echo "Building the harness ..." >&2
 	@$(HARNESS) demo
 	@echo "Building splitctl ..." >&2

@@ -1,6 +1,7 @@
 //! `make demo` and `make run`.
 
 use anyhow::{Result, bail};
+use serde_json::Value;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use wasm_tests::envoy::{Envoy, Setup};
@@ -66,11 +67,15 @@ async fn until_signal(work: impl Future<Output = Result<ExitCode>>) -> Result<Ex
     }
 }
 
-/// The manifest, in a real Envoy with real upstreams.
-async fn serve() -> Result<(Envoy, [Upstream; 2])> {
+/// The manifest, in a real Envoy with real upstreams; with this configuration of the filter where
+/// one is given.
+async fn serve(configuration: Option<&Value>) -> Result<(Envoy, [Upstream; 2])> {
     let stable = Upstream::start("stable").await?;
     let canary = Upstream::start("canary").await?;
-    let bootstrap = manifest::runnable(stable.address.port(), canary.address.port())?;
+    let mut bootstrap = manifest::runnable(stable.address.port(), canary.address.port())?;
+    if let Some(configuration) = configuration {
+        bootstrap = manifest::reconfigured(&bootstrap, configuration)?;
+    }
     let launcher = find::launcher()?;
     eprintln!("Starting {} with manifests/envoy.yaml ...", launcher.program.display());
     let setup = Setup { bootstrap, concurrency: 2, listeners: 1, folder: None };
@@ -115,7 +120,7 @@ fn envoy() -> Result<ExitCode> {
 }
 
 async fn run() -> Result<ExitCode> {
-    let (mut envoy, _upstreams) = serve().await?;
+    let (mut envoy, _upstreams) = serve(None).await?;
     let url = format!("http://{}", envoy.address(manifest::LISTENER)?);
     println!(
         "Envoy serves; every answer says which upstream gave it, and what that upstream saw. Try:
