@@ -255,15 +255,20 @@ mod tests {
 
     #[test]
     fn a_guards_gauge_is_that_of_the_watched_variant() {
-        for (metrics, gauges) in [("off", 0), ("counts", 1), ("full", 1)] {
+        for (metrics, mode, gauges) in [
+            ("off", "enforce", 0),
+            ("counts", "enforce", 1),
+            ("full", "enforce", 1),
+            ("full", "shadow", 0),
+        ] {
             let config = serde_json::json!({
                 "variantHeader": "x-v", "metrics": metrics, "variants": { "a": {}, "b": {} },
-                "rules": [{ "name": "r", "split": { "a": 1, "b": 1 },
+                "rules": [{ "name": "r", "mode": mode, "split": { "a": 1, "b": 1 },
                     "guard": { "watch": "b", "fallback": "a", "maxErrorRate": "5%" } }]
             });
             let names = compiled(&config);
             let gauge = |name: &&String| name.ends_with("tsplit_guard_tripped");
-            assert_eq!(names.iter().filter(gauge).count(), gauges, "{metrics}");
+            assert_eq!(names.iter().filter(gauge).count(), gauges, "{metrics} {mode}");
             let named = |name: &String| name == "rule=.=r;.;variant=.=b;.;tsplit_guard_tripped";
             assert_eq!(names.iter().any(named), gauges == 1);
         }

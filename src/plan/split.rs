@@ -27,11 +27,13 @@ pub(super) fn compile(
     parts: &mut Parts<'_>,
     errors: &mut Errors,
 ) -> Option<Sharing> {
-    let guarded = config.guard.as_ref().map(|_| parts.guards.len());
+    // What is only tried has no responses to watch: there its guard is checked, and waits.
+    let guarded = config.guard.as_ref().filter(|_| !of.shadow).map(|_| parts.guards.len());
     let targets = targets(of, &config, guarded, parts, errors);
     let persist = config.persist.map(|persist| parts.cookies.persist(persist, errors));
     if let Some(guard) = config.guard {
-        parts.guards.extend(compile_guard(of, guard, &targets, errors));
+        let guard = compile_guard(of, guard, &targets, errors);
+        parts.guards.extend(guard.filter(|_| !of.shadow));
     }
     let ramp = config.ramp.filter(|ramp| check_ramp(ramp, &targets, &config.history, errors));
     let ramp = ramp.map(|ramp| {
@@ -68,7 +70,7 @@ fn targets(
             rule: of.name,
             variant: name,
             reasons: &reasons(of, config, name),
-            watched: config.guard.as_ref().is_some_and(|guard| guard.watch == *name),
+            watched: !of.shadow && config.guard.as_ref().is_some_and(|guard| guard.watch == *name),
         };
         let takes_part = |guard: &config::Guard| guard.watch == *name || guard.fallback == *name;
         let guard = guard.filter(|_| config.guard.as_ref().is_some_and(takes_part));
@@ -98,9 +100,6 @@ fn compile_guard(
     let fallback = in_split(&path, &config.fallback, targets, errors);
     if config.watch == config.fallback {
         errors.invalid(&path, format!("{:?}", config.fallback), "must differ from watch");
-    }
-    if of.shadow {
-        errors.forbidden(&config.path, "a rule in shadow has no responses to watch");
     }
     Some(Guard {
         rule: Arc::clone(of.name),

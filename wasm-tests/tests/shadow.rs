@@ -28,7 +28,9 @@ fn configuration() -> Value {
                 "name": "rollout",
                 "match": [{"path": {"prefix": "/reviews"}}],
                 "split": {"stable": 1, "canary": 0},
-                "sticky": {"key": [{"header": "x-user-id"}]}
+                "sticky": {"key": [{"header": "x-user-id"}]},
+                // In shadow there is nothing for it to watch.
+                "guard": {"watch": "canary", "fallback": "stable", "maxErrorRate": "5%"}
             }
         ]
     })
