@@ -111,9 +111,30 @@ fn a_clock_that_steps_back_keeps_the_counts() {
     }
 }
 
+/// The cooldown starts anew, and what was counted in the future counts no more.
+#[test]
+fn a_clock_that_was_ahead_holds_nobody_back() {
+    let year = 365 * 86_400;
+    let (mut record, mut now) = (Record::default(), year);
+    let bad = sides(tally(10, 10, 9), tally(10, 0, 9));
+    assert!(matches!(run(&mut record, &mut now, 60, &bad)[..], [(_, Change::Errors { .. })]));
+    now = 1000;
+    let healed = sides(tally(10, 0, 9), tally(10, 0, 9));
+    let changes = run(&mut record, &mut now, 700, &healed);
+    assert!(
+        matches!(changes[..], [(1601, Change::Trial), (1661, Change::Recovered)]),
+        "{changes:?}"
+    );
+    now += year;
+    run(&mut record, &mut now, 10, &sides(tally(1000, 49, 9), tally(1000, 0, 9)));
+    now = 5000;
+    assert_eq!(run(&mut record, &mut now, 60, &sides(tally(10, 1, 9), tally(10, 0, 9))).len(), 1);
+}
+
 #[test]
 fn foreign_bytes_are_no_record() {
-    for bytes in [&b""[..], b"1234567", &[9; 16], &[0; 8], &[0; 24]] {
+    let long = vec![0; 16 + 33 * 69 * 8];
+    for bytes in [&b""[..], b"1234567", &[9; 16], &[0; 8], &[0; 24], &long] {
         assert_eq!(Record::from_bytes(bytes), None, "{bytes:?}");
     }
 }
