@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -37,6 +38,23 @@ impl Upstream {
         let address = listener.local_addr()?;
         let count = Arc::new(AtomicU64::new(0));
         let accepting = tokio::spawn(accept(listener, name.into(), Arc::clone(&count)));
+        Ok(Self { address, count, accepting })
+    }
+
+    /// Starts one that answers every HTTP/1.1 request without a body by its name, and does nothing
+    /// else: what is before it can be kept busy.
+    pub async fn terse(name: &str) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let answer = format!("HTTP/1.1 200 OK\r\nx-upstream: {name}\r\ncontent-length: 0\r\n\r\n");
+        let answer: Arc<[u8]> = answer.into_bytes().into();
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&count);
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve_tersely(stream, Arc::clone(&answer), Arc::clone(&counted)));
+            }
+        });
         Ok(Self { address, count, accepting })
     }
 
@@ -83,6 +101,26 @@ async fn serve(stream: TcpStream, name: Arc<str>, count: Arc<AtomicU64>) {
     builder.http1().max_headers(8192);
     // An error here is the peer's end of the connection.
     let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), answer).await;
+}
+
+async fn serve_tersely(mut stream: TcpStream, answer: Arc<[u8]>, count: Arc<AtomicU64>) {
+    let _ = stream.set_nodelay(true);
+    let mut buffer = Vec::with_capacity(4096);
+    // An error here is the peer's end of the connection.
+    while stream.read_buf(&mut buffer).await.is_ok_and(|read| read > 0) {
+        while let Some(end) = end_of_head(&buffer) {
+            buffer.drain(..end);
+            count.fetch_add(1, Ordering::Relaxed);
+            if stream.write_all(&answer).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Where the head of a message ends that has been read so far.
+pub(crate) fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
 }
 
 fn answer(name: &str, request: Request<Incoming>) -> Response<BoxBody<Bytes, Infallible>> {
