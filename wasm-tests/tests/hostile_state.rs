@@ -225,6 +225,34 @@ fn a_metric_that_cannot_be_defined_fails_the_configuration() -> Result<()> {
     Ok(())
 }
 
+/// As Envoy does it: the new configuration begins before the old one ends.
+#[test]
+fn a_thousand_configurations_leave_no_memory_behind() -> Result<()> {
+    let (mut host, mut root) = configured()?;
+    let mut warm = 0;
+    for n in 1..=1000 {
+        let mut next = configuration();
+        next["rules"][0]["match"] = json!([{"path": {"exact": format!("/{n}")}}]);
+        let next = host.configure(next.to_string().as_bytes())?.context("refused")?;
+        visit(&mut host, root, None, "200")?;
+        host.remove(root)?;
+        root = next;
+        visit(&mut host, root, Some("user-1"), "200")?;
+        pass(&mut host, root, 1)?;
+        if n == 50 {
+            warm = host.memory()?;
+        }
+    }
+    assert_eq!(host.memory()?, warm);
+    // Nor with the host, which keeps a number for each time that a name is defined.
+    let mut names: Vec<_> = host.world().metrics.iter().map(|(name, _)| name.clone()).collect();
+    names.sort_unstable();
+    let all = names.len();
+    names.dedup();
+    assert_eq!(names.len(), all);
+    Ok(())
+}
+
 /// What the access log and the response say, whole and bounded by the configuration.
 #[test]
 fn filter_state_and_the_debug_header_hold_nothing_of_the_client() -> Result<()> {
