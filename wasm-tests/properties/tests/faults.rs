@@ -52,9 +52,10 @@ fn every_test_of_a_row_is_in_the_map() {
                 continue;
             }
             let text = fs::read_to_string(&path).unwrap_or_default();
-            let names = text
-                .lines()
-                .filter_map(|line| line.trim().split_once("fn row")?.1.split('(').next());
+            let names = text.lines().filter_map(|line| {
+                let line = line.strip_prefix("async ").unwrap_or(line);
+                line.strip_prefix("fn row")?.split('(').next()
+            });
             for name in names {
                 let test = format!("::row{name}\"");
                 assert!(map.contains(&test), "{}: row{name} is in no row", path.display());

@@ -9,7 +9,7 @@ use std::path::Path;
 pub struct Memory {
     /// All that is resident.
     pub envoy: u64,
-    /// Of that, the linear memories of the filter's VMs.
+    /// The linear memories of the filter's VMs: what the module has asked for, touched or not.
     pub vms: u64,
 }
 
@@ -36,23 +36,20 @@ pub(super) fn of(folder: &Path) -> Result<Memory> {
 /// together are as many as are kept for a linear memory, is one.
 fn mappings(smaps: &str) -> Memory {
     let mut memory = Memory::default();
-    let mut before: Option<(u64, u64, u64)> = None;
-    let mut here = None;
+    let mut before = None;
     for line in smaps.lines() {
         if let Ok((start, end, rights)) = range(line) {
-            if let (Some((begun, ended, resident)), "---p") = (before, rights)
+            if let Some((begun, ended)) = before
                 && ended == start
+                && rights == "---p"
                 && end - begun >= RESERVED
             {
-                memory.vms += resident;
+                memory.vms += (ended - begun) / 1024;
             }
-            here = (rights == "rw-p").then_some((start, end));
-            before = None;
+            before = (rights == "rw-p").then_some((start, end));
         } else if let Some(size) = line.strip_prefix("Rss:") {
-            let kib = size.trim().strip_suffix(" kB").and_then(|kib| kib.parse().ok());
-            let kib: u64 = kib.unwrap_or_default();
-            memory.envoy += kib;
-            before = here.map(|(start, end)| (start, end, kib));
+            let kib = size.trim().strip_suffix(" kB").and_then(|kib| kib.parse::<u64>().ok());
+            memory.envoy += kib.unwrap_or_default();
         }
     }
     memory
