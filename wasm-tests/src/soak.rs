@@ -32,8 +32,9 @@ const HALF: &str = "half the requests";
 const TENTH: &str = "a tenth of the updates";
 const UPDATED: &str = "all updates";
 const END: &str = "the end";
-/// KiB that Envoy 1.40 keeps of an update: 3.3 where the module is an empty one and nobody asks.
-const ENVOYS_OWN: u64 = 4;
+/// KiB that Envoy 1.40 may keep of an update. It keeps 3.3 where the module is an empty one and
+/// nobody asks, 6.3 here; what this is to catch, metrics defined anew each time, was 31.
+const ENVOYS_OWN: u64 = 8;
 /// Over which memory has to be flat.
 const SPANS: [(&str, &str); 3] = [(WARM, HALF), (TENTH, UPDATED), (UPDATED, END)];
 
