@@ -126,7 +126,7 @@ fn worst() -> Vec<Worst> {
             name: "the same, for a host of 8 KiB",
             configuration: layer(),
             request: vec![(":authority", "h".repeat(VALUE)), ("cookie", forged())],
-            bound: 100,
+            bound: 400,
         },
     ]
 }
