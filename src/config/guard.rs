@@ -67,14 +67,16 @@ fn rate(field: &Field<'_>, errors: &mut Errors) -> Option<f64> {
 
 fn ratio(field: &Field<'_>, errors: &mut Errors) -> Option<f64> {
     match field.number(errors)? {
-        ratio if (1.0..=1000.0).contains(&ratio) => Some(ratio),
-        _ => field.wrong("must be from 1 to 1000, as in 2.0", errors),
+        ratio if (1.0..=limits::LATENCY_RATIO).contains(&ratio) => Some(ratio),
+        _ => {
+            field.wrong(&format!("must be from 1 to {}, as in 2.0", limits::LATENCY_RATIO), errors)
+        }
     }
 }
 
 fn requests(field: &Field<'_>, errors: &mut Errors) -> Option<u32> {
     match u32::try_from(field.integer(errors)?) {
-        Ok(requests) if (1..=1_000_000).contains(&requests) => Some(requests),
-        _ => field.wrong("must be from 1 to 1000000", errors),
+        Ok(requests) if (1..=limits::GUARD_REQUESTS).contains(&requests) => Some(requests),
+        _ => field.wrong(&format!("must be from 1 to {}", limits::GUARD_REQUESTS), errors),
     }
 }
