@@ -57,6 +57,10 @@ impl Request for HostRequest {
         self.headers.get_or_init(request_headers).iter()
     }
 
+    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.headers.get_or_init(request_headers).values(name.as_bytes())
+    }
+
     fn source_address(&self) -> Option<IpAddr> {
         *self.source.get_or_init(|| {
             let address = hostcalls::get_property(vec!["source", "address"]).ok()??;
