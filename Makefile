@@ -36,7 +36,8 @@ wasm: ## Build the filter that Envoy loads: target/traffic_split.wasm
 	@echo "Building the filter ..." >&2
 	@$(REPRODUCIBLE) cargo build --quiet --lib --profile wasm --target $(TARGET)
 	@mkdir -p target
-	@cargo run --quiet --package strip -- wasm-tests/abi.json $(BUILT)/traffic_split.wasm target/traffic_split.wasm
+	@cargo run --quiet --package strip -- wasm-tests/abi.json $(BUILT)/traffic_split.wasm \
+		target/traffic_split.wasm target/traffic_split_requests.wasm
 
 bench: wasm target/empty.wasm ## Measure what the filter costs Envoy, beside an empty one, Lua and weighted clusters
 	@echo "Building the harness ..." >&2
