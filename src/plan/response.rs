@@ -11,9 +11,8 @@ impl Plan {
             (self.metrics == Metrics::Full, "metrics"),
             (self.debug_header.is_some(), "debugHeader"),
         ];
-        let whole = whole.into_iter().filter_map(|(given, name)| given.then(|| name.to_owned()));
         let rules = self.rules.iter().enumerate();
-        whole.chain(rules.flat_map(|(index, rule)| {
+        given(whole).map(str::to_owned).chain(rules.flat_map(|(index, rule)| {
             let names = rule.response_fields();
             names.map(move |name| format!("rules[{index}].{name}"))
         }))
@@ -26,14 +25,16 @@ impl Rule {
             Action::To(_) => None,
             Action::Split(sharing) => Some(sharing),
         };
-        [
+        given([
             (self.key.as_ref().is_some_and(|key| key.issue.is_some()), "sticky.issue"),
             (sharing.is_some_and(|sharing| sharing.persist.is_some()), "persist"),
             (sharing.is_some_and(|sharing| sharing.guard.is_some()), "guard"),
-        ]
-        .into_iter()
-        .filter_map(|(given, name)| given.then_some(name))
+        ])
     }
+}
+
+fn given<const N: usize>(fields: [(bool, &'static str); N]) -> impl Iterator<Item = &'static str> {
+    fields.into_iter().filter_map(|(given, name)| given.then_some(name))
 }
 
 #[cfg(test)]
