@@ -8,7 +8,7 @@ use wasm_tests::istio::mesh::Place;
 use wasm_tests::istio::proxy::{Pod, Proxy};
 
 const FOLDER: &str = "istio/variant-header";
-const KEYS: &str = "SPLIT_COOKIE_KEYS=an example of a key, 32 bytes long";
+const KEYS: &str = "SPLIT_COOKIE_KEYS=an example of a key that is long enough";
 
 /// The rollout issues an identity and signs it.
 async fn signing(namespace: &'static str) -> Result<Place> {
@@ -57,7 +57,8 @@ async fn without_the_key_the_rules_are_refused() -> Result<()> {
     let labels = json!({"app": "productpage"});
     let pod = Pod { kind: "sidecar", namespace: place.namespace, labels, environment: &[] };
     let proxy = Proxy::start(place.mesh, &pod).await?;
-    let refusal = "rules[1].sticky.issue.signing.env: Invalid value: \"SPLIT_COOKIE_KEYS\": is not set in the VM's environment";
+    let refusal = "rules[1].sticky.issue.signing.env: Invalid value: SPLIT_COOKIE_KEYS: \
+                   is not set in the VM's environment";
     eventually("the refusal", async || {
         let log = proxy.log()?;
         ensure!(log.contains(refusal), "no `{refusal}` in {log}");
