@@ -63,11 +63,6 @@ impl Proxy {
         Ok(Self { admin, log, _process: process })
     }
 
-    /// The port of Envoy's admin interface.
-    pub fn admin_port(&self) -> u16 {
-        self.admin.port()
-    }
-
     /// A page of Envoy's admin interface.
     pub async fn admin(&self, path: &str) -> Result<Vec<u8>> {
         crate::envoy::get(self.admin, path).await

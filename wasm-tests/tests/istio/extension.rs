@@ -23,6 +23,8 @@ fn extension(plugin: &Value) -> Result<Value> {
         "pluginConfig",
     ];
     let moved = module.map(|field| Some((field.to_owned(), spec.remove(field)?)));
+    // Of these, one has another name.
+    ensure!(spec.insert("phase".into(), json!("UNSPECIFIED")) == Some(json!("UNSPECIFIED_PHASE")));
     spec.insert("wasm".into(), Value::Object(moved.into_iter().flatten().collect()));
     Ok(json!({
         "apiVersion": "extensions.istio.io/v1alpha1",

@@ -56,10 +56,12 @@ async fn its_commands_lead_to_a_canary_and_back() -> Result<()> {
 
     // How to see that it works, beside the proxy: its pod has no name to ask for.
     fs::write(folder.join("dump.json"), proxy.admin("/config_dump").await?)?;
-    let agent = format!("pilot-agent request --debug-port {}", proxy.admin_port());
+    // `pilot-agent request` asks at Istio's own ports only: this is the page that it gets there.
+    fs::write(folder.join("metrics"), proxy.admin("/stats/prometheus").await?)?;
+    let agent = "kubectl exec POD -c istio-proxy -- pilot-agent request GET stats/prometheus";
     let see = see
         .replace("POD.NAMESPACE", "--file dump.json")
-        .replace("kubectl exec POD -c istio-proxy -- pilot-agent request", &agent)
+        .replace(agent, "cat metrics")
         .replace("reviews.default.svc.cluster.local", &place.host);
     let metric = r#"tsplit_requests_total{rule="testers",variant="canary",reason="pinned"} 1"#;
     let shown = ["readme.traffic-split", "x-split-variant", "canary", metric];
