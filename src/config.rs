@@ -5,6 +5,7 @@
 
 mod condition;
 mod cookie;
+mod decimal;
 mod duration;
 mod error;
 mod field;
@@ -28,7 +29,9 @@ pub use ramp::Ramp;
 pub use rule::{Action, Layer, Rule};
 pub use split::{Split, Weights};
 pub use sticky::{KeySource, Persist, Sticky};
-pub use time::parse as parse_time;
+pub use time::{format as format_time, parse as parse_time};
+
+pub(crate) use decimal::Decimal;
 
 use crate::limits;
 use field::{Field, Object, check_name};

@@ -137,23 +137,26 @@ fn share<'p>(
     let split = moment.split(sharing);
     let persist = sharing.persist.as_ref();
     let kept = persist.and_then(|persist| kept(persist, split, request, ambient));
-    let (target, reason, hash) = match kept {
+    let mut hash = |issued: &mut Issued| {
+        let key = rule.key.as_ref();
+        match key.and_then(|key| key.identity(request, ambient, issued)) {
+            Some(identity) => {
+                let hash = xxh64(identity.as_bytes(), sharing.seed);
+                (hash, Reason::Sticky { hash })
+            }
+            None => (ambient.random(), Reason::Random),
+        }
+    };
+    let (target, reason, known) = match kept {
         Some(target) => (target, Reason::Persisted, None),
         None => {
-            let key = rule.key.as_ref();
-            match key.and_then(|key| key.identity(request, ambient, issued)) {
-                Some(identity) => {
-                    let hash = xxh64(identity.as_bytes(), sharing.seed);
-                    (split.pick(hash), Reason::Sticky { hash }, Some(hash))
-                }
-                None => {
-                    let hash = ambient.random();
-                    (split.pick(hash), Reason::Random, Some(hash))
-                }
-            }
+            let (hash, reason) = hash(issued);
+            (split.pick(hash), reason, Some(hash))
         }
     };
     let guarded = sharing.guard.and_then(|place| {
+        // Nothing is issued to whom a cookie keeps.
+        let hash = || known.unwrap_or_else(|| hash(&mut Issued::default()).0);
         plan.guards.get(place)?.redirect(*moment.levels.get(place)?, target, hash)
     });
     match guarded {

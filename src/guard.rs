@@ -4,7 +4,8 @@
 //! Full ── too many errors, or too slow ──> Tripped ── cooldown ──> Trial ── a good window ──> Full
 //!                                             ^──── still bad ───────'
 //! ```
-//! A fallback that fails as well would gain nothing: then nothing trips.
+//! Where the fallback fails as well, nothing would be gained: then nothing trips. Once tripped, the
+//! watched variant comes back by being good, not by the fallback being as bad.
 
 mod tally;
 
@@ -12,6 +13,8 @@ pub use tally::{Record, Sides, Tally};
 
 use std::fmt;
 use std::sync::Arc;
+
+use xxhash_rust::xxh64::xxh64;
 
 use crate::plan::Target;
 use crate::split::{rehash, uniform};
@@ -22,8 +25,19 @@ const TRIAL_SHARE: f64 = 0.1;
 /// The seed of the hash that chooses them, apart from the split's own.
 const TRIAL_SEED: u64 = u64::from_le_bytes(*b"on trial");
 
-/// Responses that a trial needs at least, or `minRequests` if that is less.
-const TRIAL_RESPONSES: u32 = 10;
+/// Responses that a trial needs at least, or `minRequests` if that is less: one error among them
+/// is 5 %.
+const TRIAL_RESPONSES: u32 = 20;
+
+/// Windows over which a trial is counted: it sees a tenth of the traffic.
+const TRIAL_WINDOWS: u64 = 10;
+
+/// Of the watched variant's error rate, the share from which on a fallback that is over the bound
+/// too fails as well.
+const AS_BAD: f64 = 0.5;
+
+/// Milliseconds below which a percentile counts as this many: no ratio to less says anything.
+const GRAIN: f64 = 5.0;
 
 /// A guard over one split.
 #[derive(Debug)]
@@ -79,7 +93,8 @@ impl fmt::Display for Change {
                 write!(f, "{} errors in {} responses, against {} in {}", w.1, w.0, f_.1, f_.0)
             }
             Change::Latency(watch, fallback) => {
-                write!(f, "p95 of {watch:.0} ms, against {fallback:.0} ms")
+                let (watch, fallback) = (watch.round() as u64, fallback.round() as u64);
+                write!(f, "p95 of {watch} ms, against {fallback} ms")
             }
             Change::Trial => write!(f, "cooldown over"),
             Change::Recovered => write!(f, "a good window"),
@@ -89,20 +104,26 @@ impl fmt::Display for Change {
 
 impl Guard {
     /// Where a request chosen for `target` goes instead, if anywhere. `hash` is that of its key, so
-    /// that a trial keeps its users; without one it is not tried.
+    /// that a trial keeps its users.
     pub(crate) fn redirect(
         &self,
         level: Level,
         target: &Arc<Target>,
-        hash: Option<u64>,
+        hash: impl FnOnce() -> u64,
     ) -> Option<&Arc<Target>> {
-        let tried = || hash.is_some_and(|hash| uniform(rehash(hash, TRIAL_SEED)) < TRIAL_SHARE);
-        let held = match level {
-            Level::Full => false,
-            Level::Trial => !tried(),
-            Level::Tripped => true,
-        };
-        (held && target.variant.name == self.watch.variant.name).then_some(&self.fallback)
+        if level == Level::Full || target.variant.name != self.watch.variant.name {
+            return None;
+        }
+        let tried = level == Level::Trial && uniform(rehash(hash(), TRIAL_SEED)) < TRIAL_SHARE;
+        (!tried).then_some(&self.fallback)
+    }
+
+    /// Names its record: a guard that is the same in another configuration keeps it.
+    pub fn id(&self) -> u64 {
+        let rates = (self.max_error_rate.to_bits(), self.max_latency_ratio.map(f64::to_bits));
+        let spans = (self.min_requests, self.window, self.cooldown);
+        let (watch, fallback) = (&self.watch.variant, &self.fallback.variant);
+        xxh64(format!("{:?}", (&self.rule, watch, fallback, rates, spans)).as_bytes(), 0)
     }
 
     /// The counts that a response of this target belongs to.
@@ -117,46 +138,64 @@ impl Guard {
 
     /// Moves a record on to this time: the next level, if it changes, and why.
     pub fn step(&self, record: &mut Record, now: u64) -> Option<Change> {
-        record.forget(now, self.window);
+        record.forget(now, self.span(record.level));
         let sides = record.sum();
         let elapsed = now.saturating_sub(record.since);
         let (level, change) = match record.level {
+            Level::Full if self.fails_as_well(&sides) => return None,
             Level::Full => (Level::Tripped, self.bad(&sides, self.min_requests)?),
             Level::Tripped if elapsed >= self.cooldown => (Level::Trial, Change::Trial),
             Level::Tripped => return None,
-            Level::Trial => {
-                let tenth = (f64::from(self.min_requests) * TRIAL_SHARE) as u32;
-                let enough = tenth.max(self.min_requests.min(TRIAL_RESPONSES));
-                match self.bad(&sides, enough) {
-                    Some(change) => (Level::Tripped, change),
-                    None if elapsed >= self.window && sides.watch.responses >= enough => {
-                        (Level::Full, Change::Recovered)
-                    }
-                    None => return None,
-                }
-            }
+            Level::Trial => self.judge(&sides, elapsed >= self.window)?,
         };
         record.enter(level, now);
         Some(change)
     }
 
+    /// Seconds over which responses are counted.
+    fn span(&self, level: Level) -> u64 {
+        match level {
+            Level::Trial => self.window.saturating_mul(TRIAL_WINDOWS),
+            Level::Full | Level::Tripped => self.window,
+        }
+    }
+
+    /// What a trial has come to; before a window is over, only `minRequests` tell.
+    fn judge(&self, sides: &Sides, over: bool) -> Option<(Level, Change)> {
+        let tenth = (f64::from(self.min_requests) * TRIAL_SHARE) as u32;
+        let few = tenth.max(self.min_requests.min(TRIAL_RESPONSES));
+        let enough = if over { few } else { self.min_requests };
+        match self.bad(sides, enough) {
+            Some(change) => Some((Level::Tripped, change)),
+            None => (over && sides.watch.responses >= enough)
+                .then_some((Level::Full, Change::Recovered)),
+        }
+    }
+
+    /// Whether the fallback has too many errors too.
+    fn fails_as_well(&self, sides: &Sides) -> bool {
+        let Sides { watch, fallback } = sides;
+        fallback.responses >= self.min_requests
+            && fallback.error_rate() > self.max_error_rate
+            && fallback.error_rate() >= watch.error_rate() * AS_BAD
+    }
+
     fn bad(&self, sides: &Sides, enough: u32) -> Option<Change> {
         let Sides { watch, fallback } = sides;
-        if watch.responses < enough {
-            return None;
-        }
-        let comparable = fallback.responses >= enough;
-        if watch.error_rate() > self.max_error_rate
-            && !(comparable && fallback.error_rate() > self.max_error_rate)
-        {
-            return Some(Change::Errors {
-                watch: (watch.responses, watch.errors),
-                fallback: (fallback.responses, fallback.errors),
-            });
-        }
+        let failing = watch.responses >= enough && watch.error_rate() > self.max_error_rate;
+        let errors = failing.then_some(Change::Errors {
+            watch: (watch.responses, watch.errors),
+            fallback: (fallback.responses, fallback.errors),
+        });
+        errors.or_else(|| self.slow(sides, enough))
+    }
+
+    fn slow(&self, sides: &Sides, enough: u32) -> Option<Change> {
+        let Sides { watch, fallback } = sides;
+        let comparable = watch.responses >= enough && fallback.responses >= enough;
         let (slow, usual) = (watch.p95(), fallback.p95());
-        let too_slow = self.max_latency_ratio.is_some_and(|ratio| slow > ratio * usual);
-        (comparable && too_slow).then_some(Change::Latency(slow, usual))
+        let ratio = self.max_latency_ratio.filter(|_| comparable)?;
+        (slow > ratio * usual.max(GRAIN)).then_some(Change::Latency(slow, usual))
     }
 }
 

@@ -171,11 +171,11 @@ impl Meters {
         let Counted { rule, variant, reasons, watched } = counted;
         let tags = [("rule", *rule), ("variant", *variant)];
         let mut meters = TargetMeters::default();
-        if *watched {
-            meters.tripped = self.define(Kind::Gauge, &tags, "tsplit_guard_tripped");
-        }
         if level == Metrics::Off {
             return meters;
+        }
+        if *watched {
+            meters.tripped = self.define(Kind::Gauge, &tags, "tsplit_guard_tripped");
         }
         meters.requests = REASONS.map(|reason| {
             let tags = [tags[0], tags[1], ("reason", reason)];
@@ -217,6 +217,10 @@ mod tests {
                 { "name": "r", "split": { "a": 1 }, "sticky": { "key": [{ "cookie": "u" }] } }
             ]
         });
+        compiled(&config)
+    }
+
+    fn compiled(config: &serde_json::Value) -> Vec<String> {
         let plan = Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap();
         plan.meters().iter().map(|meter| meter.name.clone()).collect()
     }
@@ -247,6 +251,27 @@ mod tests {
             full.splice(at..at, classes.into_iter().chain([latency]));
         }
         assert_eq!(names("full"), full);
+    }
+
+    #[test]
+    fn a_guards_gauge_is_that_of_the_watched_variant() {
+        for (metrics, mode, gauges) in [
+            ("off", "enforce", 0),
+            ("counts", "enforce", 1),
+            ("full", "enforce", 1),
+            ("full", "shadow", 0),
+        ] {
+            let config = serde_json::json!({
+                "variantHeader": "x-v", "metrics": metrics, "variants": { "a": {}, "b": {} },
+                "rules": [{ "name": "r", "mode": mode, "split": { "a": 1, "b": 1 },
+                    "guard": { "watch": "b", "fallback": "a", "maxErrorRate": "5%" } }]
+            });
+            let names = compiled(&config);
+            let gauge = |name: &&String| name.ends_with("tsplit_guard_tripped");
+            assert_eq!(names.iter().filter(gauge).count(), gauges, "{metrics} {mode}");
+            let named = |name: &String| name == "rule=.=r;.;variant=.=b;.;tsplit_guard_tripped";
+            assert_eq!(names.iter().any(named), gauges == 1);
+        }
     }
 
     #[test]

@@ -40,12 +40,16 @@ impl Ramp {
     /// The variant's share at this time, 0 to 1.
     pub(crate) fn share(&self, now: u64) -> f64 {
         let from = self.sum(|name| name == self.variant) / self.sum(|_| true);
-        let gone = now.saturating_sub(self.start) as f64 / self.duration as f64;
-        let gone = match self.steps {
-            0 => gone,
-            steps => libm::floor(gone * f64::from(steps)) / f64::from(steps),
+        let gone = now.saturating_sub(self.start).min(self.duration);
+        let gone = match u64::from(self.steps) {
+            0 => gone as f64 / self.duration as f64,
+            // In whole numbers: a step is due in its very second.
+            steps => {
+                let taken = gone.saturating_mul(steps).checked_div(self.duration);
+                taken.unwrap_or(steps) as f64 / steps as f64
+            }
         };
-        from + (self.to - from) * gone.clamp(0.0, 1.0)
+        from + (self.to - from) * gone
     }
 
     fn sum(&self, counts: impl Fn(&str) -> bool) -> f64 {
@@ -97,6 +101,9 @@ mod tests {
             (4, START + DAY / 2 - 1, 0.125),
             (4, START + DAY, 0.5),
             (1, START + DAY - 1, 0.0),
+            // 0.29 of a day; in floating point 28.999... steps of 100.
+            (100, START + DAY / 100 * 29, 0.145),
+            (100, START + DAY / 100 * 29 - 1, 0.14),
         ] {
             assert_eq!(plan(steps, false).ramps[0].share(at), expected, "{steps} {at}");
         }

@@ -3,34 +3,35 @@
 
 use log::{info, warn};
 use proxy_wasm::hostcalls;
-use xxhash_rust::xxh64::xxh64;
 
 use super::Running;
-use crate::guard::{Change, Guard, Level, Record};
+use crate::guard::{Change, Guard, Level, Record, Sides};
 use crate::moment::Moment;
+use crate::plan::Plan;
 
 /// Tries to write a record before it is left to the next tick: workers write at the same time.
 const TRIES: usize = 8;
 
-/// Names the records of a configuration, so that a changed one starts anew.
+/// The names of the records, by the places of their guards. A guard that was changed has another,
+/// and starts anew.
 #[derive(Default)]
 pub(super) struct Guards {
-    generation: u64,
+    keys: Vec<String>,
 }
 
 impl Guards {
-    pub(super) fn new(config: &[u8]) -> Self {
-        Guards { generation: xxh64(config, 0) }
+    pub(super) fn new(plan: &Plan) -> Self {
+        let key = |guard: &Guard| format!("tsplit.guard.{:016x}", guard.id());
+        Guards { keys: plan.guards.iter().map(key).collect() }
     }
 
     /// Adds what this worker counted, and takes over the levels that all agree on.
     pub(super) fn share(&self, running: &Running, moment: &mut Moment, now: u64) {
         let mut tallies = running.tallies.borrow_mut();
-        let guards = running.plan.guards.iter().zip(tallies.iter_mut());
-        for ((guard, sides), level) in guards.zip(&mut moment.levels) {
-            let key = format!("tsplit.guard.{:x}.{}", self.generation, guard.rule);
+        let guards = self.keys.iter().zip(&running.plan.guards).zip(tallies.iter_mut());
+        for (((key, guard), sides), level) in guards.zip(&mut moment.levels) {
             for _ in 0..TRIES {
-                let Some((record, change)) = merge(&key, guard, sides, now) else { continue };
+                let Some((record, change)) = merge(key, guard, sides, now) else { continue };
                 *sides = Default::default();
                 *level = record.level;
                 report(guard, change);
@@ -42,18 +43,16 @@ impl Guards {
     }
 }
 
-/// The record as written; `None` if another worker was first.
-fn merge(
-    key: &str,
-    guard: &Guard,
-    sides: &crate::guard::Sides,
-    now: u64,
-) -> Option<(Record, Option<Change>)> {
+/// The record with what was counted; `None` if another worker was first.
+fn merge(key: &str, guard: &Guard, sides: &Sides, now: u64) -> Option<(Record, Option<Change>)> {
     let (bytes, cas) = hostcalls::get_shared_data(key).ok()?;
-    let mut record = bytes.and_then(|bytes| Record::from_bytes(&bytes)).unwrap_or_default();
+    let known = bytes.and_then(|bytes| Record::from_bytes(&bytes)).unwrap_or_default();
+    let mut record = known.clone();
     record.add(guard, sides, now);
     let change = guard.step(&mut record, now);
-    hostcalls::set_shared_data(key, Some(&record.to_bytes()), cas).ok()?;
+    if record != known {
+        hostcalls::set_shared_data(key, Some(&record.to_bytes()), cas).ok()?;
+    }
     Some((record, change))
 }
 

@@ -83,8 +83,12 @@ impl Running {
         let decision = decide(&self.plan, &moment, request, &mut Host);
         let cookies = cookies(&self.plan, &decision, request, &mut Host);
         self.count(&decision, request);
+        let mut tried = String::new();
         for shadow in shadows(&self.plan, &moment, request, &mut Host) {
-            self.count_shadow(&shadow, &decision);
+            self.count_shadow(&shadow, &decision, &mut tried);
+        }
+        if !tried.is_empty() {
+            set_filter_state("tsplit.shadow", &tried);
         }
         if !self.plan.shadow {
             for Effect { header, value } in effects(&self.plan, &decision) {
@@ -99,8 +103,20 @@ impl Running {
         }
         Response {
             set_cookies: cookies.response,
-            debug: self.plan.debug_header.as_ref().map(|_| debug(&decision)),
+            debug: self
+                .plan
+                .debug_header
+                .as_ref()
+                .map(|_| debug(&decision, self.reason(&decision))),
             counted: self.counted(&decision),
+        }
+    }
+
+    /// Why, where it is carried out.
+    fn reason(&self, decision: &Decision<'_>) -> &'static str {
+        match decision.target {
+            Some(_) if self.plan.shadow => "shadow",
+            _ => decision.reason().name(),
         }
     }
 
@@ -109,9 +125,15 @@ impl Running {
         for absent in request.noted() {
             self.counts.add(meters.absent(absent));
         }
-        let reason = if self.plan.shadow { "shadow" } else { decision.reason().name() };
+        let reason = self.reason(decision);
         match decision.target {
-            Some(target) => self.counts.add(target.meters.request(reason)),
+            Some(target) => {
+                self.counts.add(target.meters.request(reason));
+                if self.plan.shadow {
+                    // Without the filter it goes where Envoy's own route says.
+                    self.counts.add(target.meters.changed);
+                }
+            }
             None => self.counts.add(meters.unmatched),
         }
         if self.plan.metrics == Metrics::Full {
@@ -119,12 +141,16 @@ impl Running {
         }
     }
 
-    fn count_shadow(&self, shadow: &Decision<'_>, decision: &Decision<'_>) {
-        if let Some(target) = shadow.target {
-            self.counts.add(target.meters.request("shadow"));
-            if shadow.variant() != decision.variant() {
-                self.counts.add(target.meters.changed);
-            }
+    /// Under `metrics: full` the rule and the variant are added to `tried`, for access logs.
+    fn count_shadow(&self, shadow: &Decision<'_>, decision: &Decision<'_>, tried: &mut String) {
+        let Some(target) = shadow.target else { return };
+        self.counts.add(target.meters.request("shadow"));
+        if shadow.variant() != decision.variant() {
+            self.counts.add(target.meters.changed);
+        }
+        if self.plan.metrics == Metrics::Full {
+            let comma = if tried.is_empty() { "" } else { "," };
+            tried.extend([comma, &target.rule, "=", &target.variant.name]);
         }
     }
 
@@ -138,7 +164,9 @@ impl Running {
     fn responded(&self, target: &Target, class: Class, since: u64) {
         let ms = host::milliseconds().saturating_sub(since);
         self.counts.add(target.meters.response(class));
-        self.counts.set(target.meters.latency, ms);
+        if class != Class::Reset {
+            self.counts.set(target.meters.latency, ms);
+        }
         let mut tallies = self.tallies.borrow_mut();
         let place = target
             .guard
@@ -150,19 +178,24 @@ impl Running {
     }
 }
 
-fn debug(decision: &Decision<'_>) -> String {
+fn debug(decision: &Decision<'_>, reason: &str) -> String {
     let variant = decision.variant().map_or("-", |variant| variant.name.as_str());
     let rule = decision.rule().unwrap_or("-");
-    format!("rule={rule}; variant={variant}; reason={}", decision.reason().name())
+    format!("rule={rule}; variant={variant}; reason={reason}")
 }
 
-/// Filter state for access logs: `%FILTER_STATE(wasm.tsplit.rule:PLAIN)%` and so on.
+/// For access logs.
 fn record(rule: Option<&str>, variant: Option<&str>, reason: &str) {
     for (name, value) in [
         ("tsplit.rule", rule.unwrap_or("-")),
         ("tsplit.variant", variant.unwrap_or("-")),
         ("tsplit.reason", reason),
     ] {
-        let _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
+        set_filter_state(name, value);
     }
+}
+
+/// Envoy keeps it as `wasm.NAME`: `%FILTER_STATE(wasm.tsplit.rule:PLAIN)%`.
+fn set_filter_state(name: &str, value: &str) {
+    let _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
 }

@@ -32,6 +32,27 @@ pub fn parse(text: &str) -> Option<u64> {
     days.checked_mul(86_400)?.checked_add(seconds)
 }
 
+/// The way [`parse`] reads it; a time after the year 9999 is written as its end.
+pub fn format(seconds: u64) -> String {
+    let seconds = seconds.min(LAST);
+    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
+    let mut rest = |length: &dyn Fn(u64) -> u64, first: u64| {
+        let mut at = first;
+        while days >= length(at) {
+            days = days.saturating_sub(length(at));
+            at = at.saturating_add(1);
+        }
+        at
+    };
+    let year = rest(&days_in_year, 1970);
+    let month = rest(&|month| days_in(year, month), 1);
+    let (day, hour, minute) = (days.saturating_add(1), second / 3600, second / 60 % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}Z", second % 60)
+}
+
+/// 9999-12-31T23:59:59Z.
+const LAST: u64 = 253_402_300_799;
+
 fn numbers(text: &str, separator: char, widths: [usize; 3]) -> Option<[u64; 3]> {
     let mut parts = text.split(separator);
     let mut next = |width: usize| {
@@ -88,6 +109,8 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(parse(text), seconds, "{text}");
+            assert_eq!(seconds.map(format).as_deref(), seconds.map(|_| text));
         }
+        assert_eq!(parse(&format(u64::MAX)), Some(LAST));
     }
 }

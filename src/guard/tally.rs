@@ -9,6 +9,9 @@ const CLASSES: usize = 32;
 /// Parts of a window: it slides by a tenth.
 const PARTS: u64 = 10;
 
+/// Parts of a record at most: those of the window, and those of one ahead of it.
+const MOST_PARTS: usize = 32;
+
 /// Counts of one variant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -102,7 +105,10 @@ pub struct Record {
 impl Record {
     /// Adds what a worker counted up to this time.
     pub fn add(&mut self, guard: &Guard, sides: &Sides, now: u64) {
-        let width = guard.window.div_ceil(PARTS).max(1);
+        if *sides == Sides::default() {
+            return;
+        }
+        let width = guard.span(self.level).div_ceil(PARTS).max(1);
         let begin = now.saturating_sub(now.checked_rem(width).unwrap_or(0));
         match self.parts.last_mut() {
             // A clock that stepped back adds to the newest part.
@@ -111,9 +117,13 @@ impl Record {
         }
     }
 
-    /// Drops the parts that began before the window.
+    /// Drops the parts that began before the window, and those that a clock which has been set back
+    /// since left further ahead than that: they would count until it gets there. A level has not
+    /// begun later than now, either.
     pub(super) fn forget(&mut self, now: u64, window: u64) {
-        self.parts.retain(|(begin, _)| begin.saturating_add(window) > now);
+        self.since = self.since.min(now);
+        let ahead = now.saturating_add(window);
+        self.parts.retain(|(begin, _)| begin.saturating_add(window) > now && *begin <= ahead);
     }
 
     pub(super) fn sum(&self) -> Sides {
@@ -141,7 +151,7 @@ impl Record {
         words.flat_map(u64::to_le_bytes).collect()
     }
 
-    /// The record of these bytes; `None` if another version wrote them.
+    /// The record of these bytes; `None` if something else wrote them.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (words, []) = bytes.as_chunks::<8>() else { return None };
         let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
@@ -156,6 +166,9 @@ impl Record {
             let watch = Tally::read(&mut words)?;
             let fallback = Tally::read(&mut words)?;
             record.parts.push((begin, Sides { watch, fallback }));
+            if record.parts.len() > MOST_PARTS {
+                return None;
+            }
         }
         Some(record)
     }

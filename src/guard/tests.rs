@@ -1,15 +1,18 @@
 use super::*;
 use crate::Plan;
 
-fn guard() -> Plan {
-    let config = serde_json::json!({
+fn config() -> serde_json::Value {
+    serde_json::json!({
         "variantHeader": "x-v", "variants": { "stable": {}, "canary": {} },
         "rules": [{ "name": "r", "split": { "stable": 50, "canary": 50 },
             "guard": { "watch": "canary", "fallback": "stable", "maxErrorRate": "5%",
                        "maxLatencyRatio": 2.0, "minRequests": 100, "window": "60s",
                        "cooldown": "10m" } }]
-    });
-    Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap()
+    })
+}
+
+fn guard() -> Plan {
+    Plan::compile(config().to_string().as_bytes(), &|_| None).unwrap()
 }
 
 /// So many responses a second, of them so many errors, all after so many milliseconds.
@@ -53,9 +56,10 @@ fn a_failing_variant_trips_is_tried_and_comes_back() {
     let none = sides(Tally::default(), tally(20, 0, 9));
     assert_eq!(run(&mut record, &mut now, tripped + 599 - 160, &none), []);
     let still_bad = sides(tally(1, 1, 9), tally(19, 0, 9));
-    let changes = run(&mut record, &mut now, 20, &still_bad);
+    let changes = run(&mut record, &mut now, 70, &still_bad);
     assert_eq!(changes[0], (tripped + 600, Change::Trial));
     assert!(matches!(changes[1].1, Change::Errors { .. }) && changes.len() == 2, "{changes:?}");
+    assert_eq!(changes[1].0 - changes[0].0, 60);
     let healed = sides(tally(1, 0, 9), tally(19, 0, 9));
     let changes: Vec<_> = run(&mut record, &mut now, 1000, &healed);
     let levels: Vec<_> = changes.iter().map(|(_, change)| change.clone()).collect();
@@ -78,6 +82,57 @@ fn a_fallback_that_fails_as_well_does_not_flap() {
     let (mut record, mut now) = (Record::default(), 0);
     let both = sides(tally(10, 3, 9), tally(10, 3, 9));
     assert_eq!(run(&mut record, &mut now, 3600, &both), []);
+}
+
+#[test]
+fn a_fallback_that_fails_less_takes_over() {
+    let (mut record, mut now) = (Record::default(), 0);
+    let worse = sides(tally(10, 10, 9), tally(100, 6, 9));
+    assert_eq!(run(&mut record, &mut now, 30, &worse).len(), 1);
+    // Then it fails too: the watched one stays where it is until it is good itself.
+    let both = sides(tally(1, 1, 9), tally(100, 100, 9));
+    let changes = run(&mut record, &mut now, 3600, &both);
+    assert!(record.level != Level::Full && changes.len() <= 12, "{changes:?}");
+    let alone = sides(tally(1, 0, 9), tally(100, 100, 9));
+    let changes = run(&mut record, &mut now, 1400, &alone);
+    assert_eq!(changes.last().unwrap().1, Change::Recovered);
+}
+
+/// A trial response in 9 seconds: a window sees 7 of the 20 that it takes.
+#[test]
+fn a_trial_of_little_traffic_ends_as_well() {
+    let (mut record, mut now) = (Record::default(), 0);
+    let bad = sides(tally(10, 10, 9), tally(10, 0, 9));
+    run(&mut record, &mut now, 20, &bad);
+    assert_eq!(record.level, Level::Tripped);
+    run(&mut record, &mut now, 600, &sides(Tally::default(), tally(10, 0, 9)));
+    assert_eq!(record.level, Level::Trial);
+    let mut changes = Vec::new();
+    for _ in 0..30 {
+        changes.extend(run(&mut record, &mut now, 1, &sides(tally(1, 0, 9), tally(1, 0, 9))));
+        changes.extend(run(&mut record, &mut now, 8, &sides(Tally::default(), tally(1, 0, 9))));
+    }
+    assert!(matches!(changes[..], [(_, Change::Recovered)]), "{changes:?}");
+}
+
+/// 4 of 20 in the first seconds prove nothing; 4 of 100 are under the bound.
+#[test]
+fn a_trial_is_not_judged_by_its_first_responses() {
+    let (mut record, mut now) = (Record::default(), 0);
+    run(&mut record, &mut now, 20, &sides(tally(10, 10, 9), tally(10, 0, 9)));
+    run(&mut record, &mut now, 600, &sides(Tally::default(), tally(10, 0, 9)));
+    let first = sides(tally(5, 1, 9), tally(50, 0, 9));
+    assert_eq!(run(&mut record, &mut now, 4, &first), []);
+    let changes = run(&mut record, &mut now, 60, &sides(tally(2, 0, 9), tally(50, 0, 9)));
+    assert!(matches!(changes[..], [(_, Change::Recovered)]), "{changes:?}");
+}
+
+#[test]
+fn milliseconds_are_no_ratio() {
+    let (mut record, mut now) = (Record::default(), 0);
+    let both_fast = sides(tally(10, 0, 4), tally(10, 0, 0));
+    assert_eq!(run(&mut record, &mut now, 60, &both_fast), []);
+    assert_eq!(run(&mut record, &mut now, 60, &sides(tally(10, 0, 20), tally(10, 0, 0))).len(), 1);
 }
 
 #[test]
@@ -111,23 +166,60 @@ fn a_clock_that_steps_back_keeps_the_counts() {
     }
 }
 
+/// The cooldown starts anew, and what was counted in the future counts no more.
+#[test]
+fn a_clock_that_was_ahead_holds_nobody_back() {
+    let year = 365 * 86_400;
+    let (mut record, mut now) = (Record::default(), year);
+    let bad = sides(tally(10, 10, 9), tally(10, 0, 9));
+    assert!(matches!(run(&mut record, &mut now, 60, &bad)[..], [(_, Change::Errors { .. })]));
+    now = 1000;
+    let healed = sides(tally(10, 0, 9), tally(10, 0, 9));
+    let changes = run(&mut record, &mut now, 700, &healed);
+    assert!(
+        matches!(changes[..], [(1601, Change::Trial), (1661, Change::Recovered)]),
+        "{changes:?}"
+    );
+    now += year;
+    run(&mut record, &mut now, 10, &sides(tally(1000, 49, 9), tally(1000, 0, 9)));
+    now = 5000;
+    assert_eq!(run(&mut record, &mut now, 60, &sides(tally(10, 1, 9), tally(10, 0, 9))).len(), 1);
+}
+
 #[test]
 fn foreign_bytes_are_no_record() {
-    for bytes in [&b""[..], b"1234567", &[9; 16], &[0; 8], &[0; 24]] {
+    let long = vec![0; 16 + 33 * 69 * 8];
+    for bytes in [&b""[..], b"1234567", &[9; 16], &[0; 8], &[0; 24], &long] {
         assert_eq!(Record::from_bytes(bytes), None, "{bytes:?}");
     }
+}
+
+#[test]
+fn a_record_is_that_of_a_guard_not_of_a_configuration() {
+    let id = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut config = config();
+        change(&mut config);
+        Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap().guards[0].id()
+    };
+    let same = id(&|_| {});
+    assert_eq!(id(&|config| config["metrics"] = "off".into()), same);
+    assert_eq!(id(&|config| config["rules"][0]["split"]["canary"] = 1.into()), same);
+    assert_ne!(id(&|config| config["rules"][0]["name"] = "other".into()), same);
+    assert_ne!(id(&|config| config["rules"][0]["guard"]["window"] = "61s".into()), same);
+    let cluster =
+        |config: &mut serde_json::Value| config["variants"]["canary"]["cluster"] = "v3".into();
+    assert_ne!(id(&cluster), same);
 }
 
 #[test]
 fn a_trial_keeps_a_tenth_and_always_the_same() {
     let plan = guard();
     let guard = &plan.guards[0];
-    let goes = |level, target, hash| guard.redirect(level, target, hash).is_none();
-    let tried = (0..10_000_u64).filter(|h| goes(Level::Trial, &guard.watch, Some(rehash(*h, 0))));
+    let goes = |level, target, hash| guard.redirect(level, target, || hash).is_none();
+    let tried = (0..10_000_u64).filter(|h| goes(Level::Trial, &guard.watch, rehash(*h, 0)));
     let (tried, n, p) = (tried.count() as f64, 10_000.0, TRIAL_SHARE);
     assert!((tried - n * p).abs() <= 5.0 * f64::sqrt(n * p * (1.0 - p)), "{tried}");
-    assert!(!goes(Level::Trial, &guard.watch, None));
-    assert!(!goes(Level::Tripped, &guard.watch, Some(1)));
-    assert!(goes(Level::Full, &guard.watch, Some(1)));
-    assert!(goes(Level::Tripped, &guard.fallback, Some(1)));
+    assert!(!goes(Level::Tripped, &guard.watch, 1));
+    assert!(goes(Level::Full, &guard.watch, 1));
+    assert!(goes(Level::Tripped, &guard.fallback, 1));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::compile::Parts;
 use super::{Sharing, Target};
-use crate::config::{self, Errors, Weights};
+use crate::config::{self, Decimal, Errors, Weights};
 use crate::guard::Guard;
 use crate::meters::Counted;
 use crate::ramp::Ramp;
@@ -27,19 +27,20 @@ pub(super) fn compile(
     parts: &mut Parts<'_>,
     errors: &mut Errors,
 ) -> Option<Sharing> {
-    let guarded = config.guard.as_ref().map(|_| parts.guards.len());
+    // What is only tried has no responses to watch: there its guard is checked, and waits.
+    let guarded = config.guard.as_ref().filter(|_| !of.shadow).map(|_| parts.guards.len());
     let targets = targets(of, &config, guarded, parts, errors);
     let persist = config.persist.map(|persist| parts.cookies.persist(persist, errors));
     if let Some(guard) = config.guard {
-        parts.guards.extend(compile_guard(of, guard, &targets, errors));
+        let guard = compile_guard(of, guard, &targets, errors);
+        parts.guards.extend(guard.filter(|_| !of.shadow));
     }
     let ramp = config.ramp.filter(|ramp| check_ramp(ramp, &targets, &config.history, errors));
     let ramp = ramp.map(|ramp| {
         parts.ramps.push(compile_ramp(ramp, targets.clone()));
         parts.ramps.len().saturating_sub(1)
     });
-    let earlier = config.history.into_iter().map(|step| step.into_iter().collect()).collect();
-    let split = Split::new(&targets, earlier)?;
+    let split = Split::new(&targets, config.history)?;
     Some(Sharing { split, seed, persist, ramp, guard: guarded })
 }
 
@@ -68,7 +69,7 @@ fn targets(
             rule: of.name,
             variant: name,
             reasons: &reasons(of, config, name),
-            watched: config.guard.as_ref().is_some_and(|guard| guard.watch == *name),
+            watched: !of.shadow && config.guard.as_ref().is_some_and(|guard| guard.watch == *name),
         };
         let takes_part = |guard: &config::Guard| guard.watch == *name || guard.fallback == *name;
         let guard = guard.filter(|_| config.guard.as_ref().is_some_and(takes_part));
@@ -99,9 +100,6 @@ fn compile_guard(
     if config.watch == config.fallback {
         errors.invalid(&path, format!("{:?}", config.fallback), "must differ from watch");
     }
-    if of.shadow {
-        errors.forbidden(&config.path, "a rule in shadow has no responses to watch");
-    }
     Some(Guard {
         rule: Arc::clone(of.name),
         watch: watch?,
@@ -129,7 +127,7 @@ fn check_ramp(
     let rest = targets.iter().any(|(t, weight)| t.variant.name != ramp.variant && *weight > 0.0);
     if found && !rest && ramp.to < 100.0 {
         let remedy = "the split must have another variant with a weight above 0";
-        errors.invalid(&format!("{}.to", ramp.path), ramp.to, remedy);
+        errors.invalid(&format!("{}.to", ramp.path), Decimal(ramp.to), remedy);
     }
     !ramp.hold
 }

@@ -22,8 +22,8 @@ use load::Load;
 /// Equal filters in a chain: enough that their cost stands out from the rest of a request's.
 const CHAIN: usize = 20;
 /// Processor time per candidate and round; the kernel's count of it is good to 1 % of a second.
-const SLICE: Duration = Duration::from_millis(1500);
-const ROUNDS: usize = 9;
+const SLICE: Duration = Duration::from_millis(400);
+const ROUNDS: usize = 7;
 const ENVOY_PROCESSOR: usize = 0;
 const LOAD_PROCESSOR: usize = 1;
 

@@ -1,5 +1,6 @@
 //! Envoy configurations made for the tests: one listener for each configuration of the filter.
 
+use crate::manifest;
 use crate::native::ENVIRONMENT;
 use crate::upstream::Upstream;
 use anyhow::Result;
@@ -32,6 +33,8 @@ pub struct Listener {
     /// How many headers a request may have, HTTP/2's cookie crumbs among them; Envoy's default of
     /// 100 where none is given.
     pub max_headers: Option<u32>,
+    /// What is logged of each request, on standard output.
+    pub access_log: Value,
 }
 
 impl Listener {
@@ -69,6 +72,7 @@ impl Listener {
             routes,
             strip: Vec::new(),
             max_headers: None,
+            access_log: json!([]),
         }
     }
 
@@ -91,6 +95,7 @@ impl Listener {
             // The peer's own address, not what it says in x-forwarded-for.
             "use_remote_address": true,
             "upgrade_configs": [{"upgrade_type": "websocket"}],
+            "access_log": self.access_log,
             "http_filters": filters,
             "route_config": {
                 "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": self.routes}]
@@ -184,6 +189,7 @@ fn whole(upstreams: &BTreeMap<String, Upstream>, mut fixed: Value, dynamic: Valu
     fixed["clusters"] = json!(clusters);
     json!({
         "admin": {"address": socket(ANY)},
+        "stats_config": manifest::stats_config().unwrap_or_default(),
         "static_resources": fixed,
         "dynamic_resources": dynamic
     })

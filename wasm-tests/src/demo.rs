@@ -1,11 +1,14 @@
 //! Real requests of every kind through `manifests/envoy.yaml`, and where they went.
 
+mod guard;
+
 use crate::table::{self, Row};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use wasm_tests::client::Protocol;
+use wasm_tests::envoy::Envoy;
 use wasm_tests::load::{self, Newcomer, counts, standard_errors};
 use wasm_tests::manifest;
 use wasm_tests::message::{Request, pair};
@@ -37,7 +40,7 @@ enum Expected {
 pub async fn demo() -> Result<ExitCode> {
     let configuration = serde_json::from_str(&manifest::configuration()?)?;
     let checks = checks(&configuration)?;
-    let (envoy, _upstreams) = crate::serve().await?;
+    let (envoy, _upstreams) = crate::serve(None).await?;
     let address = envoy.address(manifest::LISTENER)?;
     let total: usize = checks.iter().map(|check| check.requests.len()).sum();
     let total = total + 2 * NEWCOMERS;
@@ -61,11 +64,20 @@ pub async fn demo() -> Result<ExitCode> {
             pair(cookie)
         );
     }
-    let right = rows.iter().all(|row| row.right);
-    if !right {
-        println!("Some requests went elsewhere. Envoy's log:\n{}", envoy.log());
+    if !rows.iter().all(|row| row.right) {
+        println!("Some requests went elsewhere. Envoy's log:\n{}", said(&envoy));
+        return Ok(ExitCode::FAILURE);
     }
-    Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    envoy.stop()?;
+    println!();
+    guard::show(configuration).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Envoy's log without the lines of its access log.
+fn said(envoy: &Envoy) -> String {
+    let log = envoy.log();
+    log.lines().filter(|line| !line.starts_with('{')).collect::<Vec<_>>().join("\n")
 }
 
 fn checks(configuration: &Value) -> Result<Vec<Check>> {

@@ -5,6 +5,7 @@
 //! - [`scene`] is the usual whole: one configuration of the filter, in one Envoy.
 //! - [`updated`] is one whose configuration changes while it serves.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
+//! - [`traffic`] is users who keep asking, while something changes.
 //! - [`session`] runs a program of ours as a person does.
 //! - [`host`] runs its module without Envoy, in an interpreter that counts.
 //! - [`fault`] puts a fault into the module, for Envoy to run.
@@ -33,6 +34,7 @@ pub mod scene;
 pub mod session;
 pub mod soak;
 pub mod standard;
+pub mod traffic;
 pub mod updated;
 pub mod upstream;
 
@@ -54,6 +56,13 @@ pub fn module() -> anyhow::Result<PathBuf> {
         Some(path) => std::path::absolute(path)?,
         None => target().join("traffic_split.wasm"),
     };
+    anyhow::ensure!(path.is_file(), "{} is not there: run `make wasm`", path.display());
+    Ok(path)
+}
+
+/// The module for configurations that need no response: Envoy does not call it for one.
+pub fn requests_module() -> anyhow::Result<PathBuf> {
+    let path = target().join("traffic_split_requests.wasm");
     anyhow::ensure!(path.is_file(), "{} is not there: run `make wasm`", path.display());
     Ok(path)
 }

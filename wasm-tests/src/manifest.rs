@@ -18,13 +18,37 @@ pub fn parsed() -> Result<Value> {
     Ok(serde_saphyr::from_str(&text()?)?)
 }
 
+const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+
+fn at<'v>(value: &'v mut Value, place: &str) -> Result<&'v mut Value> {
+    let place = format!("{MANAGER}/{place}");
+    value.pointer_mut(&place).with_context(|| format!("nothing at {place}"))
+}
+
+const CONFIGURATION: &str = "http_filters/0/typed_config/config/configuration/value";
+
 /// The filter's configuration in the manifest, as the filter gets it.
 pub fn configuration() -> Result<String> {
-    let manifest = parsed()?;
-    let filters = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-    let place = format!("{filters}/http_filters/0/typed_config/config/configuration/value");
-    let value = manifest.pointer(&place).and_then(Value::as_str).map(str::to_owned);
-    value.with_context(|| format!("nothing at {place}"))
+    let mut manifest = parsed()?;
+    let value = at(&mut manifest, CONFIGURATION)?;
+    value.as_str().map(str::to_owned).context("the configuration is no text")
+}
+
+/// A bootstrap like the manifest's with another configuration of the filter.
+pub fn reconfigured(bootstrap: &str, configuration: &Value) -> Result<String> {
+    let mut bootstrap: Value = serde_saphyr::from_str(bootstrap)?;
+    *at(&mut bootstrap, CONFIGURATION)? = configuration.to_string().into();
+    Ok(bootstrap.to_string())
+}
+
+/// How Envoy labels and buckets the filter's metrics there.
+pub fn stats_config() -> Result<Value> {
+    Ok(parsed()?["stats_config"].take())
+}
+
+/// The access log there.
+pub fn access_log() -> Result<Value> {
+    Ok(at(&mut parsed()?, "access_log")?.take())
 }
 
 /// The manifest with free loopback ports, its upstreams on these ports of the loopback interface,

@@ -2,8 +2,8 @@
 
 use crate::bootstrap::{self, DEFAULT, Listener};
 use crate::envoy::{Envoy, Setup};
-use crate::find;
 use crate::upstream::{self, Upstream};
+use crate::{find, manifest};
 use anyhow::Result;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -25,6 +25,13 @@ impl Scene {
     /// Starts it, with so many workers.
     pub async fn start(configuration: &Value, concurrency: u32) -> Result<Self> {
         let listener = Listener::new(LISTENER, &configuration.to_string())?;
+        Self::with(&[listener], bootstrap::clusters(configuration), concurrency).await
+    }
+
+    /// Starts it with the manifest's access log, which is in Envoy's own.
+    pub async fn logged(configuration: &Value, concurrency: u32) -> Result<Self> {
+        let mut listener = Listener::new(LISTENER, &configuration.to_string())?;
+        listener.access_log = manifest::access_log()?;
         Self::with(&[listener], bootstrap::clusters(configuration), concurrency).await
     }
 

@@ -13,11 +13,17 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// Each value of this request header comes back as a `set-cookie` header.
 pub const ANSWER_COOKIE: &str = "x-answer-cookie";
+
+/// This request header says what the answer is: a status, `grpc-header-N` for an error of gRPC
+/// without a message, `grpc-trailer-N` for one after a message, or `never`.
+pub const ANSWER: &str = "x-answer";
 
 /// As large as a request may be through an Envoy under test.
 const HEAD_BYTES: u32 = 1 << 20;
@@ -26,8 +32,26 @@ const HEAD_BYTES: u32 = 1 << 20;
 pub struct Upstream {
     /// Where it listens.
     pub address: SocketAddr,
-    count: Arc<AtomicU64>,
+    state: Arc<State>,
     accepting: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct State {
+    count: AtomicU64,
+    /// Of 100 requests, those that get a 503.
+    failing: AtomicU64,
+    /// Milliseconds before an answer.
+    delay: AtomicU64,
+}
+
+impl State {
+    /// Counts a request; whether it is one of those that fail, which are spread evenly.
+    fn fails(&self) -> bool {
+        let (count, failing) =
+            (self.count.fetch_add(1, Ordering::Relaxed), self.failing.load(Ordering::Relaxed));
+        count * failing / 100 != (count + 1) * failing / 100
+    }
 }
 
 impl Upstream {
@@ -35,14 +59,41 @@ impl Upstream {
     pub async fn start(name: &str) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let count = Arc::new(AtomicU64::new(0));
-        let accepting = tokio::spawn(accept(listener, name.into(), Arc::clone(&count)));
-        Ok(Self { address, count, accepting })
+        let state = Arc::new(State::default());
+        let accepting = tokio::spawn(accept(listener, name.into(), Arc::clone(&state)));
+        Ok(Self { address, state, accepting })
+    }
+
+    /// Starts one that answers every HTTP/1.1 request without a body by its name, and does nothing
+    /// else: what is before it can be kept busy.
+    pub async fn terse(name: &str) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let answer = format!("HTTP/1.1 200 OK\r\nx-upstream: {name}\r\ncontent-length: 0\r\n\r\n");
+        let answer: Arc<[u8]> = answer.into_bytes().into();
+        let state = Arc::new(State::default());
+        let counted = Arc::clone(&state);
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve_tersely(stream, Arc::clone(&answer), Arc::clone(&counted)));
+            }
+        });
+        Ok(Self { address, state, accepting })
     }
 
     /// How many requests it has received.
     pub fn count(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
+        self.state.count.load(Ordering::Relaxed)
+    }
+
+    /// From now on, so many of 100 requests get a 503.
+    pub fn fail(&self, percent: u64) {
+        self.state.failing.store(percent, Ordering::Relaxed);
+    }
+
+    /// From now on, answers take this long.
+    pub fn slow(&self, milliseconds: u64) {
+        self.state.delay.store(milliseconds, Ordering::Relaxed);
     }
 }
 
@@ -65,18 +116,15 @@ pub async fn start<'a>(
     Ok(upstreams)
 }
 
-async fn accept(listener: TcpListener, name: Arc<str>, count: Arc<AtomicU64>) {
+async fn accept(listener: TcpListener, name: Arc<str>, state: Arc<State>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(serve(stream, Arc::clone(&name), Arc::clone(&count)));
+        tokio::spawn(serve(stream, Arc::clone(&name), Arc::clone(&state)));
     }
 }
 
-async fn serve(stream: TcpStream, name: Arc<str>, count: Arc<AtomicU64>) {
+async fn serve(stream: TcpStream, name: Arc<str>, state: Arc<State>) {
     let _ = stream.set_nodelay(true);
-    let answer = service_fn(|request| {
-        count.fetch_add(1, Ordering::Relaxed);
-        std::future::ready(Ok::<_, Infallible>(answer(&name, request)))
-    });
+    let answer = service_fn(move |request| respond(Arc::clone(&name), Arc::clone(&state), request));
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http2().max_header_list_size(HEAD_BYTES);
     // As many as a test may send through Envoy.
@@ -85,16 +133,70 @@ async fn serve(stream: TcpStream, name: Arc<str>, count: Arc<AtomicU64>) {
     let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), answer).await;
 }
 
+async fn respond(
+    name: Arc<str>,
+    state: Arc<State>,
+    request: Request<Incoming>,
+) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+    let fails = state.fails();
+    let delay = state.delay.load(Ordering::Relaxed);
+    if delay > 0 {
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+    }
+    if asked(&request) == Some("never") {
+        std::future::pending::<()>().await;
+    }
+    let mut response = answer(&name, request);
+    if fails {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    Ok(response)
+}
+
+/// What the request asks to be answered.
+fn asked(request: &Request<Incoming>) -> Option<&str> {
+    request.headers().get(ANSWER)?.to_str().ok()
+}
+
+async fn serve_tersely(mut stream: TcpStream, answer: Arc<[u8]>, state: Arc<State>) {
+    let _ = stream.set_nodelay(true);
+    let mut buffer = Vec::with_capacity(4096);
+    // An error here is the peer's end of the connection.
+    while stream.read_buf(&mut buffer).await.is_ok_and(|read| read > 0) {
+        while let Some(end) = end_of_head(&buffer) {
+            buffer.drain(..end);
+            state.count.fetch_add(1, Ordering::Relaxed);
+            if stream.write_all(&answer).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Where the head of a message ends that has been read so far.
+pub(crate) fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
+}
+
 fn answer(name: &str, request: Request<Incoming>) -> Response<BoxBody<Bytes, Infallible>> {
     let seen = seen(name, &request);
+    let asked = asked(&request).unwrap_or_default();
+    let status = asked.parse().unwrap_or(StatusCode::OK);
+    let in_headers = asked.strip_prefix("grpc-header-").map(HeaderValue::from_str);
+    let trailer = asked.strip_prefix("grpc-trailer-").unwrap_or("0");
     let upgrade = request.headers().get(UPGRADE).cloned();
     let grpc = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/grpc");
     let mut response = match (&upgrade, grpc) {
         (Some(_), _) => Response::new(Full::default().boxed()),
-        (None, true) => Response::new(grpc_body(&seen)),
+        (None, true) if in_headers.is_some() => Response::new(Full::default().boxed()),
+        (None, true) => Response::new(grpc_body(&seen, trailer)),
         (None, false) => Response::new(Full::from(seen).boxed()),
     };
+    *response.status_mut() = status;
     let headers = response.headers_mut();
+    if let Some(Ok(error)) = in_headers {
+        headers.insert("grpc-status", error);
+    }
     if let Ok(name) = HeaderValue::from_str(name) {
         headers.insert("x-upstream", name);
     }
@@ -126,13 +228,13 @@ fn seen(name: &str, request: &Request<Incoming>) -> Vec<u8> {
     serde_json::to_vec(&seen).unwrap_or_default()
 }
 
-/// One message and the trailer that says all went well.
-fn grpc_body(seen: &[u8]) -> BoxBody<Bytes, Infallible> {
+/// One message and the trailer that says how all went.
+fn grpc_body(seen: &[u8], status: &str) -> BoxBody<Bytes, Infallible> {
     let length = u32::try_from(seen.len()).unwrap_or_default().to_be_bytes();
     let message = [&[0][..], &length, seen].concat();
     let trailers = HeaderMap::from_iter([(
         hyper::header::HeaderName::from_static("grpc-status"),
-        HeaderValue::from_static("0"),
+        HeaderValue::from_str(status).unwrap_or(HeaderValue::from_static("2")),
     )]);
     Full::from(message).with_trailers(std::future::ready(Some(Ok(trailers)))).boxed()
 }

@@ -12,6 +12,7 @@ use crate::input::{Checked, Choice};
 use crate::keys::{Keys, Source};
 use crate::output::{Answer, FAINT, Format, Ordered, STRONG, columns, percent};
 use crate::rules;
+use crate::when::When;
 
 /// Count which clients move when the weights change
 ///
@@ -33,6 +34,8 @@ pub struct Diff {
     rule: Option<String>,
     #[command(flatten)]
     keys: Keys,
+    #[command(flatten)]
+    when: When,
     /// How to print
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -58,8 +61,9 @@ impl Diff {
         if old_file == "-" && new_file == "-" {
             bail!("only one of the two files can be standard input");
         }
-        let old = self.choice.read_one(old_file)?;
-        let new = self.choice.read_one(new_file)?;
+        let now = self.when.seconds();
+        let old = self.choice.read_one(old_file, now)?;
+        let new = self.choice.read_one(new_file, now)?;
         let name = match &self.rule {
             Some(name) => name.clone(),
             None => only_rule(&old, &new)?,

@@ -9,10 +9,12 @@ use clap::Args;
 use serde::Serialize;
 use traffic_split::{Effect, Explanation, Moment, Reason, Rule, cookies, effects, explain};
 
+use crate::curve;
 use crate::describe;
 use crate::given::{self, Example, Given};
 use crate::input::{Checked, Choice};
 use crate::output::{Answer, Format, Ordered};
+use crate::when::When;
 
 /// Say which variant a request gets, and why
 ///
@@ -43,6 +45,8 @@ pub struct Explain {
     /// The client's address, as Envoy would see it
     #[arg(long, value_name = "ADDRESS")]
     source_ip: Option<IpAddr>,
+    #[command(flatten)]
+    when: When,
     /// How to print
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -96,9 +100,9 @@ struct Step {
 
 impl Explain {
     pub fn run(&self) -> Result<Answer> {
-        let checked = self.choice.read_one(&self.file)?;
+        let checked = self.choice.read_one(&self.file, self.when.seconds())?;
         let request = self.request();
-        let explanation = explain(&checked.plan, &checked.moment, &request, &mut Example);
+        let explanation = explain(&checked.plan, &checked.moment, &request, &mut example(&checked));
         let explained = explained(&checked, &request, &explanation);
         Ok(Answer::good(match self.output {
             Format::Json => serde_json::to_string_pretty(&explained)?,
@@ -120,6 +124,10 @@ impl Explain {
     }
 }
 
+fn example(checked: &Checked) -> Example {
+    Example { now: checked.moment.now() }
+}
+
 fn explained(checked: &Checked, request: &Given, explanation: &Explanation<'_>) -> Explained {
     let decision = &explanation.decision;
     let last = explanation.steps.last().filter(|_| decision.rule().is_some());
@@ -133,7 +141,7 @@ fn explained(checked: &Checked, request: &Given, explanation: &Explanation<'_>) 
     let certain = !chance;
     let variant = decision.variant().filter(|_| certain);
     let header = |effect: Effect<'_>| (effect.header.to_owned(), effect.value.map(str::to_owned));
-    let cookies = cookies(&checked.plan, decision, request, &mut Example).response;
+    let cookies = cookies(&checked.plan, decision, request, &mut example(checked)).response;
     let name = |cookie: &String| cookie.split('=').next().unwrap_or_default().to_owned();
     Explained {
         rule: decision.rule().map(str::to_owned),
@@ -152,7 +160,7 @@ fn explained(checked: &Checked, request: &Given, explanation: &Explanation<'_>) 
         ),
         cookies: cookies.iter().map(name).collect(),
         rules: steps(checked, request, explanation),
-        notes: notes(checked),
+        notes: notes(checked, decision.rule()),
         draw: draw(checked, decision.rule()),
     }
 }
@@ -191,12 +199,14 @@ fn draw(checked: &Checked, rule: Option<&str>) -> String {
     }
 }
 
-fn notes(checked: &Checked) -> Vec<String> {
+fn notes(checked: &Checked, rule: Option<&str>) -> Vec<String> {
     let note = |name: &String| {
         format!("{name} is not set here, so no cookie signed with its keys is believed")
     };
     let shadow = checked.config.shadow.then(|| {
         "mode: shadow: this is counted, and the request goes on as if there were no filter".into()
     });
-    checked.unset.iter().map(note).chain(shadow).collect()
+    let ramp = rule.and_then(|rule| curve::ramp(&checked.config, rule));
+    let ramped = ramp.and(checked.at()).map(|at| format!("the ramp is taken as it stands at {at}"));
+    checked.unset.iter().map(note).chain(shadow).chain(ramped).collect()
 }

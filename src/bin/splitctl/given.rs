@@ -1,7 +1,6 @@
 //! A request given on the command line.
 
 use std::net::IpAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use traffic_split::{Ambient, Request};
 
@@ -22,7 +21,10 @@ impl Request for Given {
 }
 
 /// Chance of which nothing depends on the outcome: what is drawn is never shown as certain.
-pub struct Example;
+pub struct Example {
+    /// Seconds since 1970.
+    pub now: u64,
+}
 
 impl Ambient for Example {
     fn random(&mut self) -> u64 {
@@ -34,7 +36,7 @@ impl Ambient for Example {
     }
 
     fn now(&mut self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        self.now
     }
 }
 

@@ -3,6 +3,7 @@
 use traffic_split::config::{Action, Split, Sticky};
 use traffic_split::limits;
 
+use crate::curve;
 use crate::diff::Difference;
 use crate::document::{Node, Value};
 use crate::input::Checked;
@@ -29,9 +30,9 @@ pub fn hints(old: &Checked, new: &Checked, difference: &Difference) -> Vec<Strin
             persist.cookie.name
         ));
     }
-    let ramped = before.split.ramp.is_some() || after.split.ramp.is_some();
-    if ramped {
-        hints.push("Ramps are taken as they stand now.".to_owned());
+    let ramped = [old, new].iter().any(|it| curve::ramp(&it.config, &difference.rule).is_some());
+    if let Some(at) = old.at().or_else(|| new.at()).filter(|_| ramped) {
+        hints.push(format!("Ramps are taken as they stand at {at}."));
     }
     if before.sticky.key != after.sticky.key {
         hints.push(

@@ -8,12 +8,12 @@ use std::io::Read;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_saphyr::{MessageFormatter, UserMessageFormatter};
-use traffic_split::config::Config;
-use traffic_split::{Ambient, Errors, Moment, Plan};
+use traffic_split::config::{Config, format_time};
+use traffic_split::{Errors, Moment, Plan};
 
 use crate::document::{self, Node, Value};
-use crate::given::Example;
 use crate::plugin::{self, Plugin};
+use crate::{curve, when};
 
 /// Which configuration of a file is meant.
 #[derive(Args)]
@@ -34,7 +34,7 @@ pub struct File {
 /// A configuration that is valid.
 pub struct Checked {
     pub plan: Plan,
-    /// Where its ramps stand now.
+    /// Where its ramps stand at the time asked for.
     pub moment: Moment,
     pub config: Config,
     pub tree: Node,
@@ -87,14 +87,17 @@ impl Choice {
         Ok(file)
     }
 
-    /// The one configuration that is meant, valid.
-    pub fn read_one(&self, path: &str) -> Result<Checked> {
+    /// The one configuration that is meant, valid, at this time.
+    pub fn read_one(&self, path: &str, now: u64) -> Result<Checked> {
         let file = self.read(path)?;
         match file.plugins.as_slice() {
-            [plugin] => check(plugin).map_err(|mistakes| {
-                let lines: Vec<_> = mistakes.iter().map(|m| m.display(&file.name)).collect();
-                Invalid(lines.join("\n")).into()
-            }),
+            [plugin] => match check(plugin) {
+                Ok(checked) => Ok(checked.when(now)),
+                Err(mistakes) => {
+                    let lines: Vec<_> = mistakes.iter().map(|m| m.display(&file.name)).collect();
+                    Err(Invalid(lines.join("\n")).into())
+                }
+            },
             plugins => bail!(
                 "{}: {} plugins found, choose one with --plugin NAME: {}",
                 file.name,
@@ -182,8 +185,21 @@ fn compile(plugin: &Plugin) -> Result<Checked, Vec<Mistake>> {
     let plan = Plan::compile(bytes, &env).map_err(mistakes)?;
     let config = Config::parse(bytes).map_err(mistakes)?;
     let tree = plugin.tree.clone().unwrap_or(Node { line: plugin.line, value: Value::Null });
-    let moment = Moment::new(&plan, Example.now());
+    let moment = Moment::new(&plan, when::now());
     Ok(Checked { plan, moment, config, tree, unset: unset.take() })
+}
+
+impl Checked {
+    fn when(self, now: u64) -> Self {
+        Checked { moment: Moment::new(&self.plan, now), ..self }
+    }
+
+    /// The time it is seen at, where a ramp makes that a difference.
+    pub fn at(&self) -> Option<String> {
+        let ramped = |rule: &traffic_split::Rule| curve::ramp(&self.config, rule.name()).is_some();
+        let ramped = self.plan.rules().iter().any(ramped);
+        ramped.then(|| format_time(self.moment.now()))
+    }
 }
 
 /// What YAML has to do with a value that is no string.

@@ -16,6 +16,7 @@
 )]
 
 mod completion;
+mod curve;
 mod describe;
 mod diff;
 mod document;
@@ -31,6 +32,7 @@ mod rules;
 mod schema;
 mod simulate;
 mod validate;
+mod when;
 
 use std::process::ExitCode;
 

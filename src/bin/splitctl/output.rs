@@ -80,6 +80,18 @@ pub fn count(number: u64) -> String {
     digits.chars().enumerate().flat_map(apart).collect()
 }
 
+/// A bar with eighths of a cell, padded to its full length.
+pub fn bar(share: f64) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (share * BAR * 8.0).round() as usize;
+    let part = EIGHTHS.get(eighths % 8).copied().unwrap_or("");
+    let bar = "█".repeat(eighths / 8) + part;
+    format!("{bar:<width$}", width = BAR as usize)
+}
+
+/// Cells of the longest bar.
+const BAR: f64 = 40.0;
+
 /// A share as a percentage.
 pub fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)

@@ -5,24 +5,25 @@ use std::collections::HashMap;
 use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
-use traffic_split::{Moment, Rule};
+use traffic_split::Rule;
 
-use crate::input::Choice;
+use crate::curve::{self, Curve};
+use crate::input::{Checked, Choice};
 use crate::keys::{Keys, Source};
-use crate::output::{Answer, FAINT, Format, STRONG, columns, percent};
+use crate::output::{Answer, FAINT, Format, STRONG, bar, columns, percent};
 use crate::rules;
-
-/// Cells of the longest bar.
-const BAR: f64 = 40.0;
+use crate::when::When;
 
 /// Count which variants many clients get
 ///
 /// Hashes each key as the filter does, and shows the share of each variant beside the one that the
 /// weights ask for. What a rule matches plays no part: every key is taken as a client that it takes.
+/// A rule with a ramp is shown as it stands at one time, and its share over the whole ramp.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl simulate -f envoy.yaml
   splitctl simulate -f wasm-plugin.yaml --rule rollout --keys 50000
+  splitctl simulate -f envoy.yaml --at 2026-12-01T21:00:00Z
   splitctl simulate -f config.json --keys-from user-ids.txt -o json")]
 pub struct Simulate {
     /// A file, or - for standard input
@@ -35,6 +36,8 @@ pub struct Simulate {
     rule: Option<String>,
     #[command(flatten)]
     keys: Keys,
+    #[command(flatten)]
+    when: When,
     /// How to print
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -44,6 +47,9 @@ pub struct Simulate {
 #[derive(Serialize)]
 struct Simulation {
     keys: u64,
+    /// The time it is for, where a ramp makes a difference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<String>,
     rules: Vec<Shares>,
 }
 
@@ -54,6 +60,8 @@ struct Shares {
     variants: Vec<Share>,
     /// Keys too long to be hashed: for the filter they are no keys.
     unusable: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ramp: Option<Curve>,
 }
 
 #[derive(Serialize)]
@@ -66,7 +74,7 @@ struct Share {
 
 impl Simulate {
     pub fn run(&self) -> Result<Answer> {
-        let checked = self.choice.read_one(&self.file)?;
+        let checked = self.choice.read_one(&self.file, self.when.seconds())?;
         let chosen: Vec<&Rule> = match &self.rule {
             Some(name) => vec![rules::find(&checked.plan, name, &self.file)?],
             None => checked.plan.rules().iter().filter(|rule| rule.is_split()).collect(),
@@ -75,18 +83,20 @@ impl Simulate {
             bail!("{}: no rule has a split: there is nothing to simulate", self.file);
         }
         let keys = self.keys.read()?;
-        let rules = chosen.into_iter().map(|rule| simulate(rule, &checked.moment, &keys)).collect();
-        let simulation = Simulation { keys: keys.count(), rules };
+        let rules = chosen.into_iter().map(|rule| simulate(rule, &checked, &keys)).collect();
+        let simulation = Simulation { keys: keys.count(), at: checked.at(), rules };
         Ok(Answer::good(match self.output {
             Format::Json => serde_json::to_string_pretty(&simulation)?,
             Format::Table => {
-                simulation.rules.iter().map(|shares| table(shares, &keys)).collect::<String>()
+                let at = simulation.at.as_deref();
+                simulation.rules.iter().map(|shares| table(shares, &keys, at)).collect::<String>()
             }
         }))
     }
 }
 
-fn simulate(rule: &Rule, moment: &Moment, keys: &Source) -> Shares {
+fn simulate(rule: &Rule, checked: &Checked, keys: &Source) -> Shares {
+    let moment = &checked.moment;
     let mut counts: HashMap<&str, u64> = HashMap::new();
     let mut unusable = 0;
     keys.for_each(|key| match rules::place(rule, moment, key) {
@@ -99,12 +109,15 @@ fn simulate(rule: &Rule, moment: &Moment, keys: &Source) -> Shares {
         Share { variant: name.to_owned(), count, share: count as f64 / usable, expected }
     };
     let variants = rules::shares(rule, moment).into_iter().map(share).collect();
-    Shares { rule: rule.name().to_owned(), sticky: rule.is_sticky(), variants, unusable }
+    let ramp = curve::ramp(&checked.config, rule.name());
+    let ramp = ramp.map(|ramp| Curve::new(&checked.plan, rule, ramp, moment.now()));
+    Shares { rule: rule.name().to_owned(), sticky: rule.is_sticky(), variants, unusable, ramp }
 }
 
-fn table(shares: &Shares, keys: &Source) -> String {
+fn table(shares: &Shares, keys: &Source, at: Option<&str>) -> String {
     let sticky = if shares.sticky { "sticky" } else { "drawn anew for each request" };
-    let mut text = format!("{STRONG}{}{STRONG:#}: {sticky}; {}\n", shares.rule, keys.title());
+    let at = at.filter(|_| shares.ramp.is_some()).map_or(String::new(), |at| format!("; at {at}"));
+    let mut text = format!("{STRONG}{}{STRONG:#}: {sticky}; {}{at}\n", shares.rule, keys.title());
     let rows: Vec<_> = shares
         .variants
         .iter()
@@ -119,14 +132,8 @@ fn table(shares: &Shares, keys: &Source) -> String {
     if shares.unusable > 0 {
         text += &format!("  {} keys are too long to be hashed\n", shares.unusable);
     }
+    if let Some(ramp) = &shares.ramp {
+        text += &format!("\n{}", ramp.table());
+    }
     text + "\n"
-}
-
-/// A bar with eighths of a cell, padded to its full length.
-fn bar(share: f64) -> String {
-    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let eighths = (share * BAR * 8.0).round() as usize;
-    let part = EIGHTHS.get(eighths % 8).copied().unwrap_or("");
-    let bar = "█".repeat(eighths / 8) + part;
-    format!("{bar:<width$}", width = BAR as usize)
 }

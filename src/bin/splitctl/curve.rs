@@ -1,0 +1,71 @@
+//! The share that a ramp gives its variant, from its start to its end.
+
+use serde::Serialize;
+use traffic_split::config::{Action, Config, Ramp, format_time};
+use traffic_split::{Moment, Plan, Rule};
+
+use crate::output::{FAINT, STRONG, bar, percent};
+use crate::rules;
+
+/// Parts that a ramp is shown in, unless it has fewer steps.
+const PARTS: u64 = 10;
+
+/// What `-o json` prints.
+#[derive(Serialize)]
+pub struct Curve {
+    variant: String,
+    points: Vec<Point>,
+}
+
+#[derive(Serialize)]
+struct Point {
+    at: String,
+    share: f64,
+    /// Whether it is the time asked for.
+    #[serde(skip)]
+    asked: bool,
+}
+
+/// The ramp of a rule, unless it is held.
+pub fn ramp<'c>(config: &'c Config, rule: &str) -> Option<&'c Ramp> {
+    let rule = config.rules.iter().find(|known| known.name == rule)?;
+    let Some(Action::Split(split)) = &rule.action else { return None };
+    split.ramp.as_ref().filter(|ramp| !ramp.hold)
+}
+
+impl Curve {
+    /// That of a rule's ramp; the time asked for is one of its points.
+    pub fn new(plan: &Plan, rule: &Rule, ramp: &Ramp, asked: u64) -> Self {
+        let parts = match u64::from(ramp.steps) {
+            0 => PARTS,
+            steps => steps.min(PARTS),
+        };
+        let part = |part: u64| ramp.start + ramp.duration * part / parts;
+        let mut times: Vec<u64> = (0..=parts).map(part).chain([asked]).collect();
+        times.sort_unstable();
+        times.dedup();
+        let point = |at: u64| {
+            let moment = Moment::new(plan, at);
+            let shares = rules::shares(rule, &moment);
+            let share = shares.iter().find(|(name, _)| *name == ramp.variant);
+            let share = share.map_or(0.0, |(_, share)| *share);
+            Point { at: format_time(at), share, asked: at == asked }
+        };
+        let points = times.into_iter().map(point).collect();
+        Curve { variant: ramp.variant.clone(), points }
+    }
+
+    /// For people.
+    pub fn table(&self) -> String {
+        let mut text = format!("  {} over its ramp\n", self.variant);
+        for Point { at, share, asked } in &self.points {
+            let line = format!("{at}  {:>8}  {}", percent(*share), bar(*share));
+            let line = line.trim_end();
+            text += &match asked {
+                true => format!("  {STRONG}{line}  <{STRONG:#}\n"),
+                false => format!("  {FAINT}{line}{FAINT:#}\n"),
+            };
+        }
+        text
+    }
+}
