@@ -62,7 +62,7 @@ push: image ## Push it: make push IMAGE=registry.example.com/traffic-split:1.0
 	@test -n "$(CRANE)" || { echo "Neither crane nor Go is on the search path." >&2; exit 2; }
 	@pushed=$$($(CRANE) push "$(CURDIR)/target/image" "$(IMAGE)") && echo "  image: oci://$$pushed"
 
-istio-test: wasm ## Run the Istio manifests in a real mesh (needs Go; about 3 minutes, the first time 12)
+istio-test: wasm ## Run the Istio manifests in a real mesh (needs Go, which builds Istio: 20 CPU minutes, once)
 	cargo test --package wasm-tests --features istio --test istio -- --test-threads 2
 
 compat: wasm ## Run the tests on every Envoy from 1.36 to 1.40, and print a table
