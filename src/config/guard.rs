@@ -1,5 +1,6 @@
 //! A guard: it takes traffic from a variant that fails.
 
+use super::decimal::Decimal;
 use super::duration;
 use super::error::Errors;
 use super::field::Field;
@@ -77,9 +78,10 @@ fn number(text: &str) -> Option<f64> {
 fn ratio(field: &Field<'_>, errors: &mut Errors) -> Option<f64> {
     match field.number(errors)? {
         ratio if (1.0..=limits::LATENCY_RATIO).contains(&ratio) => Some(ratio),
-        _ => {
-            field.wrong(&format!("must be from 1 to {}, as in 2.0", limits::LATENCY_RATIO), errors)
-        }
+        _ => field.wrong(
+            &format!("must be from 1 to {}, as in 2.0", Decimal(limits::LATENCY_RATIO)),
+            errors,
+        ),
     }
 }
 

@@ -2,6 +2,7 @@
 //! change that earns a lower one lowers it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -13,7 +14,12 @@ use wasm_tests::standard::Standard;
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Budgets {
     module_bytes: u64,
+    requests_module_bytes: u64,
     standard_set: Request,
+    /// The same with `metrics: counts`.
+    counts: Request,
+    /// The same in the module that sees responses.
+    responses: Request,
     /// Fuel of a request under 1,000 rules, against 1.
     thousand_rules_to_one: f64,
     /// Fuel of a request under a list of 10,000 values, against a single value.
@@ -43,7 +49,11 @@ fn budgets() -> Result<Budgets> {
 }
 
 fn start(configuration: &Value) -> Result<(Host, Root)> {
-    let mut host = Host::load(&wasm_tests::module()?)?;
+    start_in(&wasm_tests::requests_module()?, configuration)
+}
+
+fn start_in(module: &Path, configuration: &Value) -> Result<(Host, Root)> {
+    let mut host = Host::load(module)?;
     let root = host.configure(configuration.to_string().as_bytes())?;
     let root = root.with_context(|| host.world().logged())?;
     Ok((host, root))
@@ -69,22 +79,36 @@ fn fuel(host: &mut Host, root: Root, standard: &Standard) -> Result<u64> {
 
 #[test]
 fn the_module_is_small() -> Result<()> {
-    let bytes = wasm_tests::module()?.metadata()?.len();
-    let bound = budgets()?.module_bytes;
-    ensure!(bytes <= bound, "the module has {bytes} bytes, more than {bound}");
+    let budgets = budgets()?;
+    for (module, bound) in [
+        (wasm_tests::module()?, budgets.module_bytes),
+        (wasm_tests::requests_module()?, budgets.requests_module_bytes),
+    ] {
+        let bytes = module.metadata()?.len();
+        ensure!(bytes <= bound, "{} has {bytes} bytes, more than {bound}", module.display());
+    }
     Ok(())
 }
 
 #[test]
 fn a_request_of_the_standard_set() -> Result<()> {
     let standard = Standard::read()?;
-    let bound = budgets()?.standard_set;
-    let (mut host, root) = start(&standard.configuration)?;
-    let fuel = fuel(&mut host, root, &standard)?;
-    ensure!(fuel <= bound.fuel, "fuel {fuel}, more than {}", bound.fuel);
-    for (name, count) in &host.world().calls {
-        let bound = bound.calls.get(name).copied().unwrap_or_default();
-        ensure!(*count <= bound, "{name}: {count}, more than {bound}");
+    let budgets = budgets()?;
+    let mut counts = standard.configuration.clone();
+    counts["metrics"] = "counts".into();
+    let requests = wasm_tests::requests_module()?;
+    for (module, configuration, bound) in [
+        (&requests, &standard.configuration, budgets.standard_set),
+        (&requests, &counts, budgets.counts),
+        (&wasm_tests::module()?, &standard.configuration, budgets.responses),
+    ] {
+        let (mut host, root) = start_in(module, configuration)?;
+        let fuel = fuel(&mut host, root, &standard)?;
+        ensure!(fuel <= bound.fuel, "fuel {fuel}, more than {}", bound.fuel);
+        for (name, count) in &host.world().calls {
+            let bound = bound.calls.get(name).copied().unwrap_or_default();
+            ensure!(*count <= bound, "{name}: {count}, more than {bound}");
+        }
     }
     Ok(())
 }
