@@ -101,7 +101,8 @@ fn ask(prometheus: &Prometheus, labels: &str, seconds: u64) -> Result<All> {
         let samples =
             prometheus.query(&format!("sum by (rule, variant{by}) (increase({series}))"))?;
         // Series without these labels are of proxies that do not know them.
-        let samples: Vec<_> = samples.iter().filter(|sample| sample.label("rule") != "").collect();
+        let samples: Vec<_> =
+            samples.iter().filter(|sample| !sample.label("rule").is_empty()).collect();
         for sample in &samples {
             let key = (sample.label("rule").to_owned(), sample.label("variant").to_owned());
             take(all.entry(key).or_default(), sample);
