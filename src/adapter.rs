@@ -17,7 +17,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, Bytes, ContextType, LogLevel};
 
 use crate::guard::Sides;
-use crate::{Ambient, Moment, Plan};
+use crate::{Ambient, Errors, Moment, Plan};
 use count::Counts;
 use guards::Guards;
 use host::Host;
@@ -57,7 +57,8 @@ impl RootContext for Root {
             return false;
         }
         let config = configuration();
-        match Plan::compile(&config, &|name| std::env::var(name).ok()) {
+        let plan = Plan::compile(&config, &|name| std::env::var(name).ok());
+        match plan.and_then(seen_whole) {
             Ok(plan) => {
                 info!("configured: {plan}");
                 self.run(plan);
@@ -88,6 +89,17 @@ impl RootContext for Root {
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
         Some(Box::new(Stream::new(self.running.clone())))
     }
+}
+
+/// Refuses what needs the response in a module that sees only requests.
+fn seen_whole(plan: Plan) -> Result<Plan, Errors> {
+    let mut errors = Errors::default();
+    if !host::sees_responses() {
+        for path in plan.response_fields() {
+            errors.forbidden(&path, "needs the response: load traffic_split.wasm, which sees it");
+        }
+    }
+    if errors.is_empty() { Ok(plan) } else { Err(errors) }
 }
 
 /// The plugin's configuration; empty where Envoy was given none.

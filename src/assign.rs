@@ -2,6 +2,7 @@
 
 use xxhash_rust::xxh64::xxh64;
 
+use crate::guard::Guard;
 use crate::limits;
 use crate::moment::Moment;
 use crate::plan::{Action, Plan, Rule, Target, Variant};
@@ -19,6 +20,11 @@ impl Plan {
     /// The rules in order.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// The guards over its splits, in the order of their rules.
+    pub fn guards(&self) -> &[Guard] {
+        &self.guards
     }
 }
 

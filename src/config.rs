@@ -5,6 +5,7 @@
 
 mod condition;
 mod cookie;
+mod decimal;
 mod duration;
 mod error;
 mod field;
@@ -30,6 +31,8 @@ pub use rule::{Action, Layer, Rule};
 pub use split::{Split, Weights};
 pub use sticky::{KeySource, Persist, Sticky};
 pub use time::{format as format_time, parse as parse_time};
+
+pub(crate) use decimal::Decimal;
 
 use crate::limits;
 use field::{Field, Object, check_name};

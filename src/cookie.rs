@@ -42,7 +42,8 @@ impl Cookie {
         mut now: impl FnMut() -> u64,
     ) -> impl Iterator<Item = &'a [u8]> {
         let values = request::cookies(request, &self.name);
-        values.filter_map(move |value| {
+        let most = if self.seal.is_some() { limits::SEALS } else { usize::MAX };
+        values.take(most).filter_map(move |value| {
             let fits = Some(value).filter(|value| value.len() <= limits::SEALED_BYTES);
             let open = |value| match &self.seal {
                 None => Some(value),
@@ -77,7 +78,10 @@ impl Cookie {
     fn scope<'a>(&'a self, request: &'a impl Request) -> Option<&'a [u8]> {
         match &self.domain {
             Some(domain) => Some(domain.as_bytes()),
-            None => request::header(request, ":authority").next().map(host),
+            None => {
+                let host = request::header(request, ":authority").next().map(host)?;
+                (host.len() <= limits::HOST_BYTES).then_some(host)
+            }
         }
     }
 }

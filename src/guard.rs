@@ -93,7 +93,8 @@ impl fmt::Display for Change {
                 write!(f, "{} errors in {} responses, against {} in {}", w.1, w.0, f_.1, f_.0)
             }
             Change::Latency(watch, fallback) => {
-                write!(f, "p95 of {watch:.0} ms, against {fallback:.0} ms")
+                let (watch, fallback) = (watch.round() as u64, fallback.round() as u64);
+                write!(f, "p95 of {watch} ms, against {fallback} ms")
             }
             Change::Trial => write!(f, "cooldown over"),
             Change::Recovered => write!(f, "a good window"),

@@ -13,14 +13,11 @@
 //! ```
 //! with p and q divided by their sums, which are added up in the order of the names.
 
-use std::collections::BTreeMap;
-
 use xxhash_rust::xxh64::xxh64;
 
+use crate::config::Weights;
+use crate::sorted::sorted;
 use crate::split::{Arm, Arms, rehash, uniform};
-
-/// Weights by variant.
-pub(crate) type Weights = BTreeMap<String, f64>;
 
 /// The steps from the oldest weights to the present ones.
 #[derive(Debug)]
@@ -77,6 +74,7 @@ fn arms(names: &[&str], weights: &[f64]) -> Option<Arms<usize>> {
 
 /// The weights by place, as shares of 1.
 fn shares(names: &[&str], weights: &Weights) -> Vec<f64> {
-    let sum: f64 = weights.values().sum();
-    names.iter().map(|name| weights.get(*name).map_or(0.0, |weight| weight / sum)).collect()
+    let weight = |name: &str| weights.iter().find(|(known, _)| known == name).map(|(_, w)| *w);
+    let sum: f64 = sorted(names.to_vec()).into_iter().filter_map(weight).sum();
+    names.iter().map(|name| weight(name).map_or(0.0, |weight| weight / sum)).collect()
 }

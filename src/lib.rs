@@ -59,6 +59,7 @@ mod moment;
 mod plan;
 mod ramp;
 mod request;
+mod sorted;
 mod split;
 
 pub use ambient::Ambient;

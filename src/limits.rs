@@ -90,6 +90,13 @@ pub const MAX_AGE: u64 = 400 * 86_400;
 /// fit.
 pub const SEALED_BYTES: usize = 256;
 
+/// Values of one signed cookie that are verified per lookup, each by all keys: user agents send a few
+/// of one name, set for other paths and domains; a client could send hundreds.
+pub const SEALS: usize = 8;
+
+/// Bytes of the host that a signature binds: the longest there is has 253 (RFC 1035 section 2.3.4).
+pub const HOST_BYTES: usize = 255;
+
 /// Signing keys in one environment variable.
 pub const SIGNING_KEYS: usize = 8;
 
@@ -101,6 +108,12 @@ pub const CLOCK_SKEW: u64 = 300;
 
 /// Steps of a ramp: more could not be told from a line.
 pub const RAMP_STEPS: u32 = 1000;
+
+/// Responses that a guard may wait for.
+pub const GUARD_REQUESTS: u32 = 1_000_000;
+
+/// How many times the fallback's latency a guard may allow: more would never trip.
+pub const LATENCY_RATIO: f64 = 1000.0;
 
 /// Seconds of a guard's window and of its cooldown: a day.
 pub const WINDOW: u64 = 86_400;

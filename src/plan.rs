@@ -5,6 +5,8 @@ mod compile;
 mod condition;
 mod index;
 mod prefix;
+#[cfg(any(test, target_arch = "wasm32"))]
+mod response;
 mod split;
 mod sticky;
 

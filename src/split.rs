@@ -13,12 +13,12 @@
 //! ```
 //! Equal scores go to the name that sorts first, byte by byte.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use xxhash_rust::xxh64::xxh64;
 
-use crate::history::{History, Weights};
+use crate::config::Weights;
+use crate::history::History;
 use crate::plan::Target;
 
 /// A split that is ready to choose.
@@ -78,9 +78,11 @@ fn history(weights: &[(Arc<Target>, f64)], mut earlier: Vec<Weights>) -> Option<
     }
     earlier.push(weights.iter().map(|(t, weight)| (t.variant.name.clone(), *weight)).collect());
     let mut names: Vec<&str> = weights.iter().map(|(t, _)| t.variant.name.as_str()).collect();
-    let older: BTreeSet<&str> = earlier.iter().flat_map(|w| w.keys().map(String::as_str)).collect();
-    let gone: Vec<&str> = older.into_iter().filter(|name| !names.contains(name)).collect();
-    names.extend(gone);
+    for (name, _) in earlier.iter().flatten() {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
     History::new(&names, &earlier)
 }
 

@@ -1,26 +1,26 @@
 //! Metrics: defined when a plan is configured, counted by their numbers.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use log::error;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::MetricType;
 
-use crate::meters::{Kind, Meters, Place};
+use crate::meters::{Kind, Meter, Meters, Place};
+
+thread_local! {
+    /// The numbers of all that this VM has defined. Envoy gives a name another number each time that
+    /// it is defined, and keeps them all as long as the VM: 25 KiB for each new configuration.
+    static DEFINED: RefCell<BTreeMap<String, u32>> = const { RefCell::new(BTreeMap::new()) };
+}
 
 /// Envoy's numbers of a plan's metrics, by place.
 pub(super) struct Counts(Vec<Option<u32>>);
 
 impl Counts {
     pub(super) fn define(meters: &Meters) -> Self {
-        let define = |meter: &crate::Meter| {
-            let kind = match meter.kind {
-                Kind::Counter => MetricType::Counter,
-                Kind::Gauge => MetricType::Gauge,
-                Kind::Histogram => MetricType::Histogram,
-            };
-            let number = hostcalls::define_metric(kind, &meter.name);
-            number.map_err(|_| error!("cannot define the metric {}", meter.name)).ok()
-        };
-        Counts(meters.iter().map(define).collect())
+        DEFINED.with_borrow_mut(|known| Counts(meters.iter().map(|m| define(m, known)).collect()))
     }
 
     /// One more.
@@ -46,4 +46,25 @@ impl Counts {
 /// The value of a gauge, or one more value of a histogram, by Envoy's number.
 pub(super) fn record(number: u32, value: u64) {
     let _ = hostcalls::record_metric(number, value);
+}
+
+fn define(meter: &Meter, known: &mut BTreeMap<String, u32>) -> Option<u32> {
+    if let Some(number) = known.get(&meter.name) {
+        return Some(*number);
+    }
+    let kind = match meter.kind {
+        Kind::Counter => MetricType::Counter,
+        Kind::Gauge => MetricType::Gauge,
+        Kind::Histogram => MetricType::Histogram,
+    };
+    match hostcalls::define_metric(kind, &meter.name) {
+        Ok(number) => {
+            known.insert(meter.name.clone(), number);
+            Some(number)
+        }
+        Err(_) => {
+            error!("cannot define the metric {}", meter.name);
+            None
+        }
+    }
 }

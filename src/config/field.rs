@@ -1,7 +1,7 @@
 //! A place in the configuration, and the ways to read it. Every mistake is noted and reading goes
 //! on, so that one look at the log shows all of them.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::error::{Errors, echo};
 use super::node::Node;
@@ -33,7 +33,7 @@ impl<'a> Field<'a> {
             return None;
         }
         let mut fields: Vec<(&'a str, Field<'a>)> = Vec::with_capacity(entries.len());
-        let mut seen = HashSet::new();
+        let mut seen = BTreeSet::new();
         for (key, node) in entries {
             if key.len() > limits::TEXT_BYTES {
                 errors.too_long(&child(&self.path, &echo(key)), limits::TEXT_BYTES);

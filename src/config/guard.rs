@@ -3,6 +3,7 @@
 use super::duration;
 use super::error::Errors;
 use super::field::Field;
+use super::node::Node;
 use crate::limits;
 
 /// A guard as written.
@@ -58,23 +59,33 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<Guard> {
 
 fn rate(field: &Field<'_>, errors: &mut Errors) -> Option<f64> {
     let text = field.text(limits::TEXT_BYTES, errors)?;
-    let percent = text.strip_suffix('%').and_then(|text| text.parse::<f64>().ok());
+    let percent = text.strip_suffix('%').and_then(number);
     match percent {
         Some(percent) if (0.0..100.0).contains(&percent) => Some(percent / 100.0),
         _ => field.wrong("must be a percentage from 0% to less than 100%, as in 5%", errors),
     }
 }
 
+/// Read as JSON reads it: another way to read an `f64` would take 20 KB more of the module.
+fn number(text: &str) -> Option<f64> {
+    match serde_json::from_slice(text.as_bytes()) {
+        Ok(Node::Number(number)) => Some(number),
+        _ => None,
+    }
+}
+
 fn ratio(field: &Field<'_>, errors: &mut Errors) -> Option<f64> {
     match field.number(errors)? {
-        ratio if (1.0..=1000.0).contains(&ratio) => Some(ratio),
-        _ => field.wrong("must be from 1 to 1000, as in 2.0", errors),
+        ratio if (1.0..=limits::LATENCY_RATIO).contains(&ratio) => Some(ratio),
+        _ => {
+            field.wrong(&format!("must be from 1 to {}, as in 2.0", limits::LATENCY_RATIO), errors)
+        }
     }
 }
 
 fn requests(field: &Field<'_>, errors: &mut Errors) -> Option<u32> {
     match u32::try_from(field.integer(errors)?) {
-        Ok(requests) if (1..=1_000_000).contains(&requests) => Some(requests),
-        _ => field.wrong("must be from 1 to 1000000", errors),
+        Ok(requests) if (1..=limits::GUARD_REQUESTS).contains(&requests) => Some(requests),
+        _ => field.wrong(&format!("must be from 1 to {}", limits::GUARD_REQUESTS), errors),
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::decimal::Decimal;
+
 /// One JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node {
@@ -27,7 +29,7 @@ impl fmt::Display for Node {
         match self {
             Node::Null => write!(f, "null"),
             Node::Bool(value) => write!(f, "{value}"),
-            Node::Number(value) => write!(f, "{value}"),
+            Node::Number(value) => write!(f, "{}", Decimal(*value)),
             Node::Text(value) => write!(f, "{value:?}"),
             Node::List(_) => write!(f, "[…]"),
             Node::Object(_) => write!(f, "{{…}}"),

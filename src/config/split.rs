@@ -1,5 +1,6 @@
 //! A split: variants with weights, and what changes or keeps them.
 
+use super::decimal::Decimal;
 use super::error::Errors;
 use super::field::{Field, Object};
 use super::guard::{self, Guard};
@@ -69,9 +70,9 @@ fn weight(field: &Field<'_>, errors: &mut Errors) -> Option<f64> {
     if weight < 0.0 {
         field.wrong("must be at least 0", errors)
     } else if weight > 0.0 && weight < limits::WEIGHT_MIN {
-        field.wrong(&format!("must be 0 or at least {}", limits::WEIGHT_MIN), errors)
+        field.wrong(&format!("must be 0 or at least {}", Decimal(limits::WEIGHT_MIN)), errors)
     } else if weight > limits::WEIGHT_MAX {
-        field.wrong(&format!("must be at most {}", limits::WEIGHT_MAX), errors)
+        field.wrong(&format!("must be at most {}", Decimal(limits::WEIGHT_MAX)), errors)
     } else {
         Some(weight)
     }

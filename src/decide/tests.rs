@@ -94,6 +94,18 @@ fn what_does_not_verify_is_reissued() {
     assert!(!believed(&mine, "h", &pair, now - limits::CLOCK_SKEW - 1), "from the future");
     let both = format!("id=forged; {pair}");
     assert!(believed(&mine, "h", &both, now), "the first valid one counts");
+    let among = |forged: usize| "id=forged; ".repeat(forged) + &pair;
+    assert!(believed(&mine, "h", &among(limits::SEALS - 1), now), "the last one looked at");
+    assert!(!believed(&mine, "h", &among(limits::SEALS), now), "one too many before it");
+    for (bytes, expected) in [(limits::HOST_BYTES, true), (limits::HOST_BYTES + 1, false)] {
+        let host = "h".repeat(bytes);
+        let (_, _, cookies) = visit(&mine, &host, "", &mut Fixed { now, draws: 0 });
+        assert_eq!(
+            believed(&mine, &host, &sent_back(&cookies), now),
+            expected,
+            "a host of {bytes}"
+        );
+    }
     for at in 3..pair.len() {
         let mut altered = pair.clone().into_bytes();
         altered[at] ^= 1;

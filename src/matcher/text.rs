@@ -6,6 +6,7 @@ use std::ops::Range;
 use regex_lite::Regex;
 
 use super::search::Search;
+use crate::sorted::sorted;
 
 /// A question to a value.
 #[derive(Debug)]
@@ -93,9 +94,8 @@ pub(crate) struct List {
 impl List {
     pub(crate) fn new<'a>(texts: impl Iterator<Item = &'a str>, ignore_case: bool) -> Self {
         let fold = |text: &str| if ignore_case { text.to_ascii_lowercase() } else { text.into() };
-        let mut sorted: Vec<Box<[u8]>> = texts.map(|t| fold(t).into_bytes().into()).collect();
-        sorted.sort_unstable();
-        List { sorted: sorted.into(), ignore_case }
+        let texts = texts.map(|t| fold(t).into_bytes().into()).collect();
+        List { sorted: sorted(texts).into(), ignore_case }
     }
 
     fn contains(&self, value: &[u8]) -> bool {

@@ -1,7 +1,7 @@
 //! From a configuration as written to a plan: what its parts say of each other is checked, and
 //! names are resolved.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use xxhash_rust::xxh64::xxh64;
@@ -16,6 +16,7 @@ use crate::layer::Slice;
 use crate::matcher::Matcher;
 use crate::meters::{Counted, Meters};
 use crate::ramp::Ramp;
+use crate::sorted::sorted;
 
 pub(super) type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 
@@ -63,13 +64,13 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
     }
 }
 
-fn variant(config::Variant { name, cluster }: config::Variant) -> (String, Arc<Variant>) {
-    (name.clone(), Arc::new(Variant { name, cluster }))
+fn variant(config::Variant { name, cluster }: config::Variant) -> Arc<Variant> {
+    Arc::new(Variant { name, cluster })
 }
 
 /// What rules refer to, and what they add to the plan.
 pub(super) struct Parts<'e> {
-    pub(super) variants: BTreeMap<String, Arc<Variant>>,
+    pub(super) variants: Vec<Arc<Variant>>,
     pub(super) cookies: Cookies<'e>,
     pub(super) ramps: Vec<Ramp>,
     pub(super) guards: Vec<Guard>,
@@ -80,10 +81,10 @@ pub(super) struct Parts<'e> {
 
 impl Parts<'_> {
     pub(super) fn find(&self, path: &str, name: &str, errors: &mut Errors) -> Option<Arc<Variant>> {
-        let found = self.variants.get(name);
+        let found = self.variants.iter().find(|variant| variant.name == name);
         if found.is_none() {
-            let known: Vec<_> = self.variants.keys().map(String::as_str).collect();
-            let remedy = match known.as_slice() {
+            let known = self.variants.iter().map(|variant| variant.name.as_str()).collect();
+            let remedy = match sorted(known).as_slice() {
                 [] => "define it under variants".to_owned(),
                 known => format!("must be one of the variants {}", known.join(", ")),
             };
@@ -126,9 +127,9 @@ fn check_headers(config: &Config, errors: &mut Errors) {
 }
 
 fn check_names(rules: &[config::Rule], errors: &mut Errors) {
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     for rule in rules.iter().filter(|rule| !rule.name.is_empty()) {
-        if !seen.insert(&rule.name) {
+        if !seen.insert(rule.name.as_str()) {
             errors.duplicate(&format!("{}.name", rule.path), &rule.name);
         }
     }

@@ -12,6 +12,7 @@ use super::candidates::Candidates;
 use super::prefix::Prefixes;
 use crate::matcher::{Matcher, Test, Text};
 use crate::request::{self, Request};
+use crate::sorted::sorted;
 
 /// Trying so few rules costs less than looking them up.
 const FEW: usize = 8;
@@ -70,7 +71,7 @@ impl Index {
                 }
             }
         }
-        index.needs.sort_unstable();
+        index.needs = sorted(index.needs);
         index.prefixes = Prefixes::new(prefixes);
         Some(index)
     }
@@ -174,7 +175,7 @@ impl Names {
             names.lengths |= length(name.as_bytes());
             names.hashes.push(xxh64(name.as_bytes(), kind));
         }
-        names.hashes.sort_unstable();
+        names.hashes = sorted(names.hashes);
         names.hashes.dedup();
         names
     }

@@ -1,6 +1,7 @@
 //! Which of many prefixes a path begins with.
 
 use super::candidates::Candidates;
+use crate::sorted::sorted;
 
 /// Prefixes in byte order.
 #[derive(Debug, Default)]
@@ -15,10 +16,9 @@ struct Prefix {
 }
 
 impl Prefixes {
-    pub(super) fn new(mut given: Vec<(&[u8], u16)>) -> Self {
-        given.sort_unstable();
+    pub(super) fn new(given: Vec<(&[u8], u16)>) -> Self {
         let mut prefixes: Vec<Prefix> = Vec::new();
-        for (text, rule) in given {
+        for (text, rule) in sorted(given) {
             match prefixes.last_mut() {
                 Some(last) if *last.text == *text => last.rules.push(rule),
                 _ => {

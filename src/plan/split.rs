@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::compile::Parts;
 use super::{Sharing, Target};
-use crate::config::{self, Errors, Weights};
+use crate::config::{self, Decimal, Errors, Weights};
 use crate::guard::Guard;
 use crate::meters::Counted;
 use crate::ramp::Ramp;
@@ -40,8 +40,7 @@ pub(super) fn compile(
         parts.ramps.push(compile_ramp(ramp, targets.clone()));
         parts.ramps.len().saturating_sub(1)
     });
-    let earlier = config.history.into_iter().map(|step| step.into_iter().collect()).collect();
-    let split = Split::new(&targets, earlier)?;
+    let split = Split::new(&targets, config.history)?;
     Some(Sharing { split, seed, persist, ramp, guard: guarded })
 }
 
@@ -129,7 +128,7 @@ fn check_ramp(
     let rest = targets.iter().any(|(t, weight)| t.variant.name != ramp.variant && *weight > 0.0);
     if found && !rest && ramp.to < 100.0 {
         let remedy = "the split must have another variant with a weight above 0";
-        errors.invalid(&format!("{}.to", ramp.path), ramp.to, remedy);
+        errors.invalid(&format!("{}.to", ramp.path), Decimal(ramp.to), remedy);
     }
     !ramp.hold
 }

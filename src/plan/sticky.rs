@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::compile::Env;
 use super::{Key, Persist};
-use crate::config::{self, Errors, KeySource, Layer, Signing};
+use crate::config::{self, Decimal, Errors, KeySource, Layer, Signing};
 use crate::cookie::{Cookie, Keys};
 use crate::identity::Issue;
 use crate::limits;
@@ -103,8 +103,8 @@ pub(super) fn check_layers(rules: &[config::Rule], errors: &mut Errors) {
         let overlaps = |known: &Layer| layer.start < known.end && known.start < layer.end;
         let overlap = earlier.clone().find(|(_, known)| overlaps(known));
         if let Some((other, known)) = overlap {
-            let value = format!("[{}, {}]", layer.start, layer.end);
-            let taken = format!("{}.slice [{}, {}]", other.path, known.start, known.end);
+            let value = range(layer);
+            let taken = format!("{}.slice {}", other.path, range(known));
             let remedy = format!("must not overlap {taken} of the layer {}", layer.name);
             errors.invalid(&format!("{}.slice", rule.path), value, remedy);
         }
@@ -114,6 +114,10 @@ pub(super) fn check_layers(rules: &[config::Rule], errors: &mut Errors) {
             errors.forbidden(&format!("{}.sticky", rule.path), why);
         }
     }
+}
+
+fn range(layer: &Layer) -> String {
+    format!("[{}, {}]", Decimal(layer.start), Decimal(layer.end))
 }
 
 fn same_key(rule: &config::Rule, other: &config::Rule) -> bool {

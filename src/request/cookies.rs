@@ -12,9 +12,11 @@ pub(crate) fn cookie<'a>(request: &'a impl Request, name: &str) -> Option<&'a [u
 
 /// The values of all cookies with this name, in the order of arrival.
 pub(crate) fn cookies<'a>(request: &'a impl Request, name: &str) -> impl Iterator<Item = &'a [u8]> {
-    cookie_pairs(request)
-        .filter(move |(known, _)| *known == name.as_bytes())
-        .map(|(_, value)| value)
+    let named = move |text| {
+        let (known, value) = pair(text)?;
+        (known == name.as_bytes() && is_clean(value)).then_some(value)
+    };
+    texts(request).filter_map(named)
 }
 
 /// Every pair as it was sent, but for those whose name is replaced and those with bytes that no
@@ -31,30 +33,45 @@ pub(crate) fn other_cookies(
     kept.map(<[u8]>::to_vec).collect()
 }
 
-/// The pairs of all `cookie` fields, as if HTTP/2 crumbs and repeated lines had been joined with
-/// `; ` (RFC 9113 section 8.2.3). What is no pair, and a pair without a name, is passed over.
+/// The pairs of all `cookie` fields.
 pub(crate) fn cookie_pairs(request: &impl Request) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut left = limits::COOKIE_BYTES;
-    request
-        .header("cookie")
-        .flat_map(|line| line.split(|b| *b == b';'))
-        .enumerate()
-        .map_while(move |(index, pair)| {
-            let within = left.checked_sub(pair.len()).filter(|_| index < limits::COOKIE_PAIRS);
-            if within.is_none() {
-                request.absent(Absent::Cookies);
-            }
-            left = within?;
-            Some(pair)
-        })
-        .filter_map(pair)
+    texts(request).filter_map(pair).filter(|(_, value)| is_clean(value))
 }
 
-/// Quotes and `$` have no special meaning; only SP and HTAB are trimmed.
+/// What stands between semicolons, as if HTTP/2 crumbs and repeated lines had been joined with
+/// `; ` (RFC 9113 section 8.2.3).
+fn texts(request: &impl Request) -> impl Iterator<Item = &[u8]> {
+    let (mut bytes, mut pairs) = (limits::COOKIE_BYTES, limits::COOKIE_PAIRS);
+    let mut lines = request.header("cookie");
+    let mut rest = None;
+    std::iter::from_fn(move || {
+        let (text, others) = split_at_semicolon(rest.take().or_else(|| lines.next())?);
+        match (bytes.checked_sub(text.len()), pairs.checked_sub(1)) {
+            (Some(bytes_left), Some(pairs_left)) => (bytes, pairs) = (bytes_left, pairs_left),
+            _ => {
+                request.absent(Absent::Cookies);
+                return None;
+            }
+        }
+        rest = others;
+        Some(text)
+    })
+    .fuse()
+}
+
+fn split_at_semicolon(line: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match line.iter().position(|b| *b == b';').and_then(|end| line.split_at_checked(end)) {
+        Some((text, rest)) => (text, rest.get(1..)),
+        None => (line, None),
+    }
+}
+
+/// Name and value; `None` of what is no pair, or has no name. Quotes and `$` have no special
+/// meaning; only SP and HTAB are trimmed.
 fn pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, value) = text.split_at_checked(text.iter().position(|b| *b == b'=')?)?;
     let (name, value) = (trim(name), trim(value.get(1..)?));
-    (!name.is_empty() && is_clean(value)).then_some((name, value))
+    (!name.is_empty()).then_some((name, value))
 }
 
 /// RFC 9110 section 5.5: such bytes end a field, or worse.

@@ -1,18 +1,23 @@
 //! The wire contract, and what moves when weights change.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::*;
 use crate::meters::TargetMeters;
 use crate::plan::Variant;
 
+/// Weights by name.
+type Named = BTreeMap<String, f64>;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Vector {
     salt: String,
     #[serde(default)]
-    history: Vec<Weights>,
-    weights: Weights,
+    history: Vec<Named>,
+    weights: Named,
     key: Option<String>,
     key_hex: Option<String>,
     hash: String,
@@ -29,13 +34,14 @@ fn target(name: &str) -> Arc<Target> {
     Arc::new(Target { rule: "r".into(), variant, meters: TargetMeters::default(), guard: None })
 }
 
-fn split(weights: &Weights, earlier: &[Weights]) -> Split {
+fn split(weights: &Named, earlier: &[Named]) -> Split {
     let named = |(name, weight): (&String, &f64)| (target(name), *weight);
     let weights: Vec<_> = weights.iter().map(named).collect();
-    Split::new(&weights, earlier.to_vec()).unwrap()
+    let earlier = earlier.iter().map(|step| step.clone().into_iter().collect()).collect();
+    Split::new(&weights, earlier).unwrap()
 }
 
-fn weights(shares: &[f64]) -> Weights {
+fn weights(shares: &[f64]) -> Named {
     shares.iter().enumerate().map(|(i, share)| (format!("v{i}"), *share)).collect()
 }
 
@@ -123,7 +129,7 @@ fn closed_form(p: &[f64], q: &[f64]) -> f64 {
 fn order_plays_no_part() {
     let mut named: Vec<_> =
         [("a", 50.), ("b", 30.), ("c", 20.)].map(|(name, weight)| (target(name), weight)).into();
-    let earlier = vec![Weights::from([("c".into(), 1.), ("gone".into(), 1.), ("a".into(), 3.)])];
+    let earlier = vec![vec![("c".into(), 1.), ("gone".into(), 1.), ("a".into(), 3.)]];
     for earlier in [Vec::new(), earlier] {
         let forth = Split::new(&named, earlier.clone()).unwrap();
         named.reverse();
@@ -137,10 +143,10 @@ fn order_plays_no_part() {
 fn shares_equal_the_weights() {
     const KEYS: u32 = 1_000_000;
     let steps = [[1., 1., 1.], [8., 1., 1.], [0., 1., 9.], [5., 5., 0.], [99.8, 0.1, 0.1]];
-    let history: Vec<Weights> = steps.iter().map(|step| weights(step)).collect();
+    let history: Vec<Named> = steps.iter().map(|step| weights(step)).collect();
     for (earlier, now) in [(&history[..0], &history[4]), (&history[..4], &history[4])] {
         let split = split(now, earlier);
-        let mut counts = Weights::new();
+        let mut counts = Named::new();
         for hash in hashes(KEYS) {
             *counts.entry(split.pick(hash).variant.name.clone()).or_default() += 1.0;
         }

@@ -99,6 +99,11 @@ impl Envoy {
         Ok(text.lines().filter(|line| line.starts_with("tsplit_")).filter_map(metric).collect())
     }
 
+    /// Every counter and gauge whose name this regular expression finds something in.
+    pub async fn stats_like(&self, expression: &str) -> Result<BTreeMap<String, u64>> {
+        read_stats(self.admin, &format!("/stats?filter={expression}")).await
+    }
+
     /// What Envoy has logged so far.
     pub fn log(&self) -> String {
         read(&self.log_path())
@@ -222,7 +227,11 @@ async fn listeners(admin: SocketAddr) -> Result<BTreeMap<String, SocketAddr>> {
 }
 
 pub(crate) async fn stats(admin: SocketAddr) -> Result<BTreeMap<String, u64>> {
-    let text = String::from_utf8(get(admin, "/stats").await?)?;
+    read_stats(admin, "/stats").await
+}
+
+async fn read_stats(admin: SocketAddr, path: &str) -> Result<BTreeMap<String, u64>> {
+    let text = String::from_utf8(get(admin, path).await?)?;
     let stat = |line: &str| {
         let (name, value) = line.rsplit_once(": ")?;
         Some((name.to_owned(), value.parse().ok()?))

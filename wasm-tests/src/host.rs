@@ -101,6 +101,11 @@ impl Host {
         self.end(stream.0)
     }
 
+    /// A second has passed.
+    pub fn tick(&mut self, root: Root) -> Result<()> {
+        self.call_if_exported::<_, ()>("proxy_on_tick", root.0).map(drop)
+    }
+
     /// Ends a configuration.
     pub fn remove(&mut self, root: Root) -> Result<()> {
         self.end(root.0)

@@ -67,6 +67,13 @@ pub fn module() -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// The module for configurations that need no response: Envoy does not call it for one.
+pub fn requests_module() -> anyhow::Result<PathBuf> {
+    let path = target().join("traffic_split_requests.wasm");
+    anyhow::ensure!(path.is_file(), "{} is not there: run `make wasm`", path.display());
+    Ok(path)
+}
+
 /// Prints a line on standard error, also from a test that passes: unlike what the `print` macros
 /// print, it is not captured.
 pub fn say(line: &str) {

@@ -14,6 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -60,6 +61,23 @@ impl Upstream {
         let address = listener.local_addr()?;
         let state = Arc::new(State::default());
         let accepting = tokio::spawn(accept(listener, name.into(), Arc::clone(&state)));
+        Ok(Self { address, state, accepting })
+    }
+
+    /// Starts one that answers every HTTP/1.1 request without a body by its name, and does nothing
+    /// else: what is before it can be kept busy.
+    pub async fn terse(name: &str) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let answer = format!("HTTP/1.1 200 OK\r\nx-upstream: {name}\r\ncontent-length: 0\r\n\r\n");
+        let answer: Arc<[u8]> = answer.into_bytes().into();
+        let state = Arc::new(State::default());
+        let counted = Arc::clone(&state);
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve_tersely(stream, Arc::clone(&answer), Arc::clone(&counted)));
+            }
+        });
         Ok(Self { address, state, accepting })
     }
 
@@ -138,6 +156,26 @@ async fn respond(
 /// What the request asks to be answered.
 fn asked(request: &Request<Incoming>) -> Option<&str> {
     request.headers().get(ANSWER)?.to_str().ok()
+}
+
+async fn serve_tersely(mut stream: TcpStream, answer: Arc<[u8]>, state: Arc<State>) {
+    let _ = stream.set_nodelay(true);
+    let mut buffer = Vec::with_capacity(4096);
+    // An error here is the peer's end of the connection.
+    while stream.read_buf(&mut buffer).await.is_ok_and(|read| read > 0) {
+        while let Some(end) = end_of_head(&buffer) {
+            buffer.drain(..end);
+            state.count.fetch_add(1, Ordering::Relaxed);
+            if stream.write_all(&answer).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Where the head of a message ends that has been read so far.
+pub(crate) fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
 }
 
 fn answer(name: &str, request: Request<Incoming>) -> Response<BoxBody<Bytes, Infallible>> {

@@ -172,6 +172,21 @@ async fn row_35_an_unknown_cluster_is_envoys_503_counted_and_logged() -> Result<
     Ok(())
 }
 
+/// Envoy's default policy, which README tells of: nothing brings the VM back.
+#[tokio::test]
+async fn where_the_vm_failed_closed_nothing_is_served() -> Result<()> {
+    let site = Site::start(faulty(&fault::trapping()?, "FAIL_CLOSED")?, |_| {}).await?;
+    assert_eq!(site.reached(&tester()).await?.as_deref(), Some("canary"));
+    assert_eq!(site.send(&trap()).await?.status, 503);
+    let started = Instant::now();
+    // Longer than a reload would take.
+    while started.elapsed() < Duration::from_secs(3) {
+        assert_eq!(site.send(&tester()).await?.status, 503);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
 /// Envoy waits a second by default, with jitter, before it loads the filter anew.
 #[tokio::test]
 async fn row_39_a_trap_fails_requests_no_longer_than_the_backoff() -> Result<()> {
@@ -242,6 +257,26 @@ async fn row_43_what_is_denied_before_the_filter_stays_denied() -> Result<()> {
     for _ in 0..3 {
         assert_eq!(site.send(&tester().with("x-denied", "1")).await?.status, 403);
         assert_eq!(site.reached(&tester()).await?.as_deref(), Some("canary"));
+    }
+    Ok(())
+}
+
+/// What the route denies that the client asked for is not asked of the route that the filter chooses.
+#[tokio::test]
+async fn row_43_what_its_own_route_denies_is_not_let_in_by_another() -> Result<()> {
+    let kind = |name: &str| format!("envoy.extensions.filters.http.rbac.v3.{name}");
+    let mut listener = listener()?;
+    let rbac = json!({"name": "rbac", "typed_config": typed(&kind("RBAC"), json!({}))});
+    listener.filters.insert(0, rbac);
+    let everyone = json!({"permissions": [{"any": true}], "principals": [{"any": true}]});
+    let rules = json!({"rules": {"action": "DENY", "policies": {"everyone": everyone}}});
+    let denied = typed(&kind("RBACPerRoute"), json!({"rbac": rules}));
+    let routes = listener.routes.as_array_mut().context("no routes")?;
+    let default = routes.last_mut().context("no default route")?;
+    default["typed_per_filter_config"] = json!({"rbac": denied});
+    let site = Site::start(listener, |_| {}).await?;
+    for request in [tester(), Request::get("/")] {
+        assert_eq!(site.send(&request).await?.status, 403, "{request:?}");
     }
     Ok(())
 }

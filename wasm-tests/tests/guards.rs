@@ -221,7 +221,7 @@ async fn a_variant_that_is_slow_is_left() -> Result<()> {
     let guard = json!({"maxLatencyRatio": 2.0, "minRequests": 20});
     let scene = Scene::start(&configuration(guard), WORKERS as u32).await?;
     let traffic = Traffic::start(scene.address, 3 * WORKERS, USERS).await?;
-    upstream(&scene, "canary")?.slow(300);
+    upstream(&scene, "canary")?.slow(500);
     tripped(&scene, 1.0).await?;
     let left = traffic.elapsed() + SECOND;
     traffic.until(left + 2 * SECOND).await;
@@ -232,8 +232,8 @@ async fn a_variant_that_is_slow_is_left() -> Result<()> {
     let [warning] = warning.as_slice() else { panic!("{log}") };
     let numbers: Vec<f64> =
         warning.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect();
-    // The classes are a factor of 1.4 wide.
-    assert!((200.0..450.0).contains(&numbers[1]) && numbers[1] > 2.0 * numbers[2], "{warning}");
+    // The classes are a factor of 1.4 wide; a busy machine adds to both.
+    assert!(numbers[1] >= 350.0 && numbers[1] > 2.0 * numbers[2], "{warning}");
     Ok(())
 }
 

@@ -7,12 +7,14 @@ mod configuration;
 mod cookies;
 mod given;
 mod matching;
+mod records;
 mod requests;
 mod written;
 
 pub use configuration::configuration;
 pub use cookies::cookies;
 pub use matching::matching;
+pub use records::records;
 pub use requests::requests;
 
 use std::path::{Path, PathBuf};
@@ -21,10 +23,11 @@ use std::path::{Path, PathBuf};
 pub type Property = fn(&[u8]);
 
 /// Every property by its name.
-pub const ALL: [(&str, Property); 4] = [
+pub const ALL: [(&str, Property); 5] = [
     ("configuration", configuration),
     ("cookies", cookies),
     ("matching", matching),
+    ("records", records),
     ("requests", requests),
 ];
 

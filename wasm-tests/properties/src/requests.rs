@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
 use serde_json::Value;
-use traffic_split::{Moment, Plan, cookies, decide, effects};
+use traffic_split::{Decision, Moment, Plan, cookies, decide, effects, shadows};
 
 use crate::cases::CONFIGURATIONS;
 use crate::given::{Given, World, env};
@@ -28,20 +28,12 @@ pub fn requests(bytes: &[u8]) {
     let again = decide(plan, &moment, &request, &mut world.clone());
     assert_eq!(format!("{decision:?}"), format!("{again:?}"));
 
-    let variant = decision.variant().map(|variant| variant.name.as_str());
-    let rules = config["rules"].as_array().into_iter().flatten();
-    let rule = rules.clone().find(|rule| rule["name"].as_str() == decision.rule());
-    match (rule, variant) {
-        (Some(rule), Some(variant)) => {
-            let pinned = rule["to"].as_str() == Some(variant);
-            let weight = rule["split"][variant].as_f64();
-            let kept = weight == Some(0.0) && decision.reason().name() == "persisted";
-            assert!(pinned || kept || weight.is_some_and(|weight| weight > 0.0), "{decision:?}");
-        }
-        (None, None) => {}
-        _ => panic!("{decision:?}"),
+    assert_chosen(config, &decision, false);
+    for shadow in shadows(plan, &moment, &request, &mut world.clone()) {
+        assert_chosen(config, &shadow, true);
     }
 
+    let variant = decision.variant().map(|variant| variant.name.as_str());
     let cluster = variant.and_then(|variant| config["variants"][variant]["cluster"].as_str());
     for effect in effects(plan, &decision) {
         let expected = match effect.header {
@@ -61,9 +53,31 @@ pub fn requests(bytes: &[u8]) {
     }
 }
 
+/// Whether the rule is there, is in shadow or not, and has the variant.
+fn assert_chosen(config: &Value, decision: &Decision<'_>, shadow: bool) {
+    let mut rules = config["rules"].as_array().into_iter().flatten();
+    let rule = rules.find(|rule| rule["name"].as_str() == decision.rule());
+    let variant = decision.variant().map(|variant| variant.name.as_str());
+    match (rule, variant) {
+        (Some(rule), Some(variant)) => {
+            assert_eq!(rule["mode"] == "shadow", shadow, "{decision:?}");
+            let pinned = rule["to"].as_str() == Some(variant);
+            let ramped = rule["ramp"]["variant"].as_str() == Some(variant);
+            let weight = rule["split"][variant].as_f64();
+            let kept = weight == Some(0.0) && decision.reason().name() == "persisted";
+            let weighted = weight.is_some_and(|weight| weight > 0.0);
+            assert!(pinned || ramped || kept || weighted, "{decision:?}");
+        }
+        (None, None) => {}
+        _ => panic!("{decision:?}"),
+    }
+}
+
 fn input(u: &mut Unstructured<'_>) -> Result<(usize, Given, World)> {
     let index = u.choose_index(PLANS.len())?;
     let mut world = World::any(u)?;
-    world.now %= 1 << 40;
+    // Half of them about the time of the ramp, 2026-12-01T09:00:00Z.
+    world.now =
+        if u.arbitrary()? { world.now % (1 << 40) } else { 1_796_000_000 + world.now % (1 << 18) };
     Ok((index, Given::any(u)?, world))
 }

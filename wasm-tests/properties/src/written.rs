@@ -6,8 +6,16 @@ use serde_json::{Map, Value, json};
 const VARIANTS: [&str; 4] = ["a", "b", "c", "gone"];
 const TEXTS: [&str; 12] =
     ["a", "A", "ab", "b", "", " a", "é", "1", "x-split-cluster", "0.0.0.0/0", "a\nb", "KEYS"];
-const NUMBERS: [f64; 10] = [0.0, 1.0, 0.5, 90.0, -1.0, 1e6, 1e7, 1e-6, 1e-7, 1e300];
+const NUMBERS: [f64; 11] = [0.0, 1.0, 0.5, 10.0, 90.0, -1.0, 1e6, 1e7, 1e-6, 1e-7, 1e300];
 const REGEXES: [&str; 6] = ["a.*", "[0-9]+", "(", "a{999}", "((a{99}){99}){99}", "a)|(b"];
+const TIMES: [&str; 5] = [
+    "2026-12-01T09:00:00Z",
+    "1970-01-01T00:00:00Z",
+    "9999-12-31T23:59:60Z",
+    "2026-02-30T00:00:00Z",
+    "2026-12-01T09:00:00+01:00",
+];
+const DURATIONS: [&str; 6] = ["30d", "1h30m", "0s", "401d", "10s", "x"];
 const OPERATORS: [&str; 9] =
     ["exact", "prefix", "suffix", "contains", "in", "regex", "range", "present", "exakt"];
 
@@ -24,6 +32,9 @@ pub(crate) fn configuration(u: &mut Unstructured<'_>) -> Result<Value> {
         &[
             ("clusterHeader", 8, &|_| Ok(json!("x-split-cluster"))),
             ("variantHeader", 8, &|_| Ok(json!("x-split-variant"))),
+            ("debugHeader", 4, &|u| Ok(json!(u.choose(&["x-split-debug", "cookie", "a b"])?))),
+            ("metrics", 8, &|u| Ok(json!(u.choose(&["off", "counts", "full", "all"])?))),
+            ("mode", 4, &mode),
             ("variants", 31, &|_| Ok(Value::Object(variants.clone()))),
             ("rules", 31, &|_| Ok(rules.clone())),
         ],
@@ -45,6 +56,46 @@ fn rule(u: &mut Unstructured<'_>) -> Result<Value> {
             ("slice", 3, &|u| Ok(json!([number(u)?, number(u)?]))),
             ("sticky", if split { 20 } else { 2 }, &sticky),
             ("persist", if split { 10 } else { 1 }, &cookie),
+            ("mode", 4, &mode),
+            ("ramp", if split { 8 } else { 1 }, &ramp),
+            ("guard", if split { 8 } else { 1 }, &guard),
+        ],
+    )
+}
+
+fn mode(u: &mut Unstructured<'_>) -> Result<Value> {
+    Ok(json!(u.choose(&["enforce", "shadow", "shadow", "off"])?))
+}
+
+fn variant(u: &mut Unstructured<'_>) -> Result<Value> {
+    Ok(json!(u.choose(&VARIANTS)?))
+}
+
+fn ramp(u: &mut Unstructured<'_>) -> Result<Value> {
+    object(
+        u,
+        &[
+            ("variant", 31, &variant),
+            ("to", 31, &number),
+            ("start", 31, &|u| Ok(json!(u.choose(&TIMES)?))),
+            ("duration", 31, &|u| Ok(json!(u.choose(&DURATIONS)?))),
+            ("steps", 8, &number),
+            ("hold", 4, &|u| Ok(json!(u.arbitrary::<bool>()?))),
+        ],
+    )
+}
+
+fn guard(u: &mut Unstructured<'_>) -> Result<Value> {
+    object(
+        u,
+        &[
+            ("watch", 31, &variant),
+            ("fallback", 31, &variant),
+            ("maxErrorRate", 31, &|u| Ok(json!(u.choose(&["5%", "0%", "100%", "NaN%", "5"])?))),
+            ("maxLatencyRatio", 8, &number),
+            ("minRequests", 8, &number),
+            ("window", 8, &|u| Ok(json!(u.choose(&DURATIONS)?))),
+            ("cooldown", 8, &|u| Ok(json!(u.choose(&DURATIONS)?))),
         ],
     )
 }
@@ -75,7 +126,7 @@ fn cookie(u: &mut Unstructured<'_>) -> Result<Value> {
         u,
         &[
             ("cookie", 31, &|u| Ok(json!(u.choose(&["id", "kept", "__Host-id", "a b"])?))),
-            ("maxAge", 31, &|u| Ok(json!(u.choose(&["30d", "1h30m", "0s", "401d", "x"])?))),
+            ("maxAge", 31, &|u| Ok(json!(u.choose(&DURATIONS)?))),
             ("path", 4, &text),
             ("domain", 4, &text),
             ("sameSite", 4, &|u| Ok(json!(u.choose(&["Lax", "None", "Strict"])?))),

@@ -39,6 +39,31 @@ fn every_row_has_its_tests() {
     }
 }
 
+/// A test that says it is of a row is named there.
+#[test]
+fn every_test_of_a_row_is_in_the_map() {
+    let map = read("wasm-tests/faults.json");
+    let mut folders = vec![root().join("wasm-tests/tests"), root().join("wasm-tests/properties")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("a file").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let names = text.lines().filter_map(|line| {
+                let line = line.strip_prefix("async ").unwrap_or(line);
+                line.strip_prefix("fn row")?.split('(').next()
+            });
+            for name in names {
+                let test = format!("::row{name}\"");
+                assert!(map.contains(&test), "{}: row{name} is in no row", path.display());
+            }
+        }
+    }
+}
+
 /// Clippy refuses them by `.clippy.toml`; here it is seen that it is told of all that there are.
 #[test]
 fn row_04_no_api_that_unwraps_utf8_is_used() {

@@ -37,6 +37,11 @@ fn matching() {
 }
 
 #[test]
+fn records() {
+    holds("records");
+}
+
+#[test]
 fn requests() {
     holds("requests");
 }

@@ -159,6 +159,11 @@ fn numbers_at_their_ends_and_beyond() {
             "ramp": { "variant": "b", "to": 100, "start": "2026-12-01T09:00:00Z",
                       "duration": duration, "steps": steps } }))
     };
+    let guard = |field: &str, value: Value| {
+        let mut guard = json!({ "watch": "a", "fallback": "b", "maxErrorRate": "5%" });
+        guard[field] = value;
+        rule(json!({ "split": { "a": 1, "b": 1 }, "guard": guard }))
+    };
     let signed = |env: &str| {
         sticky(json!({ "issue": { "cookie": "i", "maxAge": "1d", "signing": { "env": env } } }))
     };
@@ -173,11 +178,77 @@ fn numbers_at_their_ends_and_beyond() {
             sticky(issuing("i", &seconds(limits::MAX_AGE + 1))),
         ),
         ("RAMP_STEPS", ramp("1d", limits::RAMP_STEPS), ramp("1d", limits::RAMP_STEPS + 1)),
+        (
+            "MAX_AGE of a ramp",
+            ramp(&seconds(limits::MAX_AGE), 0),
+            ramp(&seconds(limits::MAX_AGE + 1), 0),
+        ),
+        (
+            "WINDOW",
+            guard("window", json!(seconds(limits::WINDOW))),
+            guard("window", json!(seconds(limits::WINDOW + 1))),
+        ),
+        (
+            "WINDOW of a cooldown",
+            guard("cooldown", json!(seconds(limits::WINDOW))),
+            guard("cooldown", json!(seconds(limits::WINDOW + 1))),
+        ),
+        (
+            "GUARD_REQUESTS",
+            guard("minRequests", json!(limits::GUARD_REQUESTS)),
+            guard("minRequests", json!(limits::GUARD_REQUESTS + 1)),
+        ),
+        (
+            "LATENCY_RATIO",
+            guard("maxLatencyRatio", json!(limits::LATENCY_RATIO)),
+            guard("maxLatencyRatio", json!(limits::LATENCY_RATIO + 0.1)),
+        ),
         ("SIGNING_KEYS", signed("KEYS"), signed("MANY")),
         ("SIGNING_KEY_BYTES", signed("KEYS"), signed("SHORT")),
     ] {
         assert_eq!(wrong(&good.to_string()), "", "{name} at the limit");
         assert_ne!(wrong(&bad.to_string()), "", "{name} beyond");
+    }
+}
+
+/// Where the bounds on requests are tested, and one that no number of the configuration is.
+const ELSEWHERE: [(&str, &str, &str); 10] = [
+    ("CLOCK_SKEW", "src/decide/tests.rs", "what_does_not_verify_is_reissued"),
+    ("COOKIE_BYTES", "src/request/cookies.rs", "scanning_is_bounded"),
+    ("COOKIE_PAIRS", "src/request/cookies.rs", "scanning_is_bounded"),
+    ("HOST_BYTES", "src/decide/tests.rs", "what_does_not_verify_is_reissued"),
+    ("KEY_BYTES", "src/key.rs", "a_key_over_its_limit_is_absent"),
+    ("QUERY_PAIRS", "src/request/query.rs", "scanning_is_bounded"),
+    (
+        "REGEX_PROGRAM_BYTES",
+        "wasm-tests/properties/tests/limits.rs",
+        "a_regex_is_bounded_by_what_it_compiles_to",
+    ),
+    ("SEALED_BYTES", "wasm-tests/properties/tests/limits.rs", "the_longest_sealed_value_fits"),
+    ("SEALS", "src/decide/tests.rs", "what_does_not_verify_is_reissued"),
+    ("VALUE_BYTES", "src/request.rs", "unusable_values_are_absent"),
+];
+
+/// A bound that nobody tries is a guess.
+#[test]
+fn every_limit_is_tested() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).expect(path);
+    let here = read("wasm-tests/properties/tests/limits.rs");
+    let constants = read("src/limits.rs");
+    let names = constants.lines().filter_map(|line| line.strip_prefix("pub const "));
+    for name in names.filter_map(|line| line.split(':').next()) {
+        match ELSEWHERE.iter().find(|(known, ..)| *known == name) {
+            Some((_, file, test)) => {
+                let text = read(file);
+                assert!(text.contains(&format!("fn {test}(")), "{file} has no {test}");
+                assert!(text.contains(name), "{file} says nothing of {name}");
+            }
+            None => {
+                let mut words = here.split(|c: char| c != '_' && !c.is_ascii_alphanumeric());
+                assert!(words.any(|word| word == name), "nobody tries {name}");
+            }
+        }
     }
 }
 

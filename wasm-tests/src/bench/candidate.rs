@@ -22,7 +22,14 @@ pub struct Candidate {
 pub fn chains(standard: &Standard, length: usize) -> Result<Vec<Candidate>> {
     let module = wasm_tests::module()?;
     let empty = wasm_tests::target().join("empty.wasm");
-    let ours = |configuration: Value| wasm(&module, "ours", &configuration.to_string());
+    let requests = wasm_tests::requests_module()?;
+    let ours = |configuration: Value| wasm(&requests, "ours", &configuration.to_string());
+    let whole = |configuration: Value| wasm(&module, "whole", &configuration.to_string());
+    let counting = |metrics: &str| {
+        let mut configuration = standard.configuration.clone();
+        configuration["metrics"] = json!(metrics);
+        configuration
+    };
     let decides = |head: &str| head.contains("x-cluster: reviews-v");
     let leaves = |head: &str| !head.contains("x-cluster: reviews-v");
     let chain = |name: &str, filter: Option<Value>, expected| {
@@ -42,6 +49,9 @@ pub fn chains(standard: &Standard, length: usize) -> Result<Vec<Candidate>> {
         chain(EMPTY, Some(wasm(&empty, "empty", "")?), leaves),
         chain(LUA, Some(lua()), decides),
         chain(STANDARD, Some(ours(standard.configuration.clone())?), decides),
+        chain(COUNTS, Some(ours(counting("counts"))?), decides),
+        chain(WHOLE, Some(whole(standard.configuration.clone())?), decides),
+        chain(FULL, Some(whole(counting("full"))?), decides),
         chain(ONE_RULE, Some(ours(standard.rules(1))?), decides),
         chain(THOUSAND_RULES, Some(ours(standard.rules(1000))?), decides),
         chain(EXACT, Some(ours(standard.exact())?), decides),
@@ -53,6 +63,9 @@ pub const NO_FILTER: &str = "no filter";
 pub const EMPTY: &str = "empty SDK filter";
 pub const LUA: &str = "Lua, standard set";
 pub const STANDARD: &str = "ours, standard set";
+pub const COUNTS: &str = "ours, metrics: counts";
+pub const WHOLE: &str = "ours, seeing responses";
+pub const FULL: &str = "ours, metrics: full";
 pub const ONE_RULE: &str = "ours, 1 rule";
 pub const THOUSAND_RULES: &str = "ours, 1,000 rules";
 pub const EXACT: &str = "ours, one exact value";
@@ -61,7 +74,8 @@ pub const WEIGHTED: &str = "weighted_clusters";
 
 /// One filter, or none, before a route to an upstream.
 pub fn whole(standard: &Standard) -> Result<Vec<Candidate>> {
-    let ours = wasm(&wasm_tests::module()?, "ours", &standard.configuration.to_string())?;
+    let module = wasm_tests::requests_module()?;
+    let ours = wasm(&module, "ours", &standard.configuration.to_string())?;
     let weights = json!({"clusters": [
         {"name": "reviews-v1", "weight": 80},
         {"name": "reviews-v2", "weight": 15},

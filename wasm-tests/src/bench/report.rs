@@ -1,7 +1,7 @@
 //! The tables that a run prints.
 
-use super::candidate::WEIGHTED;
-use super::candidate::{EMPTY, EXACT, LIST, LUA, NO_FILTER, ONE_RULE, STANDARD, THOUSAND_RULES};
+use super::candidate::{COUNTS, EMPTY, EXACT, FULL, LIST, LUA, NO_FILTER, ONE_RULE};
+use super::candidate::{STANDARD, THOUSAND_RULES, WEIGHTED, WHOLE};
 
 type Results = [(String, Vec<f64>)];
 
@@ -22,9 +22,15 @@ pub fn print(chains: &Results, whole: &Results, length: usize, smoke: bool) {
     table(chains.get(..1).unwrap_or_default());
     table(whole);
     println!("\nratios, median (least to most) by round:");
-    for (name, base) in
-        [(STANDARD, EMPTY), (STANDARD, LUA), (THOUSAND_RULES, ONE_RULE), (LIST, EXACT)]
-    {
+    for (name, base) in [
+        (STANDARD, EMPTY),
+        (STANDARD, LUA),
+        (COUNTS, STANDARD),
+        (WHOLE, STANDARD),
+        (FULL, STANDARD),
+        (THOUSAND_RULES, ONE_RULE),
+        (LIST, EXACT),
+    ] {
         ratio(name, base, &filters);
     }
     ratio(STANDARD, WEIGHTED, whole);

@@ -2,10 +2,12 @@
 
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
-/// The newest wheel of each minor version that has V8 (that of 1.38.3 has not), and the Istio release whose proxy is built from that minor version.
+/// The newest wheel of each minor version that has V8 (that of 1.38.3 has not), and the Istio
+/// release whose proxy is built from that minor version.
 const VERSIONS: [(&str, &str); 5] = [
     ("1.36.4", "1.28"),
     ("1.37.0", "1.29"),
@@ -13,6 +15,9 @@ const VERSIONS: [(&str, &str); 5] = [
     ("1.39.3", "1.31"),
     ("1.40.0", "none yet"),
 ];
+
+/// The table's first lines.
+const HEADER: &str = "| Envoy | Istio that ships it | Result |\n|---|---|---|";
 
 fn main() -> Result<ExitCode> {
     let folder = wasm_tests::target().join("compat");
@@ -30,7 +35,7 @@ fn main() -> Result<ExitCode> {
         };
         rows.push((envoy, istio, result, good));
     }
-    println!("| Envoy | Istio that ships it | Result |\n|---|---|---|");
+    println!("{HEADER}");
     for (envoy, istio, result, _) in &rows {
         println!("| {envoy} | {istio} | {result} |");
     }
@@ -38,20 +43,28 @@ fn main() -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Whether it passed.
+/// Whether it passed. Of what cargo says, the names of the test programs are told as they start.
 fn suite(version: &str, log: &Path) -> Result<bool> {
     let envoy = wasm_tests::find::install(version)?;
-    let file = File::create(log)?;
-    let status = Command::new("cargo")
+    let mut file = File::create(log)?;
+    let mut cargo = Command::new("cargo")
         .args(["test", "--package", "wasm-tests", "--no-fail-fast"])
         .current_dir(wasm_tests::root())
         .env("ENVOY", envoy)
         .env_remove("FUNC_E")
         .stdout(file.try_clone()?)
-        .stderr(file)
-        .status()
+        .stderr(Stdio::piped())
+        .spawn()
         .context("cargo")?;
-    Ok(status.success())
+    for line in BufReader::new(cargo.stderr.take().context("cargo has no stderr")?).lines() {
+        let line = line?;
+        writeln!(file, "{line}")?;
+        if let Some(program) = line.trim_start().strip_prefix("Running ") {
+            let program = program.split(" (").next().unwrap_or_default();
+            eprintln!("  Envoy {version}: {program}");
+        }
+    }
+    Ok(cargo.wait()?.success())
 }
 
 /// The sums of cargo's closing lines: `test result: ok. 3 passed; 0 failed; ...`.
@@ -64,4 +77,31 @@ fn count(log: &str) -> (u64, u64) {
     lines.fold((0, 0), |(passed, failed), line| {
         (passed + number(line, "passed"), failed + number(line, "failed"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// README's table is what this printed when it last ran: these versions, and no failure.
+    #[test]
+    fn readme_lists_these_versions() -> Result<()> {
+        let readme = fs::read_to_string(wasm_tests::root().join("README.md"))?;
+        let table = readme.split_once(HEADER).context("README has no such table")?.1;
+        let rows: Vec<_> = table.lines().skip(1).take_while(|line| line.starts_with('|')).collect();
+        assert_eq!(rows.len(), VERSIONS.len(), "{rows:?}");
+        for (row, (envoy, istio)) in rows.iter().zip(VERSIONS) {
+            assert!(row.starts_with(&format!("| {envoy} | {istio} | ")), "{row}");
+            assert!(!row.contains("FAILED"), "{row}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn cargos_closing_lines_are_summed_up() {
+        let log = "test a ... ok\n\
+            test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out\n\
+            test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        assert_eq!(count(log), (13, 2));
+    }
 }

@@ -65,6 +65,24 @@ impl Call<'_, '_> {
                 let value = self.caller.data().properties.get(&path).cloned();
                 self.give(2, value)
             }
+            "proxy_set_property" => {
+                let (path, value) = (self.text(0)?, self.text(2)?);
+                self.caller.data_mut().state.insert(path, value);
+                Ok(Status::Ok)
+            }
+            "proxy_set_tick_period_milliseconds" => {
+                self.caller.data_mut().period = Some(self.number(0));
+                Ok(Status::Ok)
+            }
+            "proxy_get_shared_data" => {
+                let key = self.text(0)?;
+                let (value, written) = self.caller.data().shared.get(&key).cloned().unzip();
+                if let Some(written) = written {
+                    self.write(self.number(4), &written.to_le_bytes())?;
+                }
+                self.give(2, value)
+            }
+            "proxy_set_shared_data" => self.share(),
             "proxy_define_metric" => {
                 let name = String::from_utf8_lossy(&self.text(1)?).into_owned();
                 let metrics = &mut self.caller.data_mut().metrics;
@@ -98,10 +116,21 @@ impl Call<'_, '_> {
                 self.write(self.number(2), &clock.to_le_bytes()).map(|_| 0)
             }
             "environ_sizes_get" => {
-                self.write(self.number(0), &[0; 4])?;
-                self.write(self.number(1), &[0; 4]).map(|_| 0)
+                let variables = self.caller.data().variables();
+                let bytes = variables.concat().len() as u32;
+                self.write(self.number(0), &(variables.len() as u32).to_le_bytes())?;
+                self.write(self.number(1), &bytes.to_le_bytes()).map(|_| 0)
             }
-            "environ_get" => Ok(0),
+            "environ_get" => {
+                let (mut place, mut address) = (self.number(0), self.number(1));
+                for variable in self.caller.data().variables() {
+                    self.write(place, &address.to_le_bytes())?;
+                    self.write(address, &variable)?;
+                    place += 4;
+                    address += variable.len() as u32;
+                }
+                Ok(0)
+            }
             "fd_write" => {
                 const EBADF: i32 = 8;
                 Ok(EBADF)
@@ -163,6 +192,18 @@ impl Call<'_, '_> {
             return Ok(Status::BadArgument);
         };
         headers.retain(|(known, _)| *known != name);
+        Ok(Status::Ok)
+    }
+
+    /// Writes data unless someone else has written since it was read: 0 does not ask.
+    fn share(&mut self) -> Answer {
+        let (key, value, read) = (self.text(0)?, self.text(2)?, self.number(4));
+        let shared = &mut self.caller.data_mut().shared;
+        let written = shared.get(&key).map_or(0, |(_, written)| *written);
+        if read != 0 && read != written {
+            return Ok(Status::CasMismatch);
+        }
+        shared.insert(key, (value, written + 1));
         Ok(Status::Ok)
     }
 

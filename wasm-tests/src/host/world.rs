@@ -44,6 +44,14 @@ pub struct World {
     pub configuration: Vec<u8>,
     /// Metrics in the order of their definition: name and value.
     pub metrics: Vec<(String, i64)>,
+    /// Data that all VMs of this host share, each with the number of its last write.
+    pub shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
+    /// What the module has set of its own, by the property's path.
+    pub state: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Milliseconds between ticks, where the module has asked for them.
+    pub period: Option<u32>,
+    /// The VM's environment.
+    pub environment: BTreeMap<String, String>,
     /// What the clock shows, in nanoseconds since 1970.
     pub clock: u64,
     /// State of the generator behind `random_get`; `None`: no entropy.
@@ -67,6 +75,10 @@ impl Default for World {
             properties: BTreeMap::new(),
             configuration: Vec::new(),
             metrics: Vec::new(),
+            shared: BTreeMap::new(),
+            state: BTreeMap::new(),
+            period: None,
+            environment: BTreeMap::new(),
             clock: 1_700_000_000_000_000_000,
             entropy: Some(0),
             answers: BTreeMap::new(),
@@ -89,6 +101,12 @@ impl World {
             Map::Request => self.request.as_mut(),
             Map::Response => self.response.as_mut(),
         }
+    }
+
+    /// The environment as WASI has it: `name=value`, each with a NUL behind it.
+    pub(super) fn variables(&self) -> Vec<Vec<u8>> {
+        let pairs = self.environment.iter();
+        pairs.map(|(name, value)| format!("{name}={value}\0").into_bytes()).collect()
     }
 
     /// Every line logged.

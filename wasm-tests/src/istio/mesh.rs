@@ -132,7 +132,17 @@ impl Place {
 
     /// A sidecar of the workload `app`, and where it listens for the service.
     pub async fn sidecar(&self, app: &str) -> Result<(Proxy, SocketAddr)> {
-        let pod = Pod { kind: "sidecar", namespace: self.namespace, labels: json!({"app": app}) };
+        self.sidecar_with(app, &[]).await
+    }
+
+    /// The same, with this in its environment.
+    pub async fn sidecar_with(
+        &self,
+        app: &str,
+        environment: &[&str],
+    ) -> Result<(Proxy, SocketAddr)> {
+        let labels = json!({"app": app});
+        let pod = Pod { kind: "sidecar", namespace: self.namespace, labels, environment };
         let proxy = Proxy::start(self.mesh, &pod).await?;
         let address = proxy.listens(self.port).await?;
         Ok((proxy, address))

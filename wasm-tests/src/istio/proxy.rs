@@ -23,6 +23,8 @@ pub struct Pod<'a> {
     pub namespace: &'a str,
     /// Its labels.
     pub labels: Value,
+    /// Of its environment, what is its own: `NAME=value`.
+    pub environment: &'a [&'a str],
 }
 
 /// It ends when this value is dropped.
@@ -163,6 +165,7 @@ fn environment(
         // Clients come to the listeners themselves: no iptables send them there.
         environment.push("ISTIO_META_INTERCEPTION_MODE=NONE".into());
     }
+    environment.extend(pod.environment.iter().map(|&each| each.into()));
     Ok(environment)
 }
 

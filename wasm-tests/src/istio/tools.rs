@@ -14,29 +14,35 @@ pub struct Tools {
 impl Tools {
     /// Builds what is not built yet. Go's own cache makes a second time cheap.
     pub fn install() -> Result<Self> {
-        Self::build("Istio, the Kubernetes API server, etcd and crane", &["tool"])
-    }
-
-    /// The two of them that look at manifests.
-    pub fn for_manifests() -> Result<Self> {
-        let packages = ["istio.io/istio/istioctl/cmd/istioctl", "k8s.io/kubernetes/cmd/kubectl"];
-        Self::build("istioctl and kubectl", &packages)
-    }
-
-    fn build(what: &str, packages: &[&str]) -> Result<Self> {
         ensure!(
             crate::find::which("go").is_some(),
             "`go` is not on the search path: Istio's programs are built from their Go modules \
              (Go 1.26 or newer)"
         );
+        Self::build("Istio, the Kubernetes API server, etcd and crane", &["tool"], "server")
+    }
+
+    /// The two of them that look at manifests; none, which is said, where they cannot be built.
+    pub fn for_manifests() -> Result<Option<Self>> {
+        if crate::find::which("go").is_none() {
+            crate::say(
+                "skipped: Istio's view of the manifests, for kubectl and istioctl are built from \
+                 their Go modules, and there is no Go on this machine",
+            );
+            return Ok(None);
+        }
+        let packages = ["k8s.io/kubernetes/cmd/kubectl", "istio.io/istio/istioctl/cmd/istioctl"];
+        Self::build("kubectl and istioctl", &packages, "istioctl").map(Some)
+    }
+
+    fn build(what: &str, packages: &[&str], last: &str) -> Result<Self> {
         let bin = crate::target().join("istio/bin");
         fs::create_dir_all(&bin)?;
         let lock = File::create(crate::target().join("istio/lock"))?;
         lock.lock().context("waiting for another process that builds Istio")?;
-        if !bin.join("kubectl").exists() {
+        if !bin.join(last).exists() {
             crate::say(&format!(
-                "Building {what} from their Go modules into target/istio, once: up to 8 minutes \
-                 on two cores ..."
+                "Building {what} from their Go modules into target/istio, once: minutes ..."
             ));
         }
         let status = Command::new("go")
@@ -44,7 +50,7 @@ impl Tools {
             .current_dir(source())
             .env("GOBIN", &bin)
             .status()?;
-        ensure!(status.success(), "go install tool: {status}");
+        ensure!(status.success(), "go install: {status}");
         Ok(Self { bin })
     }
 

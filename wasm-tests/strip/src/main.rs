@@ -1,4 +1,5 @@
-//! Takes out of a linked proxy-wasm module what the host need not know of: `strip ABI IN OUT`.
+//! Takes out of a linked proxy-wasm module what the host need not know of: `strip ABI IN OUT
+//! REQUESTS`. The module REQUESTS is the one that sees no responses, and so is called less often.
 //!
 //! - Exports that are not listed. The SDK exports every callback there is, and Envoy crosses into
 //!   the VM for each one on every request, though nothing is done there.
@@ -13,10 +14,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
-use walrus::ir::{BinaryOp, InstrLocId, Unreachable};
-use walrus::{ImportKind, Module, ModuleConfig, ValType, passes};
+use walrus::ir::{BinaryOp, Const, Instr, InstrLocId, Unreachable, Value};
+use walrus::{FunctionId, ImportKind, Module, ModuleConfig, ValType, passes};
 
 /// What a module may show to its host and ask of it, by name.
 #[derive(Deserialize)]
@@ -41,16 +42,22 @@ fn is_default_hook(name: &str) -> bool {
 
 fn main() -> Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [abi, input, output] = arguments.as_slice() else {
-        anyhow::bail!("usage: strip ABI IN OUT");
+    let [abi, input, output, requests] = arguments.as_slice() else {
+        bail!("usage: strip ABI IN OUT REQUESTS");
     };
     let abi = fs::read(abi).context(abi.clone())?;
+    let mut abi: Abi = serde_json::from_slice(&abi)?;
     let module = fs::read(input).context(input.clone())?;
-    let stripped = strip(&serde_json::from_slice(&abi)?, &module)?;
-    // Envoy may watch the file: it never sees half of it.
+    write(output, &strip(&abi, &module)?)?;
+    abi.exports.remove(RESPONSES);
+    write(requests, &strip(&abi, &module)?)
+}
+
+/// Envoy may watch the file: it never sees half of it.
+fn write(output: &str, module: &[u8]) -> Result<()> {
     let partial = format!("{output}.partial");
-    fs::write(&partial, stripped).context(partial.clone())?;
-    fs::rename(&partial, output).context(output.clone())
+    fs::write(&partial, module).context(partial.clone())?;
+    fs::rename(&partial, output).context(output.to_owned())
 }
 
 fn strip(abi: &Abi, module: &[u8]) -> Result<Vec<u8>> {
@@ -67,9 +74,23 @@ fn strip(abi: &Abi, module: &[u8]) -> Result<Vec<u8>> {
         tame(&mut module, call, instead)?;
     }
     drop_imports(abi, &mut module)?;
+    if !abi.exports.contains(RESPONSES) {
+        deny_responses(&mut module)?;
+    }
     empty_dead(&mut module);
     passes::gc::run(&mut module);
     Ok(module.emit_wasm())
+}
+
+const RESPONSES: &str = "proxy_on_response_headers";
+
+/// The module has to know that it sees no responses: it refuses the configurations that need them.
+fn deny_responses(module: &mut Module) -> Result<()> {
+    let function = named(module, |name| name == "traffic_split::adapter::host::sees_responses");
+    let [function] = function.as_slice() else { bail!("no function sees_responses") };
+    let value = Const { value: Value::I32(0) };
+    replace(module, *function, value.into());
+    Ok(())
 }
 
 fn drop_exports(abi: &Abi, module: &mut Module) -> Result<()> {
@@ -170,13 +191,22 @@ fn drop_imports(abi: &Abi, module: &mut Module) -> Result<()> {
 }
 
 fn empty_dead(module: &mut Module) {
-    let names = module.funcs.iter_local().filter_map(|(id, _)| {
-        let name = format!("{:#}", rustc_demangle::demangle(module.funcs.get(id).name.as_ref()?));
-        (is_sdk_method(&name) || is_default_hook(&name)).then_some(id)
-    });
-    for id in names.collect::<Vec<_>>() {
-        let function = module.funcs.get_mut(id).kind.unwrap_local_mut();
-        let body = function.entry_block();
-        function.block_mut(body).instrs = vec![(Unreachable {}.into(), InstrLocId::default())];
+    for id in named(module, |name| is_sdk_method(name) || is_default_hook(name)) {
+        replace(module, id, Unreachable {}.into());
     }
+}
+
+fn named(module: &Module, wanted: impl Fn(&str) -> bool) -> Vec<FunctionId> {
+    let functions = module.funcs.iter_local().filter_map(|(id, _)| {
+        let name = format!("{:#}", rustc_demangle::demangle(module.funcs.get(id).name.as_ref()?));
+        wanted(&name).then_some(id)
+    });
+    functions.collect()
+}
+
+/// All that a function does becomes one instruction.
+fn replace(module: &mut Module, function: FunctionId, instruction: Instr) {
+    let function = module.funcs.get_mut(function).kind.unwrap_local_mut();
+    let body = function.entry_block();
+    function.block_mut(body).instrs = vec![(instruction, InstrLocId::default())];
 }

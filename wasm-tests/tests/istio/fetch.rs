@@ -46,7 +46,8 @@ async fn with_bad_rules_at_the_start_every_request_fails_until_they_are_good() -
     let file = "istio/plugin/wasm-plugin.yaml";
     place.folder.replace(file, "canary: 10", "canary: -5")?;
     place.kubectl(&["apply", "-k", &place.folder.path("istio/variant-header")])?;
-    let pod = Pod { kind: "sidecar", namespace: place.namespace, labels: json!({"app": "a"}) };
+    let labels = json!({"app": "a"});
+    let pod = Pod { kind: "sidecar", namespace: place.namespace, labels, environment: &[] };
     let proxy = Proxy::start(place.mesh, &pod).await?;
     eventually("the refusal", async || {
         let log = proxy.log()?;

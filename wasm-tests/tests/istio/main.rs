@@ -2,10 +2,12 @@
 //! module fetched from a registry and run by a real pilot-agent with its Envoy.
 
 mod bookinfo;
+mod extension;
 mod fetch;
-mod manifests;
 mod places;
 mod readme;
 mod routes;
+mod signing;
 mod steer;
 mod updates;
+mod waypoint;

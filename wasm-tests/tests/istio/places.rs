@@ -1,7 +1,7 @@
-//! Where the plugin attaches: a gateway, one workload's sidecar, a waypoint.
+//! Where the plugin attaches: a gateway, one workload's sidecar. [`crate::waypoint`] is the third.
 
 use crate::steer::{self, is_not_fooled, stable_user, steers};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde_json::json;
 use wasm_tests::istio::mesh::Place;
 use wasm_tests::istio::proxy::{Pod, Proxy};
@@ -18,13 +18,83 @@ async fn gateway() -> Result<()> {
     place.mesh.kubernetes.run(&["apply", "-k", &place.folder.path(FOLDER)])?;
     let plan = steer::plan(&place, FOLDER)?;
     let labels = json!({"istio": "ingressgateway"});
-    let pod = Pod { kind: "router", namespace: "istio-system", labels };
+    let pod = Pod { kind: "router", namespace: "istio-system", labels, environment: &[] };
     let proxy = Proxy::start(place.mesh, &pod).await?;
     let address = proxy.listens(port).await?;
     proxy.plugin(|_| true).await?;
     let request = Request { authority: "reviews.example.com".into(), ..Request::get("/reviews/0") };
     steers(address, &request, &plan).await?;
     is_not_fooled(address, &request, &plan, "x-split-variant", "canary").await
+}
+
+/// Its Deployment and Service would be Istio's work: here the service's endpoint is the proxy.
+#[tokio::test]
+async fn gateway_of_the_gateway_api() -> Result<()> {
+    const FOLDER: &str = "istio/gateway-api";
+    const NAMESPACE: &str = "gateway-api";
+    let place = Place::new(NAMESPACE).await?;
+    let port = free_port()?;
+    let gateway = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "my-gateway"},
+        "spec": {
+            "gatewayClassName": "istio",
+            "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]
+        }
+    });
+    let service = json!({
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "my-gateway-istio"},
+        "spec": {
+            "hosts": [format!("my-gateway-istio.{NAMESPACE}.svc.cluster.local")],
+            "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+            "resolution": "STATIC",
+            "location": "MESH_INTERNAL",
+            "endpoints": [{"address": "127.0.0.1", "ports": {"http": port}}]
+        }
+    });
+    place.mesh.kubernetes.apply(NAMESPACE, &[gateway, service, on_loopback(port)])?;
+    for version in ["v1", "v3"] {
+        let name = format!("reviews-{version}");
+        let service = place.service(&name, place.port, &[(version, version)]);
+        // What a Service of Kubernetes cannot have, an endpoint on loopback, a ServiceEntry can.
+        let from = format!("{{ name: {name}, port: 9080 }}");
+        let host = &service["spec"]["hosts"][0];
+        let to =
+            format!("{{ group: networking.istio.io, kind: Hostname, name: {host}, port: 9080 }}");
+        place.folder.replace("istio/gateway-api/http-route.yaml", &from, &to)?;
+        place.mesh.kubernetes.apply(NAMESPACE, &[service])?;
+    }
+    place.kubectl(&["apply", "-k", &place.folder.path(FOLDER)])?;
+    let plan = steer::plan(&place, FOLDER)?;
+    let labels = json!({"gateway.networking.k8s.io/gateway-name": "my-gateway"});
+    let pod = Pod { kind: "router", namespace: NAMESPACE, labels, environment: &[] };
+    let proxy = Proxy::start(place.mesh, &pod).await?;
+    let address = proxy.listens(port).await?;
+    proxy.plugin(|_| true).await?;
+    let request = Request { authority: "reviews.example.com".into(), ..Request::get("/reviews/0") };
+    let tester = request.clone().with("x-user-group", "beta");
+    eventually("the routes", async || steer::reaches(address, &tester, "v3").await).await?;
+    steers(address, &request, &plan).await?;
+    is_not_fooled(address, &request, &plan, "x-split-variant", "canary").await
+}
+
+/// Istio has such a gateway listen on every address.
+fn on_loopback(port: u16) -> serde_json::Value {
+    json!({
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "EnvoyFilter",
+        "metadata": {"name": "on-loopback"},
+        "spec": {"configPatches": [{
+            "applyTo": "LISTENER",
+            "match": {"context": "GATEWAY", "listener": {"portNumber": port}},
+            "patch": {"operation": "MERGE", "value": {
+                "address": {"socket_address": {"address": "127.0.0.1"}}
+            }}
+        }]}
+    })
 }
 
 #[tokio::test]
@@ -45,37 +115,4 @@ async fn sidecar_of_one_workload() -> Result<()> {
     let seen = steer::reaches(address, &stable, "v1").await?.seen()?;
     assert!(seen.all("x-split-variant").is_empty(), "{seen:?}");
     Ok(())
-}
-
-/// A waypoint's listeners have a filter of Istio's own build of Envoy, for which Envoy as released
-/// refuses them, and a waypoint serves no service before a pod of it has an address. So this is
-/// what istiod makes of the plugin alone, for a connected waypoint.
-#[tokio::test]
-async fn waypoint_is_sent_the_plugin() -> Result<()> {
-    let place = Place::new("waypoint").await?;
-    let gateway = json!({
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "Gateway",
-        "metadata": {"name": "waypoint", "labels": {"istio.io/waypoint-for": "service"}},
-        "spec": {
-            "gatewayClassName": "istio-waypoint",
-            "listeners": [{"name": "mesh", "port": 15008, "protocol": "HBONE"}]
-        }
-    });
-    place.mesh.kubernetes.apply(place.namespace, &[gateway])?;
-    place.kubectl(&["label", "serviceentry", "reviews", "istio.io/use-waypoint=waypoint"])?;
-    place.kubectl(&["apply", "-k", &place.folder.path("istio/waypoint")])?;
-    let labels = json!({
-        "gateway.networking.k8s.io/gateway-name": "waypoint",
-        "gateway.istio.io/managed": "istio.io-mesh-controller"
-    });
-    let pod = Pod { kind: "waypoint", namespace: place.namespace, labels };
-    let _proxy = Proxy::start(place.mesh, &pod).await?;
-    let filter = "extensions.istio.io/trafficextension/waypoint.traffic-split";
-    eventually("the plugin", async || {
-        let dump = place.mesh.control_plane.dump("waypoint", place.namespace).await?;
-        ensure!(dump.contains(filter), "no {filter} in {dump}");
-        Ok(())
-    })
-    .await
 }

@@ -16,8 +16,8 @@ async fn its_commands_lead_to_a_canary_and_back() -> Result<()> {
     let place = Place::new("readme").await?;
     let text = fs::read_to_string(place.folder.path("istio/README.md"))?;
     let blocks = commands(&text);
-    let [push, apply, ..] = blocks.as_slice() else {
-        anyhow::bail!("fewer than two blocks: {blocks:?}")
+    let [push, apply, see] = blocks.as_slice() else {
+        anyhow::bail!("not three blocks: {blocks:?}")
     };
 
     // Step 1: the registry is ours, and the line that is printed goes into the settings.
@@ -53,6 +53,40 @@ async fn its_commands_lead_to_a_canary_and_back() -> Result<()> {
     let plan = steer::plan(&place, "istio/variant-header")?;
     let tester = stable_user(&place.request(), &plan)?.with("x-user-group", "beta");
     reaches(address, &tester, "v3").await?;
+
+    // How to see that it works, beside the proxy: its pod has no name to ask for.
+    fs::write(folder.join("dump.json"), proxy.admin("/config_dump").await?)?;
+    // `pilot-agent request` asks at Istio's own ports only: this is the page that it gets there.
+    fs::write(folder.join("metrics"), proxy.admin("/stats/prometheus").await?)?;
+    let agent = "kubectl exec POD -c istio-proxy -- pilot-agent request GET stats/prometheus";
+    let see = see
+        .replace("POD.NAMESPACE", "--file dump.json")
+        .replace(agent, "cat metrics")
+        .replace("reviews.default.svc.cluster.local", &place.host);
+    let metric = r#"tsplit_requests_total{rule="testers",variant="canary",reason="pinned"} 1"#;
+    let shown = ["readme.traffic-split", "x-split-variant", "canary", metric];
+    ensure!(see.lines().count() == shown.len() && !see.contains("POD"), "{see}");
+    for (command, shown) in see.lines().zip(shown) {
+        let printed = run(command)?;
+        ensure!(printed.contains(shown), "`{command}` prints no `{shown}`: {printed}");
+    }
+
+    // The response's header.
+    let file = "istio/plugin/wasm-plugin.yaml";
+    place.folder.replace(file, "# debugHeader: x-split-debug ", "debugHeader: x-split-debug ")?;
+    run(apply)?;
+    let line = "x-split-debug: rule=testers; variant=canary; reason=pinned";
+    ensure!(text.contains(&format!("`{line}`")), "`{line}` is not in the README");
+    eventually("the response's header", async || {
+        let reply = reaches(address, &tester, "v3").await?;
+        let value = reply.header("x-split-debug");
+        ensure!(
+            value.map(|value| format!("x-split-debug: {value}")).as_deref() == Some(line),
+            "{value:?}"
+        );
+        Ok(())
+    })
+    .await?;
 
     ensure!(text.contains(DELETE), "how to take it all away is not in the README");
     run(DELETE)?;

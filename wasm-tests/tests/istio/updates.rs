@@ -15,10 +15,25 @@ use wasm_tests::message::Request;
 const UPDATES: usize = 100;
 
 #[tokio::test]
-async fn a_bad_update_is_refused_and_a_hundred_good_ones_fail_no_request() -> Result<()> {
-    let place = Place::new("updates").await?;
-    place.kubectl(&["apply", "-k", &place.folder.path("istio/variant-header")])?;
-    let plan = steer::plan(&place, "istio/variant-header")?;
+async fn with_a_variant_header() -> Result<()> {
+    stays("updates", "istio/variant-header").await
+}
+
+#[tokio::test]
+async fn with_a_cluster_header() -> Result<()> {
+    stays("updates-cluster", "istio/cluster-header").await
+}
+
+#[tokio::test]
+async fn in_bookinfo() -> Result<()> {
+    stays("updates-bookinfo", "bookinfo").await
+}
+
+/// A bad update is refused and the old rules serve on; a hundred good ones fail no request.
+async fn stays(namespace: &'static str, folder: &str) -> Result<()> {
+    let place = Place::new(namespace).await?;
+    place.kubectl(&["apply", "-k", &place.folder.path(folder)])?;
+    let plan = steer::plan(&place, folder)?;
     let (proxy, address) = place.sidecar("productpage").await?;
     proxy.plugin(|_| true).await?;
     let stable = stable_user(&place.request(), &plan)?;
@@ -27,10 +42,8 @@ async fn a_bad_update_is_refused_and_a_hundred_good_ones_fail_no_request() -> Re
 
     rollout(&place, &json!({"stable": 90, "canary": -5}))?;
     // Istio's own selection of Envoy's statistics leaves out the count of refused updates.
-    let messages = [
-        "rules[1].split.canary: Invalid value: -5: must be at least 0",
-        "rejected: Unable to create Wasm plugin updates.traffic-split",
-    ];
+    let rejected = format!("rejected: Unable to create Wasm plugin {namespace}.traffic-split");
+    let messages = ["rules[1].split.canary: Invalid value: -5: must be at least 0", &rejected];
     eventually("the refusal", async || {
         let log = proxy.log()?;
         messages.iter().try_for_each(|message| {
@@ -53,7 +66,7 @@ async fn a_bad_update_is_refused_and_a_hundred_good_ones_fail_no_request() -> Re
     assert!(requests > UPDATES, "only {requests} requests during {UPDATES} updates");
     reaches(address, &stable, "v1").await?;
     reaches(address, &tester, "v3").await?;
-    println!("{UPDATES} updates, {requests} requests, none failed");
+    println!("{folder}: {UPDATES} updates, {requests} requests, none failed");
     Ok(())
 }
 

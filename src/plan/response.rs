@@ -1,0 +1,69 @@
+//! What of a plan happens only once there is a response.
+
+use super::{Action, Plan, Rule};
+use crate::config::Metrics;
+
+impl Plan {
+    /// The paths of the fields that need the response: it carries cookies and the debug header, is
+    /// counted and watched.
+    pub(crate) fn response_fields(&self) -> impl Iterator<Item = String> {
+        let whole = [
+            (self.metrics == Metrics::Full, "metrics"),
+            (self.debug_header.is_some(), "debugHeader"),
+        ];
+        let rules = self.rules.iter().enumerate();
+        given(whole).map(str::to_owned).chain(rules.flat_map(|(index, rule)| {
+            let names = rule.response_fields();
+            names.map(move |name| format!("rules[{index}].{name}"))
+        }))
+    }
+}
+
+impl Rule {
+    fn response_fields(&self) -> impl Iterator<Item = &'static str> {
+        let sharing = match &self.action {
+            Action::To(_) => None,
+            Action::Split(sharing) => Some(sharing),
+        };
+        given([
+            (self.key.as_ref().is_some_and(|key| key.issue.is_some()), "sticky.issue"),
+            (sharing.is_some_and(|sharing| sharing.persist.is_some()), "persist"),
+            (sharing.is_some_and(|sharing| sharing.guard.is_some()), "guard"),
+        ])
+    }
+}
+
+fn given<const N: usize>(fields: [(bool, &'static str); N]) -> impl Iterator<Item = &'static str> {
+    fields.into_iter().filter_map(|(given, name)| given.then_some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Plan;
+
+    #[test]
+    fn every_field_that_needs_the_response_is_named() {
+        let config = serde_json::json!({
+            "variantHeader": "x-v", "metrics": "full", "debugHeader": "x-d",
+            "variants": { "a": {}, "b": {} },
+            "rules": [
+                { "name": "pin", "match": [{ "headers": { "x": { "exact": "1" } } }], "to": "a" },
+                { "name": "split", "split": { "a": 1, "b": 1 },
+                  "sticky": { "key": [], "issue": { "cookie": "id", "maxAge": "1d" } },
+                  "persist": { "cookie": "v", "maxAge": "1d" },
+                  "guard": { "watch": "a", "fallback": "b", "maxErrorRate": "5%" } }
+            ]
+        });
+        let compile = |config: serde_json::Value| {
+            Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap()
+        };
+        let mut plain = config.clone();
+        let named: Vec<_> = compile(config).response_fields().collect();
+        let rule = ["sticky.issue", "persist", "guard"].map(|name| format!("rules[1].{name}"));
+        assert_eq!(named, [&["metrics".to_owned(), "debugHeader".to_owned()], &rule[..]].concat());
+        plain["metrics"] = "counts".into();
+        plain.as_object_mut().unwrap().remove("debugHeader");
+        plain["rules"].as_array_mut().unwrap().truncate(1);
+        assert_eq!(compile(plain).response_fields().count(), 0);
+    }
+}

@@ -1,0 +1,169 @@
+//! What the worst request costs that a client can send, under configurations that are large where
+//! it hurts: in fuel of the interpreter, which no noise touches and which is a bound of the
+//! instructions run. 60 million were 1.4 ms of a core in Envoy's V8.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use wasm_tests::host::{Headers, Host, World};
+
+const VALUE: usize = traffic_split::limits::VALUE_BYTES;
+const COOKIE: usize = traffic_split::limits::COOKIE_BYTES;
+
+struct Worst {
+    name: &'static str,
+    configuration: Value,
+    request: Vec<(&'static str, String)>,
+    /// Millions of fuel.
+    bound: u64,
+}
+
+/// So many rules, each with one entry of conditions.
+fn rules(count: usize, conditions: impl Fn(usize) -> Value) -> Value {
+    let rule = |n| json!({"name": format!("r{n}"), "match": [conditions(n)], "to": "a"});
+    with((0..count).map(rule).collect())
+}
+
+fn with(rules: Value) -> Value {
+    json!({"variantHeader": "x-v", "variants": {"a": {}}, "rules": rules})
+}
+
+fn regex(regex: &str) -> Value {
+    rules(1, |_| json!({"headers": {"x": {"regex": regex}}}))
+}
+
+/// A hundred experiments that share out the clients whom they issue signed identities.
+fn layer() -> Value {
+    let issue = json!({"cookie": "id", "maxAge": "30d", "signing": {"env": "KEYS"}});
+    let rule = |n: usize| {
+        let slice = [n as f64 / 1000.0, (n + 1) as f64 / 1000.0];
+        json!({"name": format!("r{n}"), "layer": "l", "slice": slice, "to": "a",
+               "sticky": {"issue": issue}})
+    };
+    with((0..100).map(rule).collect())
+}
+
+fn forged() -> String {
+    let pairs = (0..255).map(|n| format!("id=AAAAAAAAAAAAAAAAAAAAAA.0.ffffffff.{:A>43}", n % 8));
+    pairs.collect::<Vec<_>>().join(";")
+}
+
+fn worst() -> Vec<Worst> {
+    let long = || ("x", "ab".repeat(VALUE / 2));
+    let last = || ("cookie", format!("a={};c=zz", "b".repeat(COOKIE - 10)));
+    let query = || (":path", format!("/?{}", "a&".repeat(VALUE / 2 - 2)));
+    let worst = |name, configuration, request, bound| Worst {
+        name,
+        configuration,
+        request: vec![request],
+        bound,
+    };
+    vec![
+        worst("a regex that goes back and forth", regex("((a|b)*(a|b)*)*c"), long(), 150),
+        worst("a regex of many dots", regex(".*.*.*.*.*.*.*.*c"), long(), 190),
+        worst("a regex of many states", regex("(a?b?){100}c"), long(), 70),
+        worst("a regex as large as may be", regex("[a-z]{0,500}c"), long(), 4),
+        worst(
+            "twenty regexes",
+            rules(20, |n| json!({"headers": {"x": {"regex": format!("(a|b)*{n}")}}})),
+            long(),
+            1400,
+        ),
+        worst(
+            "a thousand prefixes of one long header",
+            rules(1000, |n| json!({"headers": {"x": {"prefix": format!("p{n}")}}})),
+            long(),
+            340,
+        ),
+        worst(
+            "a thousand texts in one long header",
+            rules(1000, |n| json!({"headers": {"x": {"contains": format!("ab{n}")}}})),
+            long(),
+            1150,
+        ),
+        worst(
+            "a thousand prefixes of one cookie behind a long one",
+            rules(1000, |n| json!({"cookies": {"c": {"prefix": format!("p{n}")}}})),
+            last(),
+            710,
+        ),
+        worst(
+            "a thousand query parameters",
+            rules(1000, |n| json!({"queryParams": {format!("q{n}"): {"exact": "1"}}})),
+            query(),
+            510,
+        ),
+        worst(
+            "a thousand endings of a long path",
+            rules(1000, |n| json!({"path": {"suffix": format!("s{n}")}})),
+            query(),
+            340,
+        ),
+        worst(
+            "a thousand headers that are not there",
+            rules(
+                1000,
+                |n| json!({"headers": {format!("h{n}"): {"exact": "1", "not": false}, "x": {"present": true}}}),
+            ),
+            long(),
+            1,
+        ),
+        worst(
+            "sixty thousand networks",
+            rules(5, |n| {
+                let network = |i: usize| format!("10.{}.{}.0/{}", i / 256, i % 256, 24 + n);
+                json!({"sourceIp": (0..12_000).map(network).collect::<Vec<_>>()})
+            }),
+            long(),
+            3,
+        ),
+        worst(
+            "forged identities, to a layer of a hundred rules",
+            layer(),
+            ("cookie", forged()),
+            100,
+        ),
+        Worst {
+            name: "the same, for a host of 8 KiB",
+            configuration: layer(),
+            request: vec![(":authority", "h".repeat(VALUE)), ("cookie", forged())],
+            bound: 400,
+        },
+    ]
+}
+
+fn headers(request: &[(&'static str, String)]) -> Headers {
+    let usual = [(":method", "GET"), (":path", "/"), (":authority", "h")];
+    let usual =
+        usual.into_iter().filter(|(name, _)| request.iter().all(|(other, _)| other != name));
+    let usual = usual.map(|(name, value)| (name, value.to_owned()));
+    // As many as Envoy lets in by default.
+    let others = (0..90).map(|_| ("x-other", "1".to_owned()));
+    let all = usual.chain(others).chain(request.iter().cloned());
+    all.map(|(name, value)| (name.into(), value.into_bytes())).collect()
+}
+
+#[test]
+fn the_worst_request_is_bounded() -> Result<()> {
+    let module = std::fs::read(wasm_tests::module()?)?;
+    let mut wrong = Vec::new();
+    for Worst { name, configuration, request, bound } in worst() {
+        let mut host = Host::start(&module, World::default())?;
+        let keys = ["k".repeat(32), "l".repeat(32)].join(",");
+        host.world().environment.insert("KEYS".into(), keys);
+        host.world().properties.insert(b"source\0address".to_vec(), b"192.0.2.1:80".to_vec());
+        let text = configuration.to_string();
+        let root = host.configure(text.as_bytes())?;
+        let root = root.with_context(|| format!("{name}: {}", host.world().logged()))?;
+        let headers = headers(&request);
+        host.request(root, &headers)?;
+        let before = host.instructions()?;
+        host.request(root, &headers)?;
+        let taken = host.instructions()? - before;
+        println!("{:>12} {name}", taken);
+        if taken > bound * 1_000_000 {
+            wrong.push(format!("{name}: {taken}, more than {bound} million"));
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
