@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo run wasm test lint deny bench fuzz soak reproducible image push istio-test compat clean
+.PHONY: help demo run wasm test lint deny bench fuzz soak reproducible image push istio-test \
+	monitoring-test monitoring-picture compat clean
 
 TARGET := wasm32-wasip1
 BUILT := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/wasm
@@ -14,7 +15,7 @@ export DIFF
 CRANE = $(or $(shell command -v crane),$(if $(shell command -v go),go -C wasm-tests/istio tool crane))
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "ENVOY=/path, FUNC_E=/path or ENVOY_VERSION=1.39.3 choose the Envoy that demo, run and test use."
 
@@ -64,6 +65,13 @@ push: image ## Push it: make push IMAGE=registry.example.com/traffic-split:1.0
 
 istio-test: wasm ## Run the Istio manifests in a real mesh (needs Go, which builds Istio: 20 CPU minutes, once)
 	cargo test --package wasm-tests --features istio --test istio -- --test-threads 2
+
+monitoring-test: wasm ## Run the alerts, the dashboard and splitctl watch in a real Prometheus (make test does too)
+	cargo test --package wasm-tests --test monitoring
+
+monitoring-picture: wasm ## The same, and draw the dashboard: manifests/monitoring/dashboard.svg
+	MONITORING_PICTURE="$(CURDIR)/manifests/monitoring/dashboard.svg" \
+		cargo test --package wasm-tests --test monitoring -- panels
 
 compat: wasm ## Run the tests on every Envoy from 1.36 to 1.40, and print a table
 	@cargo run --quiet --package wasm-tests --bin compat

@@ -5,6 +5,7 @@ mod count;
 mod guards;
 mod host;
 mod stream;
+mod weights;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,6 +22,7 @@ use count::Counts;
 use guards::Guards;
 use host::Host;
 use stream::Stream;
+use weights::Weights;
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Info);
@@ -38,6 +40,7 @@ struct Root {
 struct Running {
     plan: Plan,
     counts: Counts,
+    weights: Weights,
     moment: RefCell<Moment>,
     /// What the guards have not yet shared, by place.
     tallies: RefCell<Vec<Sides>>,
@@ -74,6 +77,7 @@ impl RootContext for Root {
             let now = Host.now();
             let mut moment = running.moment.borrow_mut();
             moment.advance(&running.plan, now);
+            running.weights.renew(&running.plan, &running.counts, &moment);
             self.guards.share(running, &mut moment, now);
         }
     }
@@ -110,12 +114,13 @@ impl Root {
         counts.set(plan.meters.generation, plan.generation.into());
         self.guards = Guards::new(&plan);
         let moment = Moment::new(&plan, Host.now());
+        let weights = Weights::tell(&plan, &counts, &moment);
         let tallies = plan.guards.iter().map(|_| Sides::default()).collect();
         if plan.changes() && hostcalls::set_tick_period(Duration::from_secs(1)).is_err() {
             error!("no timer from the host: ramps and guards stand still");
         }
         let (moment, tallies) = (RefCell::new(moment), RefCell::new(tallies));
-        self.running = Some(Rc::new(Running { plan, counts, moment, tallies }));
+        self.running = Some(Rc::new(Running { plan, counts, weights, moment, tallies }));
         self.on_tick();
     }
 }

@@ -21,6 +21,7 @@ mod time;
 
 pub use condition::{Condition, Subject};
 pub use cookie::{Cookie, SameSite, Signing};
+pub use duration::parse as parse_duration;
 pub use error::{Error, Errors};
 pub use guard::Guard;
 pub use node::Node;

@@ -119,6 +119,8 @@ pub(crate) struct TargetMeters {
     pub(crate) changed: Place,
     /// `tsplit_guard_tripped`
     pub(crate) tripped: Place,
+    /// `tsplit_weight_ppm`
+    pub(crate) weight: Place,
 }
 
 /// Reasons that are counted, by [`crate::Reason::name`].
@@ -142,6 +144,8 @@ pub(crate) struct Counted<'a> {
     pub(crate) variant: &'a str,
     pub(crate) reasons: &'a [&'static str],
     pub(crate) watched: bool,
+    /// Whether it is one of a split, and has a weight.
+    pub(crate) weighed: bool,
 }
 
 impl Meters {
@@ -168,7 +172,7 @@ impl Meters {
     }
 
     pub(crate) fn target(&mut self, level: Metrics, counted: &Counted<'_>) -> TargetMeters {
-        let Counted { rule, variant, reasons, watched } = counted;
+        let Counted { rule, variant, reasons, watched, weighed } = counted;
         let tags = [("rule", *rule), ("variant", *variant)];
         let mut meters = TargetMeters::default();
         if level == Metrics::Off {
@@ -176,6 +180,9 @@ impl Meters {
         }
         if *watched {
             meters.tripped = self.define(Kind::Gauge, &tags, "tsplit_guard_tripped");
+        }
+        if *weighed {
+            meters.weight = self.define(Kind::Gauge, &tags, "tsplit_weight_ppm");
         }
         meters.requests = REASONS.map(|reason| {
             let tags = [tags[0], tags[1], ("reason", reason)];
@@ -238,12 +245,13 @@ mod tests {
             "rule=.=pin;.;variant=.=a;.;reason=.=pinned;.;tsplit_requests_total",
             "rule=.=try;.;variant=.=b;.;reason=.=shadow;.;tsplit_requests_total",
             "rule=.=try;.;variant=.=b;.;tsplit_shadow_changed_total",
+            "rule=.=r;.;variant=.=a;.;tsplit_weight_ppm",
             "rule=.=r;.;variant=.=a;.;reason=.=sticky;.;tsplit_requests_total",
             "rule=.=r;.;variant=.=a;.;reason=.=random;.;tsplit_requests_total",
         ];
         assert_eq!(names("counts"), counts);
         let mut full = counts.map(str::to_owned).to_vec();
-        for (at, rule) in [(7, "pin"), (17, "r")] {
+        for (at, rule) in [(7, "pin"), (18, "r")] {
             let tags = format!("rule=.={rule};.;variant=.=a;.;");
             let classes = ["2xx", "3xx", "4xx", "5xx", "reset"];
             let classes = classes.map(|c| format!("{tags}class=.={c};.;tsplit_responses_total"));

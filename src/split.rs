@@ -53,6 +53,15 @@ impl Split {
         self.arms.iter().map(|arm| (arm.stands_for.as_ref(), arm.weight))
     }
 
+    /// Every variant with its share, 0 to 1.
+    pub(crate) fn shares(&self) -> impl Iterator<Item = (&Target, f64)> {
+        let total: f64 = self.weights().map(|(_, weight)| weight).sum();
+        self.targets.iter().map(move |target| {
+            let arm = self.arms.iter().find(|arm| arm.name == target.variant.name);
+            (&**target, arm.map_or(0.0, |arm| arm.weight / total))
+        })
+    }
+
     /// The variant with this name and whether its weight is above 0.
     pub(crate) fn named(&self, name: &[u8]) -> Option<(&Arc<Target>, bool)> {
         let known = |target: &&Arc<Target>| target.variant.name.as_bytes() == name;

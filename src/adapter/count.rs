@@ -33,13 +33,19 @@ impl Counts {
     /// The value of a gauge, or one more value of a histogram.
     pub(super) fn set(&self, place: Place, value: u64) {
         if let Some(number) = self.number(place) {
-            let _ = hostcalls::record_metric(number, value);
+            record(number, value);
         }
     }
 
-    fn number(&self, place: Place) -> Option<u32> {
+    /// Envoy's number of a metric.
+    pub(super) fn number(&self, place: Place) -> Option<u32> {
         *self.0.get(usize::try_from(place?).ok()?)?
     }
+}
+
+/// The value of a gauge, or one more value of a histogram, by Envoy's number.
+pub(super) fn record(number: u32, value: u64) {
+    let _ = hostcalls::record_metric(number, value);
 }
 
 fn define(meter: &Meter, known: &mut BTreeMap<String, u32>) -> Option<u32> {

@@ -17,7 +17,8 @@ pub(super) fn read(field: &Field<'_>, limit: u64, errors: &mut Errors) -> Option
     }
 }
 
-fn parse(text: &str) -> Option<u64> {
+/// Reads a duration as in `1h30m`, in seconds; `None` where it is none.
+pub fn parse(text: &str) -> Option<u64> {
     let mut sum = 0_u64;
     let mut number = String::new();
     for c in text.chars() {

@@ -145,7 +145,8 @@ fn compile_rule(rule: config::Rule, parts: &mut Parts<'_>, errors: &mut Errors) 
         config::Action::To(to) => {
             let variant = parts.find(&format!("{}.to", rule.path), &to, errors)?;
             let reasons = &[if shadow { "shadow" } else { "pinned" }];
-            let counted = Counted { rule: &name, variant: &to, reasons, watched: false };
+            let counted =
+                Counted { rule: &name, variant: &to, reasons, watched: false, weighed: false };
             Action::To(parts.target(&name, variant, &counted, None))
         }
         config::Action::Split(split) => {

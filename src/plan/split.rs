@@ -70,6 +70,7 @@ fn targets(
             variant: name,
             reasons: &reasons(of, config, name),
             watched: !of.shadow && config.guard.as_ref().is_some_and(|guard| guard.watch == *name),
+            weighed: true,
         };
         let takes_part = |guard: &config::Guard| guard.watch == *name || guard.fallback == *name;
         let guard = guard.filter(|_| config.guard.as_ref().is_some_and(takes_part));

@@ -127,7 +127,7 @@ fn in_venv(venv: &Path) -> Option<PathBuf> {
         .find(|envoy| envoy.is_file())
 }
 
-fn run(command: &mut Command) -> Result<()> {
+pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("{command:?}"))?;
     ensure!(status.success(), "{command:?}: {status}");
     Ok(())

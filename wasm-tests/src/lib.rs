@@ -6,7 +6,9 @@
 //! - [`updated`] is one whose configuration changes while it serves.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
 //! - [`traffic`] is users who keep asking, while something changes.
-//! - [`session`] runs a program of ours as a person does.
+//! - [`prometheus`] runs a Prometheus that scrapes it, brought by [`debian`]; [`picture`] draws what
+//!   that knows.
+//! - [`session`] runs a program of ours as a person does; [`splitctl`] is one.
 //! - [`host`] runs its module without Envoy, in an interpreter that counts.
 //! - [`fault`] puts a fault into the module, for Envoy to run.
 //! - [`soak`] keeps an Envoy under load for long.
@@ -18,6 +20,7 @@ use std::path::PathBuf;
 pub mod bootstrap;
 pub mod case;
 pub mod client;
+pub mod debian;
 pub mod envoy;
 pub mod fault;
 pub mod find;
@@ -29,10 +32,14 @@ pub mod load;
 pub mod manifest;
 pub mod message;
 pub mod native;
+pub mod picture;
+pub mod prometheus;
 pub mod raw;
+pub mod readme;
 pub mod scene;
 pub mod session;
 pub mod soak;
+pub mod splitctl;
 pub mod standard;
 pub mod traffic;
 pub mod updated;

@@ -47,6 +47,11 @@ impl Updated {
         self.envoy.address(LISTENER)
     }
 
+    /// The Envoy.
+    pub fn envoy(&self) -> &Envoy {
+        &self.envoy
+    }
+
     /// Changes the configuration and the VM's environment, and waits until the worker has both.
     pub async fn update(
         &mut self,

@@ -133,6 +133,8 @@ async fn every_metric_with_its_labels_exactly() -> Result<()> {
         // Not of the one that has no response.
         ("tsplit_response_time_ms_count{rule=\"testers\",variant=\"canary\"}", 23.0),
         (latency, 27.0),
+        // The other variant's is 0.
+        ("tsplit_weight_ppm{rule=\"rollout\",variant=\"canary\"}", 1e6),
         ("tsplit_unmatched_total", 10.0),
         ("tsplit_absent_total{what=\"value\"}", 1.0),
         ("tsplit_absent_total{what=\"key\"}", 2.0),
@@ -173,6 +175,7 @@ async fn each_level_defines_what_it_counts() -> Result<()> {
             "tsplit_config_generation",
             "tsplit_requests_total",
             "tsplit_unmatched_total",
+            "tsplit_weight_ppm",
         ]
         .map(str::to_owned),
     );

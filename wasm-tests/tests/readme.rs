@@ -4,33 +4,13 @@ use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
+use wasm_tests::readme::{blocks, steady};
 use wasm_tests::session::Session;
 use wasm_tests::{case, native, root};
 
-struct Block {
-    language: String,
-    text: String,
-}
-
-fn blocks() -> Result<Vec<Block>> {
-    let text = fs::read_to_string(root().join("README.md"))?;
-    let block = |fenced: &str| {
-        let (language, text) = fenced.split_once('\n').unwrap_or_default();
-        Block { language: language.into(), text: text.into() }
-    };
-    Ok(text.split("```").skip(1).step_by(2).map(block).collect())
-}
-
-fn of(language: &str) -> Result<Vec<String>> {
-    let blocks = blocks()?.into_iter().filter(|block| block.language == language);
-    let texts: Vec<_> = blocks.map(|block| block.text).collect();
-    anyhow::ensure!(!texts.is_empty(), "no block of {language}");
-    Ok(texts)
-}
-
 #[test]
 fn every_configuration_compiles() -> Result<()> {
-    for text in of("yaml")? {
+    for text in blocks("yaml")? {
         let config: serde_json::Value = serde_saphyr::from_str(&text).context(text.clone())?;
         native::plan(&config.to_string()).context(text)?;
     }
@@ -43,7 +23,7 @@ fn every_error_is_one_that_is_tested() -> Result<()> {
     let known: BTreeSet<String> =
         case::refused()?.into_iter().flat_map(|refused| refused.errors).collect();
     let mut found = 0;
-    for line in of("text")?.iter().flat_map(|text| text.lines()) {
+    for line in blocks("text")?.iter().flat_map(|text| text.lines()) {
         if [": Invalid value: ", ": Required value: ", ": Unknown field: "]
             .iter()
             .any(|kind| line.contains(kind))
@@ -72,19 +52,8 @@ fn every_target_is_there() -> Result<()> {
     Ok(())
 }
 
-/// Without numbers, signs and the width of columns, which chance decides.
-fn steady(text: &str) -> Vec<String> {
-    let word = |word: &str| -> String {
-        word.chars().filter(|c| !c.is_ascii_digit() && !"+-.%".contains(*c)).collect()
-    };
-    let line = |line: &str| -> String {
-        let words: Vec<_> = line.split_whitespace().map(word).collect();
-        words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
-    };
-    text.lines().map(line).filter(|line| !line.is_empty()).collect()
-}
-
-/// What `splitctl` prints there is part of a transcript that its own test runs.
+/// What `splitctl` prints there is part of a transcript that its own test runs; `tests/monitoring/`
+/// has a Prometheus for `splitctl watch`.
 #[test]
 fn every_answer_of_splitctl_is_one_that_is_tested() -> Result<()> {
     let mut transcripts = String::new();
@@ -94,8 +63,9 @@ fn every_answer_of_splitctl_is_one_that_is_tested() -> Result<()> {
             transcripts.push_str(&fs::read_to_string(path)?);
         }
     }
-    let consoles = of("console")?;
-    let shown: Vec<_> = consoles.iter().filter(|text| text.starts_with("$ splitctl ")).collect();
+    let consoles = blocks("console")?;
+    let shown = consoles.iter().filter(|text| text.starts_with("$ splitctl "));
+    let shown: Vec<_> = shown.filter(|text| !text.starts_with("$ splitctl watch ")).collect();
     assert!(!shown.is_empty());
     for text in shown {
         assert!(transcripts.contains(text.as_str()), "{text}");
@@ -105,7 +75,7 @@ fn every_answer_of_splitctl_is_one_that_is_tested() -> Result<()> {
 
 #[test]
 fn the_demo_prints_what_is_shown() -> Result<()> {
-    let consoles = of("console")?;
+    let consoles = blocks("console")?;
     let shown = consoles.iter().find_map(|text| text.strip_prefix("$ make demo\n"));
     let shown = steady(shown.context("no demo")?.split("\n$ ").next().unwrap_or_default());
     let mut command = Command::new(env!("CARGO_BIN_EXE_wasm-tests"));
@@ -113,7 +83,7 @@ fn the_demo_prints_what_is_shown() -> Result<()> {
     let (status, printed) = Session::start(command)?.finish()?;
     assert!(status.success(), "{printed}");
     let printed = steady(&printed);
-    let texts = of("text")?;
+    let texts = blocks("text")?;
     let guard = texts.iter().find(|text| text.starts_with("second ")).context("no guard")?;
     for line in shown.into_iter().chain(steady(guard)) {
         assert!(printed.contains(&line), "{line}\nis not in\n{}", printed.join("\n"));

@@ -1,30 +1,13 @@
 //! What `splitctl` prints, whole: each file in `splitctl/` is a transcript of commands, given as a
 //! shell would be, with their output and, where it is not 0, their exit code.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// A line of a transcript that is a command, and all that follows up to the next one.
 fn commands(transcript: &str) -> impl Iterator<Item = (&str, &str)> {
     let blocks = transcript.split("\n\n$ ").map(|block| block.trim_start_matches("$ "));
     blocks.filter_map(|block| block.split_once('\n').or(Some((block, ""))))
-}
-
-/// Builds the program and says where it is.
-fn splitctl() -> PathBuf {
-    let build = Command::new(env!("CARGO"))
-        .args(["build", "--package", "traffic-split", "--bin", "splitctl"])
-        .args(["--profile", "test", "--message-format", "json"])
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-        .output()
-        .unwrap();
-    let messages = String::from_utf8(build.stdout).unwrap();
-    assert!(build.status.success(), "{}", String::from_utf8_lossy(&build.stderr));
-    let executable = messages.lines().find_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).unwrap();
-        Some(PathBuf::from(message["executable"].as_str()?))
-    });
-    executable.unwrap()
 }
 
 /// Output and errors as a terminal would show them, and the exit code.
@@ -48,7 +31,7 @@ fn run(command: &str, directory: &Path, program: &Path) -> String {
 #[test]
 fn transcripts() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("splitctl");
-    let program = splitctl();
+    let program = wasm_tests::splitctl::program().unwrap();
     let mut seen = 0;
     for entry in directory.read_dir().unwrap() {
         let file = entry.unwrap().path();

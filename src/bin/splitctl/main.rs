@@ -32,6 +32,7 @@ mod rules;
 mod schema;
 mod simulate;
 mod validate;
+mod watch;
 mod when;
 
 use std::process::ExitCode;
@@ -51,9 +52,10 @@ use output::{Answer, BAD};
   splitctl explain -f envoy.yaml -H 'cookie: uid=7' --path /reviews/1
   splitctl simulate -f envoy.yaml --rule rollout
   splitctl diff -f old.yaml -f new.yaml
+  splitctl watch --prometheus http://localhost:9090 -f envoy.yaml
 
-Exit codes: 0, 1 for a configuration that is not valid, 2 for wrong usage or a file that cannot
-be read."
+Exit codes: 0, 1 for a configuration that is not valid (or a variant that is worse), 2 for wrong
+usage, a file that cannot be read or a Prometheus that does not answer."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -66,6 +68,7 @@ enum Command {
     Explain(explain::Explain),
     Simulate(simulate::Simulate),
     Diff(diff::Diff),
+    Watch(watch::Watch),
     Schema(schema::Schema),
     Completion(completion::Completion),
 }
@@ -93,6 +96,7 @@ impl Command {
             Command::Explain(explain) => explain.run(),
             Command::Simulate(simulate) => simulate.run(),
             Command::Diff(diff) => diff.run(),
+            Command::Watch(watch) => watch.run(),
             Command::Schema(schema) => schema.run(),
             Command::Completion(completion) => completion.run(),
         }

@@ -33,12 +33,18 @@ impl Answer {
         Answer { text, good: true }
     }
 
-    /// Styles only on a terminal, and not where NO_COLOR is set. Who stops reading, as `head`
-    /// does, has what they want.
+    /// Who stops reading, as `head` does, has what they want.
     pub fn print(&self) -> io::Result<()> {
-        match writeln!(anstream::stdout().lock(), "{}", self.text.trim_end()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result,
+        self.reach().map(drop)
+    }
+
+    /// Prints it; whether there is still a reader. Styles only on a terminal, and not where
+    /// NO_COLOR is set.
+    pub fn reach(&self) -> io::Result<bool> {
+        let mut out = anstream::stdout().lock();
+        match writeln!(out, "{}", self.text.trim_end()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            result => result.map(|()| true),
         }
     }
 }

@@ -1,0 +1,86 @@
+//! Tells, as gauges, the share that each variant is to get.
+
+use std::cell::RefCell;
+
+use xxhash_rust::xxh64::xxh64;
+
+use super::count::{Counts, record};
+use crate::moment::Moment;
+use crate::plan::{Action, Plan, Rule, Sharing};
+
+thread_local! {
+    /// The gauges of this VM, as each was told last.
+    static TOLD: RefCell<Vec<Told>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Told {
+    /// XXH64 of the rule's and the variant's name.
+    rule: u64,
+    variant: u64,
+    /// Envoy's number of the gauge.
+    number: u32,
+    by: u32,
+}
+
+/// Speaks for the rules of a plan until a later plan has rules of the same names: the plan before
+/// an update lives on, and ticks, for as long as its listener drains.
+pub(super) struct Weights(u32);
+
+impl Weights {
+    /// Tells all of a plan's weights. A variant that its rule no longer has gets 0.
+    pub(super) fn tell(plan: &Plan, counts: &Counts, moment: &Moment) -> Self {
+        TOLD.with_borrow_mut(|told| {
+            let latest = told.iter().map(|old| old.by).max().unwrap_or(0);
+            let by = latest.wrapping_add(1);
+            let mut new = Vec::new();
+            for (rule, sharing) in splits(plan) {
+                tell(sharing, counts, moment, |variant, number| {
+                    new.push(Told { rule: hash(rule.name()), variant: hash(variant), number, by });
+                });
+            }
+            told.retain(|old| {
+                let mut same = new.iter().filter(|new| new.rule == old.rule).peekable();
+                let superseded = same.peek().is_some();
+                if superseded && same.all(|new| new.variant != old.variant) {
+                    record(old.number, 0);
+                }
+                !superseded
+            });
+            told.append(&mut new);
+            Weights(by)
+        })
+    }
+
+    /// Tells those that change with time.
+    pub(super) fn renew(&self, plan: &Plan, counts: &Counts, moment: &Moment) {
+        TOLD.with_borrow(|told| {
+            for (rule, sharing) in splits(plan).filter(|(_, sharing)| sharing.ramp.is_some()) {
+                let name = hash(rule.name());
+                if told.iter().any(|told| told.rule == name && told.by == self.0) {
+                    tell(sharing, counts, moment, |_, _| {});
+                }
+            }
+        });
+    }
+}
+
+fn hash(name: &str) -> u64 {
+    xxh64(name.as_bytes(), 0)
+}
+
+fn splits(plan: &Plan) -> impl Iterator<Item = (&Rule, &Sharing)> {
+    plan.rules.iter().filter_map(|rule| match &rule.action {
+        Action::Split(sharing) => Some((rule, &**sharing)),
+        Action::To(_) => None,
+    })
+}
+
+/// Sets the gauges of a split, in parts per million: Envoy's are whole numbers.
+fn tell(sharing: &Sharing, counts: &Counts, moment: &Moment, mut told: impl FnMut(&str, u32)) {
+    for (target, share) in moment.split(sharing).shares() {
+        if let Some(number) = counts.number(target.meters.weight) {
+            record(number, libm::round(share * 1e6) as u64);
+            told(&target.variant.name, number);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `splitctl watch`: how the variants of a rule do, side by side, and whether they differ.
+
+mod histogram;
+mod look;
+mod prometheus;
+mod table;
+mod verdict;
+
+use std::io::{IsTerminal, stdout};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::Args;
+use traffic_split::config::parse_duration;
+use traffic_split::{Moment, Rule};
+
+use crate::input::{Checked, Choice};
+use crate::output::{Answer, Format};
+use crate::{rules, when};
+use look::{Look, Watched};
+use prometheus::Prometheus;
+use verdict::Test;
+
+/// Compare how a rule's variants do, by the metrics in a Prometheus
+///
+/// Shows each variant's share beside the one that its weight asks for, its success rate (neither
+/// 5xx nor a reset), its p95, and a verdict against the baseline: better, worse, no difference, or
+/// too little data. It needs `metrics: full` in the filter's configuration.
+///
+/// Two differences to the baseline are judged: of the share of responses that fail, and of the
+/// share that is slower than the bucket with the baseline's p95. Each is judged by a mixture
+/// sequential probability ratio test (Johari and others, arXiv 1512.04922) at half of alpha, which
+/// holds for all looks together: it may be watched until it says something. The data begin where
+/// the window begins at the first look, and only grow. "Worse" and "better" mean a difference that
+/// chance makes in less than alpha of all cases, however often one looks; "no difference" means one
+/// that is smaller than the margin, as surely. Whichever of the two is worse decides; a variant is
+/// better if one is, and the other is not open. Below 100 responses on either side nothing is said.
+///
+/// Requests are taken for independent of each other. A few users with very many requests are not:
+/// then alpha is larger than it says.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  splitctl watch --prometheus http://localhost:9090 -f envoy.yaml
+  splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --rule rollout --window 24h
+  splitctl watch --prometheus http://localhost:9090 -f wasm-plugin.yaml -l 'namespace=\"shop\"' --once
+  splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --once -o json
+
+Ctrl-C ends it. With --once, the exit code is 1 where a variant is worse.")]
+pub struct Watch {
+    /// Where Prometheus is, as in http://localhost:9090
+    #[arg(long, value_name = "URL", value_parser = prometheus::url)]
+    prometheus: String,
+    /// A file, or - for standard input
+    #[arg(short, long = "filename", value_name = "FILE")]
+    file: String,
+    #[command(flatten)]
+    choice: Choice,
+    /// A rule [default: all that split, and are not in shadow]
+    #[arg(long)]
+    rule: Option<String>,
+    /// The variant to compare with [default: the one with the greatest weight]
+    #[arg(long, value_name = "VARIANT")]
+    baseline: Option<String>,
+    /// Only metrics with these labels, as in 'namespace="shop",app="cart"'
+    #[arg(short = 'l', long, value_name = "LABELS", default_value = "", hide_default_value = true)]
+    selector: String,
+    /// How far back to begin
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    window: Duration,
+    /// Time between two looks
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    interval: Duration,
+    /// Look once
+    #[arg(long)]
+    once: bool,
+    /// The chance of a verdict where there is no difference
+    #[arg(long, default_value_t = 0.05, value_parser = share)]
+    alpha: f64,
+    /// The largest difference of shares that does not matter
+    #[arg(long, default_value_t = 0.01, value_parser = share)]
+    margin: f64,
+    /// How to print; without --once, JSON has a line for each look
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = parse_duration(text).filter(|seconds| (1..=400 * 86_400).contains(seconds));
+    let seconds = seconds.ok_or("give it in d, h, m and s, as in 24h or 1h30m, up to 400d")?;
+    Ok(Duration::from_secs(seconds))
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0);
+    number.ok_or_else(|| "give a number between 0 and 1, as in 0.01 for 1 %".into())
+}
+
+impl Watch {
+    pub fn run(&self) -> Result<Answer> {
+        let checked = self.choice.read_one(&self.file, when::now())?;
+        let watched = self.watched(&checked)?;
+        let prometheus = Prometheus::new(&self.prometheus);
+        let started = Instant::now();
+        let look = || {
+            let moment = Moment::new(&checked.plan, when::now());
+            let seconds = self.window.saturating_add(started.elapsed()).as_secs();
+            // A verdict rests on two tests.
+            let test = Test { alpha: self.alpha / 2.0, margin: self.margin };
+            Look::take(&prometheus, self.labels(), &watched, &moment, seconds, test)
+        };
+        let mut seen = look()?;
+        if self.once {
+            return Ok(Answer { text: self.text(&seen)?, good: !seen.any_worse() });
+        }
+        loop {
+            let again = if self.output == Format::Table && stdout().is_terminal() {
+                // To the top left, and all below erased (ECMA-48, CUP and ED).
+                "\x1b[H\x1b[2J"
+            } else {
+                ""
+            };
+            let text = format!("{again}{}", self.text(&seen)?);
+            if !Answer::good(text).reach()? {
+                return Ok(Answer::good(String::new()));
+            }
+            seen = loop {
+                thread::sleep(self.interval);
+                match look() {
+                    Ok(seen) => break seen,
+                    // Prometheus may be back at the next look.
+                    Err(error) => anstream::eprintln!("{error:#}"),
+                }
+            };
+        }
+    }
+
+    /// The rules that are meant, each with its baseline.
+    fn watched<'c>(&self, checked: &'c Checked) -> Result<Vec<Watched<'c>>> {
+        let chosen: Vec<&Rule> = match &self.rule {
+            Some(name) => vec![rules::find(&checked.plan, name, &self.file)?],
+            None => {
+                let rules = checked.plan.rules().iter();
+                rules.filter(|rule| rule.is_split() && !rule.is_shadow()).collect()
+            }
+        };
+        if chosen.is_empty() {
+            bail!("{}: no rule has a split: there is nothing to compare", self.file);
+        }
+        chosen.into_iter().map(|rule| self.with_baseline(rule, &checked.moment)).collect()
+    }
+
+    fn with_baseline<'c>(&self, rule: &'c Rule, moment: &'c Moment) -> Result<Watched<'c>> {
+        let name = rule.name();
+        if !rule.is_split() {
+            bail!("{}: rule {name} has one variant: there is nothing to compare", self.file);
+        }
+        if rule.is_shadow() {
+            bail!("{}: rule {name} is in shadow: it has no responses to compare", self.file);
+        }
+        let weights = rule.weights(moment);
+        let baseline = match &self.baseline {
+            Some(wanted) => weights.iter().find(|(variant, _)| variant.name == *wanted),
+            // Of equals the first.
+            None => weights.iter().rev().max_by(|(_, one), (_, other)| one.total_cmp(other)),
+        };
+        let Some((baseline, _)) = baseline else {
+            let known: Vec<_> = weights.iter().map(|(variant, _)| variant.name.as_str()).collect();
+            let wanted = self.baseline.as_deref().unwrap_or_default();
+            bail!(
+                "{}: rule {name} has no variant {wanted:?}; there are: {}",
+                self.file,
+                known.join(", ")
+            );
+        };
+        Ok(Watched { rule, baseline: &baseline.name })
+    }
+
+    fn labels(&self) -> &str {
+        self.selector.trim().trim_start_matches('{').trim_end_matches('}')
+    }
+
+    fn text(&self, look: &Look) -> Result<String> {
+        Ok(match (self.output, self.once) {
+            (Format::Json, true) => serde_json::to_string_pretty(look)?,
+            (Format::Json, false) => serde_json::to_string(look)?,
+            (Format::Table, _) => table::table(look),
+        })
+    }
+}

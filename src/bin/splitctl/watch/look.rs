@@ -1,0 +1,180 @@
+//! One look at the metrics, and what to think of each variant.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+use traffic_split::{Moment, Rule};
+
+use super::histogram::Histogram;
+use super::prometheus::{Prometheus, Sample};
+use super::verdict::{Difference, Share, Test, Verdict};
+use crate::rules::rounded;
+
+/// A rule, and the variant that its others are compared with.
+pub struct Watched<'c> {
+    pub rule: &'c Rule,
+    pub baseline: &'c str,
+}
+
+/// What `-o json` prints.
+#[derive(Serialize)]
+pub struct Look {
+    /// How far back it goes.
+    pub seconds: u64,
+    pub alpha: f64,
+    pub margin: f64,
+    pub rules: Vec<Side>,
+}
+
+/// The variants of a rule, side by side.
+#[derive(Serialize)]
+pub struct Side {
+    pub rule: String,
+    pub baseline: String,
+    /// A response that takes longer is slow: the bound of the bucket with the baseline's p95.
+    pub slow_ms: Option<f64>,
+    pub variants: Vec<Variant>,
+}
+
+#[derive(Serialize)]
+pub struct Variant {
+    pub variant: String,
+    pub requests: u64,
+    /// Of the rule's requests.
+    pub share: Option<f64>,
+    /// The share that its weight asks for now.
+    pub configured: f64,
+    pub responses: u64,
+    pub success: Option<f64>,
+    pub p50_ms: Option<f64>,
+    pub p95_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
+    /// Of the shares that fail and that are slow; none for the baseline.
+    pub failed: Option<Difference>,
+    pub slow: Option<Difference>,
+    pub verdict: Option<Verdict>,
+}
+
+/// What Prometheus has of one variant.
+#[derive(Default)]
+struct Seen {
+    requests: f64,
+    responses: f64,
+    errors: f64,
+    buckets: Vec<(f64, f64)>,
+}
+
+/// By the names of rule and variant.
+type All = BTreeMap<(String, String), Seen>;
+
+impl Seen {
+    fn failed(&self) -> Share {
+        Share { hits: self.errors.round(), of: self.responses.round() }
+    }
+}
+
+impl Look {
+    pub fn take(
+        prometheus: &Prometheus,
+        labels: &str,
+        watched: &[Watched<'_>],
+        moment: &Moment,
+        seconds: u64,
+        test: Test,
+    ) -> Result<Look> {
+        let all = ask(prometheus, labels, seconds)?;
+        let rules = watched.iter().map(|watched| side(watched, moment, &all, test)).collect();
+        Ok(Look { seconds, alpha: test.alpha * 2.0, margin: test.margin, rules })
+    }
+
+    pub fn any_worse(&self) -> bool {
+        let variants = self.rules.iter().flat_map(|side| &side.variants);
+        variants.into_iter().any(|variant| variant.verdict == Some(Verdict::Worse))
+    }
+}
+
+fn ask(prometheus: &Prometheus, labels: &str, seconds: u64) -> Result<All> {
+    let mut all = All::new();
+    let mut each = |by: &str, metric: &str, take: &dyn Fn(&mut Seen, &Sample)| {
+        let series = format!("{metric}{{{labels}}}[{seconds}s]");
+        let samples =
+            prometheus.query(&format!("sum by (rule, variant{by}) (increase({series}))"))?;
+        // Series without these labels are of proxies that do not know them.
+        let samples: Vec<_> =
+            samples.iter().filter(|sample| !sample.label("rule").is_empty()).collect();
+        for sample in &samples {
+            let key = (sample.label("rule").to_owned(), sample.label("variant").to_owned());
+            take(all.entry(key).or_default(), sample);
+        }
+        anyhow::Ok(!samples.is_empty())
+    };
+    if !each("", "tsplit_requests_total", &|seen, sample| seen.requests = sample.value)? {
+        bail!(
+            "Prometheus has no tsplit_requests_total{{{labels}}} with the label rule, twice within \
+             {seconds} s: does it scrape /stats/prometheus of the proxies, and do they know the \
+             labels (stats_config in manifests/envoy.yaml, extraStatTags in Istio)?"
+        );
+    }
+    let responses = each(", class", "tsplit_responses_total", &|seen, sample| {
+        seen.responses += sample.value;
+        if matches!(sample.label("class"), "5xx" | "reset") {
+            seen.errors += sample.value;
+        }
+    })?;
+    if !responses {
+        bail!(
+            "Prometheus has no tsplit_responses_total{{{labels}}}: is `metrics: full` in the \
+             configuration that the proxies run?"
+        );
+    }
+    each(", le", "tsplit_response_time_ms_bucket", &|seen, sample| {
+        seen.buckets.extend(sample.label("le").parse().ok().map(|le| (le, sample.value)));
+    })?;
+    Ok(all)
+}
+
+fn side(watched: &Watched<'_>, moment: &Moment, all: &All, test: Test) -> Side {
+    let Watched { rule, baseline } = watched;
+    let of = |name: &str| all.get(&(rule.name().to_owned(), name.to_owned()));
+    let histogram = |seen: &Seen| Histogram::new(seen.buckets.clone());
+    let base = of(baseline);
+    let base_times = base.map(histogram).unwrap_or_default();
+    let slow_ms = base_times.bound(0.95);
+    let weights = rule.weights(moment);
+    let weight: f64 = weights.iter().map(|(_, weight)| weight).sum();
+    let none = Seen::default();
+    let seen = |name: &str| of(name).unwrap_or(&none);
+    let requests: f64 = weights.iter().map(|(variant, _)| seen(&variant.name).requests).sum();
+    let variant = |(variant, own): &(&traffic_split::Variant, f64)| {
+        let seen = seen(&variant.name);
+        let times = histogram(seen);
+        let compared = variant.name != **baseline;
+        let failed = base.filter(|_| compared);
+        let failed = failed.and_then(|base| test.compare(seen.failed(), base.failed()));
+        let slow = slow_ms
+            .filter(|_| compared)
+            .and_then(|bound| test.compare(times.above(bound)?, base_times.above(bound)?));
+        let verdict = test.verdict(failed).max(test.verdict(slow));
+        Variant {
+            variant: variant.name.clone(),
+            requests: seen.requests.round() as u64,
+            share: (requests > 0.0).then(|| rounded(seen.requests / requests)),
+            configured: rounded(own / weight),
+            responses: seen.responses.round() as u64,
+            success: seen.failed().ratio().map(|failed| rounded(1.0 - failed)),
+            p50_ms: times.quantile(0.5),
+            p95_ms: times.quantile(0.95),
+            p99_ms: times.quantile(0.99),
+            failed,
+            slow,
+            verdict: compared.then_some(verdict),
+        }
+    };
+    Side {
+        rule: rule.name().to_owned(),
+        baseline: (*baseline).to_owned(),
+        slow_ms,
+        variants: weights.iter().map(variant).collect(),
+    }
+}

@@ -1,0 +1,79 @@
+//! A look, for people.
+
+use super::look::{Look, Side, Variant};
+use super::verdict::{Difference, Verdict};
+use crate::output::{BAD, FAINT, GOOD, STRONG, columns, count, percent};
+
+pub fn table(look: &Look) -> String {
+    let sides = look.rules.iter().map(|side| rule(side, look.seconds));
+    let legend = format!(
+        "{FAINT}difference: of success, slower: of slow responses; in percentage points against the \
+         baseline,\nand give or take what chance makes of them (alpha {} %). Less than {} % of the \
+         responses is no difference.{FAINT:#}\n",
+        look.alpha * 100.0,
+        look.margin * 100.0,
+    );
+    sides.collect::<String>() + &legend
+}
+
+fn rule(side: &Side, seconds: u64) -> String {
+    let slow = side.slow_ms.map_or(String::new(), |ms| format!("; slow is over {ms} ms"));
+    let mut text = format!(
+        "{STRONG}{}{STRONG:#}: against {}, over {}{slow}\n\n",
+        side.rule,
+        side.baseline,
+        duration(seconds)
+    );
+    let titles =
+        ["variant", "requests", "share", "weight", "success", "difference", "p95", "slower"];
+    let titles = titles.map(str::to_owned).to_vec();
+    let rows: Vec<_> = [titles].into_iter().chain(side.variants.iter().map(cells)).collect();
+    let lines = columns(&rows, true);
+    let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+    let verdicts = [None].into_iter().chain(side.variants.iter().map(|variant| variant.verdict));
+    for (line, verdict) in lines.into_iter().zip(verdicts) {
+        let line = format!("  {line:<width$}  {}", verdict.map(styled).unwrap_or_default());
+        text += line.trim_end();
+        text += "\n";
+    }
+    text + "\n"
+}
+
+fn cells(variant: &Variant) -> Vec<String> {
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+    // Of those that succeed: the other way round than of those that fail.
+    let points = |difference: &Difference, sign: f64| {
+        let difference = (difference.difference * sign * 100.0, difference.radius * 100.0);
+        format!("{:+.2} ± {:.2}", difference.0, difference.1)
+    };
+    let compared = |difference: &Option<Difference>, sign| match variant.verdict {
+        None => String::new(),
+        Some(_) => or_none(difference.as_ref().map(|difference| points(difference, sign))),
+    };
+    vec![
+        variant.variant.clone(),
+        count(variant.requests),
+        or_none(variant.share.map(percent)),
+        percent(variant.configured),
+        or_none(variant.success.map(percent)),
+        compared(&variant.failed, -1.0),
+        or_none(variant.p95_ms.map(|ms| format!("{ms:.1} ms"))),
+        compared(&variant.slow, 1.0),
+    ]
+}
+
+fn styled(verdict: Verdict) -> String {
+    let style = match verdict {
+        Verdict::Worse => BAD,
+        Verdict::Better => GOOD,
+        Verdict::NoDifference | Verdict::TooLittleData => FAINT,
+    };
+    format!("{style}{}{style:#}", verdict.name())
+}
+
+/// As a configuration would have it: `1h30m`.
+fn duration(seconds: u64) -> String {
+    let parts = [(86_400, u64::MAX, "d"), (3_600, 24, "h"), (60, 60, "m"), (1, 60, "s")];
+    let parts = parts.map(|(unit, wrap, name)| (seconds / unit % wrap, name));
+    parts.iter().filter(|(n, _)| *n > 0).map(|(n, name)| format!("{n}{name}")).collect()
+}

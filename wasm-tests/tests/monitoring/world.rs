@@ -1,0 +1,134 @@
+//! Three apps: `shop` is the manifest, whose canary can begin to fail; `other` runs two different
+//! configurations, with a guard that trips, a rule in shadow and one user who sends everything;
+//! `bare` has no filter.
+
+use crate::traffic;
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use tokio::task::JoinSet;
+use wasm_tests::envoy::{Envoy, Setup};
+use wasm_tests::message::Request;
+use wasm_tests::upstream::Upstream;
+use wasm_tests::{find, manifest};
+
+pub struct World {
+    shop: Envoy,
+    other: [Envoy; 2],
+    bare: Envoy,
+    canary: Upstream,
+    _others: [Upstream; 2],
+}
+
+const FILTERS: &str =
+    "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
+
+/// Of a hundred requests to a failing canary.
+const FAILING: u64 = 30;
+
+/// Milliseconds that a failing canary takes for each answer.
+const SLOW: u64 = 40;
+
+fn other() -> Value {
+    let at = |path: &str| json!([{"path": {"prefix": path}}]);
+    json!({
+        "clusterHeader": "x-split-cluster",
+        "metrics": "full",
+        "variants": {"stable": {"cluster": "stable"}, "canary": {"cluster": "canary"}},
+        "rules": [
+            {
+                "name": "guarded", "match": at("/guarded"),
+                "split": {"stable": 50, "canary": 50},
+                "guard": {
+                    "watch": "canary", "fallback": "stable", "maxErrorRate": "5%",
+                    "minRequests": 20, "window": "10s", "cooldown": "1h"
+                }
+            },
+            {
+                "name": "tried", "match": at("/tried"), "mode": "shadow",
+                "split": {"stable": 50, "canary": 50}
+            },
+            {
+                "name": "one-user", "match": at("/one"), "split": {"stable": 50, "canary": 50},
+                "sticky": {"key": [{"header": "x-user"}]}
+            }
+        ]
+    })
+}
+
+/// The manifest in an Envoy of its own, changed.
+async fn serve(
+    stable: &Upstream,
+    canary: &Upstream,
+    change: impl FnOnce(Value) -> Result<Value>,
+) -> Result<Envoy> {
+    let text = manifest::runnable(stable.address.port(), canary.address.port())?;
+    let mut bootstrap = change(serde_saphyr::from_str(&text)?)?;
+    // As often as it is scraped: histograms are renewed when statistics are flushed.
+    bootstrap["stats_flush_interval"] = json!("1s");
+    let bootstrap = bootstrap.to_string();
+    let setup = Setup { bootstrap, concurrency: 1, listeners: 1, folder: None };
+    Envoy::start(&find::launcher()?, setup).await
+}
+
+fn reconfigured(bootstrap: Value) -> Result<Value> {
+    Ok(serde_json::from_str(&manifest::reconfigured(&bootstrap.to_string(), &other())?)?)
+}
+
+fn without_filter(mut bootstrap: Value) -> Result<Value> {
+    let filters = bootstrap.pointer_mut(FILTERS).and_then(Value::as_array_mut);
+    filters.context("no filters")?.remove(0);
+    Ok(bootstrap)
+}
+
+impl World {
+    pub async fn start() -> Result<Self> {
+        let stable = Upstream::start("stable").await?;
+        let (canary, bad) = (Upstream::start("canary").await?, Upstream::start("bad").await?);
+        bad.fail(FAILING);
+        let shop = serve(&stable, &canary, Ok).await?;
+        let first = serve(&stable, &bad, reconfigured).await?;
+        let second = serve(&stable, &canary, Ok).await?;
+        let bare = serve(&stable, &canary, without_filter).await?;
+        Ok(Self { shop, other: [first, second], bare, canary, _others: [stable, bad] })
+    }
+
+    /// The configuration of Prometheus, for these Envoys, each second.
+    pub fn scraped(&self, config: &str) -> Result<String> {
+        let mut config: Value = serde_saphyr::from_str(config)?;
+        for interval in ["scrape_interval", "evaluation_interval"] {
+            ensure!(config["global"][interval] == "15s", "{config}");
+            config["global"][interval] = json!("1s");
+        }
+        let apps = [
+            ("shop", vec![self.shop.admin()]),
+            ("other", self.other.iter().map(Envoy::admin).collect()),
+            ("bare", vec![self.bare.admin()]),
+        ];
+        let target = |(app, targets): (&str, Vec<SocketAddr>)| json!({"targets": targets, "labels": {"app": app}});
+        config["scrape_configs"][0]["static_configs"] = apps.map(target).into();
+        Ok(config.to_string())
+    }
+
+    /// From now on three requests in ten fail at the shop's canary, and all are slow.
+    pub fn canary_fails(&self) {
+        self.canary.fail(FAILING);
+        self.canary.slow(SLOW);
+    }
+
+    /// What all of them get, for as long as the value lives.
+    pub fn traffic(&self) -> Result<Vec<JoinSet<Result<()>>>> {
+        let shop = self.shop.address(manifest::LISTENER)?;
+        let other = self.other[0].address(manifest::LISTENER)?;
+        let user: fn(u64) -> Request =
+            |n| Request::get("/reviews").with("cookie", format!("uid=user-{n}").as_str());
+        Ok(vec![
+            traffic::send(shop, 8, 300, user),
+            traffic::send(shop, 4, 80, |_| Request::get("/ratings")),
+            traffic::send(shop, 1, 10, |_| Request::get("/")),
+            traffic::send(other, 1, 20, |_| Request::get("/guarded")),
+            traffic::send(other, 1, 20, |_| Request::get("/tried")),
+            traffic::send(other, 8, 150, |_| Request::get("/one").with("x-user", "alice")),
+        ])
+    }
+}
