@@ -49,7 +49,7 @@ mod tests {
             "rules": [
                 { "name": "pin", "match": [{ "headers": { "x": { "exact": "1" } } }], "to": "a" },
                 { "name": "split", "split": { "a": 1, "b": 1 },
-                  "sticky": { "key": [], "issue": { "cookie": "id", "maxAge": "1d" } },
+                  "sticky": { "issue": { "cookie": "id", "maxAge": "1d" } },
                   "persist": { "cookie": "v", "maxAge": "1d" },
                   "guard": { "watch": "a", "fallback": "b", "maxErrorRate": "5%" } }
             ]

@@ -30,7 +30,7 @@ fn it_decides_as_the_other_does() -> Result<()> {
     let configuration = standard.configuration.to_string();
     let modules = [wasm_tests::module()?, wasm_tests::requests_module()?];
     let [mut whole, mut requests] = [Host::load(&modules[0])?, Host::load(&modules[1])?];
-    let mut started = |host: &mut Host| {
+    let started = |host: &mut Host| {
         let root = host.configure(configuration.as_bytes())?;
         root.with_context(|| host.world().logged())
     };
