@@ -53,6 +53,8 @@ test: wasm target/empty.wasm ## Run every test, the ones in a real Envoy include
 	@$(HARNESS) envoy
 	cargo test --workspace
 	@$(HARNESS) bench --smoke
+	@if command -v go > /dev/null; then $(MAKE) --no-print-directory istio-test; \
+		else echo "Skipped: make istio-test, since Go is not on the search path." >&2; fi
 
 image: wasm ## Write the module as an OCI image layout: target/image
 	@cargo run --quiet --package wasm-tests --bin image

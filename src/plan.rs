@@ -141,12 +141,19 @@ impl Plan {
     }
 }
 
+/// Rules named in the line that tells of a plan.
+const NAMED: usize = 16;
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.rules.iter().map(|rule| &*rule.name).collect();
-        match names.as_slice() {
-            [] => write!(f, "no rules"),
-            names => write!(f, "rules {}", names.join(", ")),
+        let names: Vec<_> = self.rules.iter().take(NAMED).map(|rule| &*rule.name).collect();
+        if names.is_empty() {
+            return write!(f, "no rules");
+        }
+        write!(f, "rules {}", names.join(", "))?;
+        match self.rules.len().saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
         }
     }
 }
