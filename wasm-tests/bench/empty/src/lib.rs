@@ -1,6 +1,8 @@
 //! A filter that does nothing, built with the plain SDK: the yardstick of the benchmark.
 
 #![cfg(target_arch = "wasm32")]
+// The SDK's macro writes a function without them.
+#![allow(missing_docs)]
 
 use proxy_wasm::traits::{Context, HttpContext};
 
