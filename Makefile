@@ -31,7 +31,7 @@ run: wasm ## Keep that Envoy running, with curl lines to try
 	@echo "Building the harness ..." >&2
 	@$(HARNESS) run
 
-wasm: ## Build the filter that Envoy loads: target/traffic_split.wasm
+wasm: ## Build the filter that Envoy loads, target/traffic_split.wasm, and one that sees no responses
 	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(TARGET)" || \
 		{ echo "Adding the Rust target $(TARGET) ..." >&2; rustup target add $(TARGET); }
 	@echo "Building the filter ..." >&2
@@ -106,8 +106,9 @@ reproducible: ## Build the module in two clean folders: the same bytes
 		git ls-files -z | xargs -0 cp --parents --target-directory $$copy; \
 		env -u CARGO_TARGET_DIR $(MAKE) --no-print-directory -C $$copy wasm; \
 	done
-	@cd target/reproducible && sha256sum */target/traffic_split.wasm */*/target/traffic_split.wasm && \
-		cmp one/target/traffic_split.wasm another/folder/target/traffic_split.wasm
+	@cd target/reproducible && sha256sum */target/traffic_split*.wasm */*/target/traffic_split*.wasm && \
+		cmp one/target/traffic_split.wasm another/folder/target/traffic_split.wasm && \
+		cmp one/target/traffic_split_requests.wasm another/folder/target/traffic_split_requests.wasm
 
 soak: wasm ## Keep an Envoy under load, its configuration changing: SOAK="500000 100 20 2" for less
 	@cargo run --quiet --release --package wasm-tests -- soak $(SOAK)

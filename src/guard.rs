@@ -172,10 +172,10 @@ impl Guard {
         }
     }
 
-    /// Whether the fallback has too many errors too.
+    /// Whether the fallback has too many errors too; a few of its responses tell.
     fn fails_as_well(&self, sides: &Sides) -> bool {
         let Sides { watch, fallback } = sides;
-        fallback.responses >= self.min_requests
+        fallback.responses >= self.min_requests.min(TRIAL_RESPONSES)
             && fallback.error_rate() > self.max_error_rate
             && fallback.error_rate() >= watch.error_rate() * AS_BAD
     }

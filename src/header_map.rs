@@ -59,11 +59,11 @@ impl<'a> Fields<'a> {
         Some((self.place(*name), self.place(*value)))
     }
 
-    /// The next text; behind it lies a NUL. A sum that is too large is found out in `text`.
+    /// The next text; behind it lies a NUL.
     #[inline]
     fn place(&mut self, length: [u8; 4]) -> Place {
         let (start, length) = (self.at, u32::from_le_bytes(length) as usize);
-        self.at = start.wrapping_add(length).wrapping_add(1);
+        self.at = start.saturating_add(length).saturating_add(1);
         Place { start, length }
     }
 

@@ -3,6 +3,7 @@
 
 use log::{info, warn};
 use proxy_wasm::hostcalls;
+use xxhash_rust::xxh64::xxh64;
 
 use super::Running;
 use crate::guard::{Change, Guard, Level, Record, Sides};
@@ -13,7 +14,7 @@ use crate::plan::Plan;
 const TRIES: usize = 8;
 
 /// The names of the records, by the places of their guards. A guard that was changed has another,
-/// and starts anew.
+/// and starts anew; so has that of another plugin, since all plugins share one store.
 #[derive(Default)]
 pub(super) struct Guards {
     keys: Vec<String>,
@@ -21,7 +22,9 @@ pub(super) struct Guards {
 
 impl Guards {
     pub(super) fn new(plan: &Plan) -> Self {
-        let key = |guard: &Guard| format!("tsplit.guard.{:016x}", guard.id());
+        let plugin = hostcalls::get_property(vec!["plugin_root_id"]).ok().flatten();
+        let plugin = xxh64(&plugin.unwrap_or_default(), 0);
+        let key = |guard: &Guard| format!("tsplit.guard.{plugin:016x}.{:016x}", guard.id());
         Guards { keys: plan.guards.iter().map(key).collect() }
     }
 
@@ -37,13 +40,16 @@ impl Guards {
                 report(guard, change);
                 break;
             }
-            let tripped = u64::from(*level != Level::Full);
-            running.counts.set(guard.watch.meters.tripped, tripped);
+            if running.weights.speaks_for(&guard.rule) {
+                let tripped = u64::from(*level != Level::Full);
+                running.counts.set(guard.watch.meters.tripped, tripped);
+            }
         }
     }
 }
 
-/// The record with what was counted; `None` if another worker was first.
+/// The record with what was counted; `None` if another worker was first. (Of two that write the
+/// very first record at once, one is lost: there is nothing yet to compare with.)
 fn merge(key: &str, guard: &Guard, sides: &Sides, now: u64) -> Option<(Record, Option<Change>)> {
     let (bytes, cas) = hostcalls::get_shared_data(key).ok()?;
     let known = bytes.and_then(|bytes| Record::from_bytes(&bytes)).unwrap_or_default();

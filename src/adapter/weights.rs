@@ -1,4 +1,4 @@
-//! Tells, as gauges, the share that each variant is to get.
+//! Tells, as gauges, the share that each variant is to get, and keeps track of whose they are.
 
 use std::cell::RefCell;
 
@@ -6,7 +6,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use super::count::{Counts, record};
 use crate::moment::Moment;
-use crate::plan::{Action, Plan, Rule, Sharing};
+use crate::plan::{Action, Plan, Sharing};
 
 thread_local! {
     /// The gauges of this VM, as each was told last.
@@ -14,9 +14,8 @@ thread_local! {
 }
 
 struct Told {
-    /// XXH64 of the rule's and the variant's name.
+    /// XXH64 of the rule's name.
     rule: u64,
-    variant: u64,
     /// Envoy's number of the gauge.
     number: u32,
     by: u32,
@@ -27,21 +26,23 @@ struct Told {
 pub(super) struct Weights(u32);
 
 impl Weights {
-    /// Tells all of a plan's weights. A variant that its rule no longer has gets 0.
+    /// Tells all of a plan's weights. A variant or a guard that its rule no longer has gets 0.
     pub(super) fn tell(plan: &Plan, counts: &Counts, moment: &Moment) -> Self {
         TOLD.with_borrow_mut(|told| {
             let latest = told.iter().map(|old| old.by).max().unwrap_or(0);
             let by = latest.wrapping_add(1);
             let mut new = Vec::new();
-            for (rule, sharing) in splits(plan) {
-                tell(sharing, counts, moment, |variant, number| {
-                    new.push(Told { rule: hash(rule.name()), variant: hash(variant), number, by });
-                });
+            for (name, sharing) in splits(plan) {
+                let rule = hash(name);
+                let guard = sharing.guard.and_then(|place| plan.guards.get(place));
+                let tripped = guard.and_then(|guard| counts.number(guard.watch.meters.tripped));
+                new.extend(tripped.map(|number| Told { rule, number, by }));
+                tell(sharing, counts, moment, |number| new.push(Told { rule, number, by }));
             }
             told.retain(|old| {
                 let mut same = new.iter().filter(|new| new.rule == old.rule).peekable();
                 let superseded = same.peek().is_some();
-                if superseded && same.all(|new| new.variant != old.variant) {
+                if superseded && same.all(|new| new.number != old.number) {
                     record(old.number, 0);
                 }
                 !superseded
@@ -53,14 +54,17 @@ impl Weights {
 
     /// Tells those that change with time.
     pub(super) fn renew(&self, plan: &Plan, counts: &Counts, moment: &Moment) {
-        TOLD.with_borrow(|told| {
-            for (rule, sharing) in splits(plan).filter(|(_, sharing)| sharing.ramp.is_some()) {
-                let name = hash(rule.name());
-                if told.iter().any(|told| told.rule == name && told.by == self.0) {
-                    tell(sharing, counts, moment, |_, _| {});
-                }
+        for (rule, sharing) in splits(plan).filter(|(_, sharing)| sharing.ramp.is_some()) {
+            if self.speaks_for(rule) {
+                tell(sharing, counts, moment, |_| {});
             }
-        });
+        }
+    }
+
+    /// Whether the gauges of the rule of this name are this plan's to set.
+    pub(super) fn speaks_for(&self, rule: &str) -> bool {
+        let rule = hash(rule);
+        TOLD.with_borrow(|told| told.iter().any(|told| told.rule == rule && told.by == self.0))
     }
 }
 
@@ -68,19 +72,20 @@ fn hash(name: &str) -> u64 {
     xxh64(name.as_bytes(), 0)
 }
 
-fn splits(plan: &Plan) -> impl Iterator<Item = (&Rule, &Sharing)> {
+/// The names of the rules that split, with their splits.
+fn splits(plan: &Plan) -> impl Iterator<Item = (&str, &Sharing)> {
     plan.rules.iter().filter_map(|rule| match &rule.action {
-        Action::Split(sharing) => Some((rule, &**sharing)),
+        Action::Split(sharing) => Some((&*rule.name, &**sharing)),
         Action::To(_) => None,
     })
 }
 
 /// Sets the gauges of a split, in parts per million: Envoy's are whole numbers.
-fn tell(sharing: &Sharing, counts: &Counts, moment: &Moment, mut told: impl FnMut(&str, u32)) {
+fn tell(sharing: &Sharing, counts: &Counts, moment: &Moment, mut told: impl FnMut(u32)) {
     for (target, share) in moment.split(sharing).shares() {
         if let Some(number) = counts.number(target.meters.weight) {
             record(number, libm::round(share * 1e6) as u64);
-            told(&target.variant.name, number);
+            told(number);
         }
     }
 }

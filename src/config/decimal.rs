@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Six significant digits behind the point, and a power of ten where the number is very large or
+/// At most six digits behind the point, and a power of ten where the number is very large or
 /// very small: what stands in a configuration, without the tables that printing any `f64` takes.
 pub(crate) struct Decimal(pub(crate) f64);
 
@@ -22,8 +22,14 @@ impl fmt::Display for Decimal {
             (size, power) = (size * 10.0, power.saturating_sub(1));
         }
         let millionths = ((size - size.trunc()) * MILLIONTHS).round();
-        let (whole, millionths) =
-            if millionths < MILLIONTHS { (size.trunc(), millionths) } else { (size.ceil(), 0.0) };
+        let (whole, millionths) = match (millionths < MILLIONTHS, size.ceil()) {
+            (true, _) => (size.trunc(), millionths),
+            (false, 10.0) if power != 0 => {
+                power = power.saturating_add(1);
+                (1.0, 0.0)
+            }
+            (false, next) => (next, 0.0),
+        };
         write!(f, "{sign}{}", whole as u64)?;
         if millionths > 0.0 {
             let digits = format!("{:06}", millionths as u32);
@@ -50,6 +56,7 @@ mod tests {
             (-1.5e300, "-1.5e300"),
             (1e-7, "1e-7"),
             (2.5e-9, "2.5e-9"),
+            (9.999_999_9e20, "1e21"),
             (f64::MAX, "1.797693e308"),
         ] {
             assert_eq!(Decimal(number).to_string(), text);

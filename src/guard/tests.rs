@@ -82,6 +82,9 @@ fn a_fallback_that_fails_as_well_does_not_flap() {
     let (mut record, mut now) = (Record::default(), 0);
     let both = sides(tally(10, 3, 9), tally(10, 3, 9));
     assert_eq!(run(&mut record, &mut now, 3600, &both), []);
+    // Of two alike, one comes to `minRequests` first.
+    let both = sides(tally(104, 32, 9), tally(96, 28, 9));
+    assert_eq!(run(&mut Record::default(), &mut 0, 1, &both), []);
 }
 
 #[test]

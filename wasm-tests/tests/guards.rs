@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
 use wasm_tests::bootstrap::Listener;
 use wasm_tests::client::Protocol;
 use wasm_tests::scene::Scene;
@@ -18,6 +19,9 @@ const COOLDOWN: Duration = Duration::from_secs(8);
 const SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(60);
 const TRIPPED: &str = "tsplit_guard_tripped{rule=\"rollout\",variant=\"canary\"}";
+
+/// One at a time: each has an Envoy and a load of its own, and limits in seconds.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Half to each; a guard with this besides its rate of errors, window and cooldown.
 fn configuration(guard: Value) -> Value {
@@ -89,6 +93,7 @@ fn lines<'l>(log: &'l str, text: &str) -> Vec<&'l str> {
 
 #[tokio::test]
 async fn a_variant_that_fails_is_left_and_comes_back() -> Result<()> {
+    let _turn = TURN.lock().await;
     let scene = Scene::start(&configuration(json!({})), WORKERS as u32).await?;
     let traffic = Traffic::start(scene.address, WORKERS, USERS).await?;
     traffic.until(WINDOW).await;
@@ -176,6 +181,7 @@ async fn a_variant_that_fails_is_left_and_comes_back() -> Result<()> {
 
 #[tokio::test]
 async fn a_blip_below_min_requests_changes_nothing() -> Result<()> {
+    let _turn = TURN.lock().await;
     let scene = Scene::start(&configuration(json!({"minRequests": 100})), WORKERS as u32).await?;
     upstream(&scene, "canary")?.fail(100);
     let blip = (0..150).map(traffic::request).collect();
@@ -199,6 +205,7 @@ async fn a_blip_below_min_requests_changes_nothing() -> Result<()> {
 
 #[tokio::test]
 async fn a_fallback_that_fails_as_well_does_not_flap() -> Result<()> {
+    let _turn = TURN.lock().await;
     let scene = Scene::start(&configuration(json!({})), WORKERS as u32).await?;
     let [stable, canary] = ["stable", "canary"].map(|name| upstream(&scene, name));
     let (stable, canary) = (stable?, canary?);
@@ -218,6 +225,7 @@ async fn a_fallback_that_fails_as_well_does_not_flap() -> Result<()> {
 
 #[tokio::test]
 async fn a_variant_that_is_slow_is_left() -> Result<()> {
+    let _turn = TURN.lock().await;
     let guard = json!({"maxLatencyRatio": 2.0, "minRequests": 20});
     let scene = Scene::start(&configuration(guard), WORKERS as u32).await?;
     let traffic = Traffic::start(scene.address, 3 * WORKERS, USERS).await?;
@@ -240,6 +248,7 @@ async fn a_variant_that_is_slow_is_left() -> Result<()> {
 /// Envoy itself answers for it: that counts as an error as well.
 #[tokio::test]
 async fn a_cluster_that_is_not_there_is_left() -> Result<()> {
+    let _turn = TURN.lock().await;
     let listener = Listener::new("gone", &configuration(json!({})).to_string())?;
     let scene = Scene::with(&[listener], ["stable"].into_iter(), WORKERS as u32).await?;
     let traffic = Traffic::start(scene.address, WORKERS, USERS).await?;

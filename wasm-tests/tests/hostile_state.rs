@@ -100,6 +100,8 @@ fn a_guard_trips_and_recovers() -> Result<()> {
 #[test]
 fn shared_data_that_is_no_record_starts_anew() -> Result<()> {
     let (mut host, root) = configured()?;
+    // Without anything to tell, nothing is written.
+    visit(&mut host, root, None, "200")?;
     pass(&mut host, root, 1)?;
     let key = host.world().shared.keys().next().cloned().context("no record")?;
     let record = host.world().shared[&key].0.clone();
@@ -108,6 +110,7 @@ fn shared_data_that_is_no_record_starts_anew() -> Result<()> {
     let count = [&record[..24], &[0xff; 8], &record[32..]].concat();
     for bytes in [vec![], vec![0], cut, level, count, vec![0xff; 1 << 20], vec![0; 1 << 20]] {
         host.world().shared.insert(key.clone(), (bytes, 7));
+        visit(&mut host, root, None, "200")?;
         pass(&mut host, root, 1)?;
         let read = traffic_split::guard::Record::from_bytes(&host.world().shared[&key].0);
         assert!(read.is_some());

@@ -86,12 +86,12 @@ async fn all_workers_follow_the_clock() -> Result<()> {
     let canary = after.iter().filter(|name| *name == "canary").count();
     assert!(standard_errors(canary, USERS, 0.5).abs() <= 5.0, "{canary}");
 
-    // In between, every visit is one of the last two seconds' (and a second for the request).
+    // In between, every visit is one of the last three seconds' (and a second for the request).
     let mut users: BTreeMap<(usize, usize), bool> = BTreeMap::new();
     let moments: Vec<_> = (0..=SECONDS).map(|second| expected(&plan, start + second)).collect();
     for visit in between(&visits, at(start), at(start + SECONDS)) {
         let second = (visit.at + since).as_secs() - start;
-        let range = second.saturating_sub(2)..=(second + 1).min(SECONDS);
+        let range = second.saturating_sub(3)..=(second + 1).min(SECONDS);
         let possible = range.filter_map(|second| moments.get(usize::try_from(second).ok()?));
         let mut possible = possible.map(|moment| &moment[visit.user]);
         assert!(possible.any(|upstream| *upstream == visit.upstream), "{visit:?}");
