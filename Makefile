@@ -42,7 +42,7 @@ wasm: ## Build the filter that Envoy loads, target/traffic_split.wasm, and one t
 
 bench: wasm target/empty.wasm ## Measure what the filter costs Envoy, beside an empty one, Lua and weighted clusters
 	@echo "Building the harness ..." >&2
-	@cargo run --quiet --release --package wasm-tests -- bench
+	@$(HARNESS) bench
 	@cargo bench --quiet --package wasm-tests --bench core
 
 target/empty.wasm: wasm

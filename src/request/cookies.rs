@@ -1,5 +1,7 @@
 //! Cookies, parsed in place (RFC 6265bis section 5.6).
 
+use memchr::memchr;
+
 use super::{Request, trim};
 use crate::limits;
 use crate::meters::Absent;
@@ -62,7 +64,7 @@ fn texts(request: &impl Request) -> impl Iterator<Item = &[u8]> {
 }
 
 fn split_at_semicolon(line: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match line.iter().position(|b| *b == b';').and_then(|end| line.split_at_checked(end)) {
+    match memchr(b';', line).and_then(|end| line.split_at_checked(end)) {
         Some((text, rest)) => (text, rest.get(1..)),
         None => (line, None),
     }
