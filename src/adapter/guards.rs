@@ -22,6 +22,9 @@ pub(super) struct Guards {
 
 impl Guards {
     pub(super) fn new(plan: &Plan) -> Self {
+        if plan.guards.is_empty() {
+            return Guards::default();
+        }
         let plugin = hostcalls::get_property(vec!["plugin_root_id"]).ok().flatten();
         let plugin = xxh64(&plugin.unwrap_or_default(), 0);
         let key = |guard: &Guard| format!("tsplit.guard.{plugin:016x}.{:016x}", guard.id());
