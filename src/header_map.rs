@@ -8,71 +8,67 @@ pub(crate) struct HeaderMap(pub(crate) Vec<u8>);
 impl HeaderMap {
     /// The fields in order, up to where the bytes make no sense.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let mut fields = self.fields();
-        std::iter::from_fn(move || {
-            let (name, value) = fields.next()?;
-            Some((fields.text(name)?, fields.text(value)?))
-        })
+        let (places, texts) = self.places();
+        places.map_while(|place| Some((place.name(texts)?, place.value(texts)?)))
     }
 
     /// The values of the fields with this name: the others are passed over by their lengths.
     pub(crate) fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        let mut fields = self.fields();
+        let (mut places, texts) = self.places();
+        let length = name.len() as u64;
         std::iter::from_fn(move || {
-            loop {
-                let (known, value) = fields.next()?;
-                if known.length == name.len() && fields.text(known)? == name {
-                    return fields.text(value);
-                }
-            }
+            places
+                .find(|place| place.name_length == length && place.name(texts) == Some(name))?
+                .value(texts)
         })
     }
 
-    fn fields(&self) -> Fields<'_> {
+    /// Where each field lies, and in what.
+    fn places(&self) -> (impl Iterator<Item = Place>, &[u8]) {
         let (count, rest) = self.0.split_first_chunk().unwrap_or((&[0; 4], &[]));
         let table = (u32::from_le_bytes(*count) as usize).saturating_mul(8);
         let (lengths, texts) = rest.split_at_checked(table).unwrap_or_default();
         let (lengths, _) = lengths.as_chunks::<4>();
         let (lengths, _) = lengths.as_chunks::<2>();
-        Fields { lengths: lengths.iter(), texts, at: 0 }
+        // So few lengths of 32 bits cannot add up to more than 64 hold.
+        let mut start = 0_u64;
+        let places = lengths.iter().map(move |[name, value]| {
+            let [name_length, value_length] = [name, value].map(|l| u32::from_le_bytes(*l).into());
+            let place = Place { start, name_length, value_length };
+            start = place.end();
+            place
+        });
+        (places, texts)
     }
 }
 
-/// Where the names and values lie.
-struct Fields<'a> {
-    lengths: std::slice::Iter<'a, [[u8; 4]; 2]>,
-    texts: &'a [u8],
-    at: usize,
-}
-
-/// A name or a value.
-#[derive(Clone, Copy)]
+/// Where the name of a field starts; behind it and behind its value lies a NUL.
 struct Place {
-    start: usize,
-    length: usize,
+    start: u64,
+    name_length: u64,
+    value_length: u64,
 }
 
-impl<'a> Fields<'a> {
-    #[inline]
-    fn next(&mut self) -> Option<(Place, Place)> {
-        let [name, value] = self.lengths.next()?;
-        Some((self.place(*name), self.place(*value)))
+impl Place {
+    fn name<'a>(&self, texts: &'a [u8]) -> Option<&'a [u8]> {
+        text(texts, self.start, self.name_length)
     }
 
-    /// The next text; behind it lies a NUL.
-    #[inline]
-    fn place(&mut self, length: [u8; 4]) -> Place {
-        let (start, length) = (self.at, u32::from_le_bytes(length) as usize);
-        self.at = start.saturating_add(length).saturating_add(1);
-        Place { start, length }
+    fn value<'a>(&self, texts: &'a [u8]) -> Option<&'a [u8]> {
+        text(texts, self.start.wrapping_add(self.name_length).wrapping_add(1), self.value_length)
     }
 
-    /// `None` where it would lie beyond the bytes.
-    #[inline]
-    fn text(&self, place: Place) -> Option<&'a [u8]> {
-        let text = self.texts.get(place.start..)?;
-        (place.length < text.len()).then_some(text.get(..place.length)?)
+    fn end(&self) -> u64 {
+        self.start.wrapping_add(self.name_length).wrapping_add(self.value_length).wrapping_add(2)
     }
+}
+
+/// `None` where it, or the NUL behind it, would lie beyond the bytes.
+fn text(texts: &[u8], start: u64, length: u64) -> Option<&[u8]> {
+    let (text, rest) = texts
+        .get(usize::try_from(start).ok()?..)?
+        .split_at_checked(usize::try_from(length).ok()?)?;
+    (!rest.is_empty()).then_some(text)
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! Conditions, ready to be asked of a request.
 
+mod list;
 mod network;
 mod search;
 mod text;
 
+pub(crate) use list::List;
 pub(crate) use network::Networks;
 pub(crate) use search::Search;
-pub(crate) use text::{List, Operand, Text};
+pub(crate) use text::{Operand, Text};
 
 use crate::request::{self, Request};
 

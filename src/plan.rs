@@ -24,7 +24,6 @@ use crate::meters::{Meters, TargetMeters};
 use crate::ramp::Ramp;
 use crate::request::Request;
 use crate::split::Split;
-use candidates::Candidates;
 use index::Index;
 
 /// What one plugin configuration comes to. Immutable.
@@ -133,11 +132,11 @@ impl Plan {
 
     /// The rules that may match a request, in order: all that do are among them.
     pub(crate) fn candidates(&self, request: &impl Request) -> impl Iterator<Item = &Rule> {
-        let candidates = match &self.index {
-            Some(index) => index.candidates(request),
-            None => Candidates::first(self.rules.len()),
-        };
-        candidates.iter().filter_map(|rule| self.rules.get(rule))
+        let found = self.index.as_ref().map(|index| index.candidates(request).iter());
+        let found = found.into_iter().flatten().filter_map(|rule| self.rules.get(rule));
+        // Without an index each rule is one.
+        let all = self.index.is_none().then_some(self.rules.as_slice());
+        all.into_iter().flatten().chain(found)
     }
 }
 

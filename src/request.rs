@@ -65,6 +65,14 @@ pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
+/// Without leading SP and HTAB.
+fn trim_start(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    value
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;

@@ -106,8 +106,13 @@ impl<T> Arm<T> {
         Arm { name: name.to_owned(), seed: xxh64(name.as_bytes(), 0), weight, stands_for }
     }
 
-    fn score(&self, hash: u64) -> f64 {
-        -libm::log(uniform(rehash(hash, self.seed))) / self.weight
+    /// The arm's score, if it can be so small. Since -ln(u) >= 1 - u, most arms are found to lose
+    /// without a logarithm; the margin is far above what rounding takes.
+    fn score(&self, hash: u64, least: f64) -> Option<f64> {
+        const MARGIN: f64 = 1e-6;
+        let u = uniform(rehash(hash, self.seed));
+        let can = (1.0 - u) * (1.0 - MARGIN) <= least * self.weight;
+        can.then(|| -libm::log(u) / self.weight)
     }
 
     fn beats(&self, score: f64, other: &Arm<T>, least: f64) -> bool {
@@ -128,11 +133,14 @@ impl<T> Arms<T> {
 
     /// What the arm with the least score stands for.
     pub(crate) fn pick(&self, hash: u64) -> &T {
-        let start = (&self.first, self.first.score(hash));
-        let (winner, _) = self.rest.iter().fold(start, |(best, least), arm| {
-            let score = arm.score(hash);
-            if arm.beats(score, best, least) { (arm, score) } else { (best, least) }
-        });
+        let (mut winner, mut least) = (&self.first, f64::INFINITY);
+        for arm in self.iter() {
+            if let Some(score) = arm.score(hash, least)
+                && arm.beats(score, winner, least)
+            {
+                (winner, least) = (arm, score);
+            }
+        }
         &winner.stands_for
     }
 }

@@ -1,12 +1,11 @@
 //! What can be asked of a value. Values are bytes: an operand is compared with them as UTF-8.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 
 use regex_lite::Regex;
 
+use super::list::List;
 use super::search::Search;
-use crate::sorted::sorted;
 
 /// A question to a value.
 #[derive(Debug)]
@@ -48,7 +47,7 @@ impl Text {
     pub(crate) fn values(&self) -> Option<impl Iterator<Item = &[u8]>> {
         let values = match self {
             Text::Exact(operand) if !operand.ignore_case => std::slice::from_ref(&operand.bytes),
-            Text::In(list) if !list.ignore_case => &list.sorted,
+            Text::In(list) => list.values()?,
             _ => return None,
         };
         Some(values.iter().map(|value| &**value))
@@ -81,32 +80,6 @@ impl Operand {
         } else {
             *self.bytes == *value
         }
-    }
-}
-
-/// A list, sorted so that a look-up takes few comparisons however long it is.
-#[derive(Debug)]
-pub(crate) struct List {
-    sorted: Box<[Box<[u8]>]>,
-    ignore_case: bool,
-}
-
-impl List {
-    pub(crate) fn new<'a>(texts: impl Iterator<Item = &'a str>, ignore_case: bool) -> Self {
-        let fold = |text: &str| if ignore_case { text.to_ascii_lowercase() } else { text.into() };
-        let texts = texts.map(|t| fold(t).into_bytes().into()).collect();
-        List { sorted: sorted(texts).into(), ignore_case }
-    }
-
-    fn contains(&self, value: &[u8]) -> bool {
-        let compare = |known: &[u8]| -> Ordering {
-            if self.ignore_case {
-                known.iter().copied().cmp(value.iter().map(u8::to_ascii_lowercase))
-            } else {
-                known.cmp(value)
-            }
-        };
-        self.sorted.binary_search_by(|known| compare(known)).is_ok()
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) struct Index {
     always: Candidates,
     headers: Names,
     cookies: Names,
+    /// Whether any rule needs a path as a whole.
     paths: bool,
     prefixes: Prefixes,
     /// Hashes of needs, in order, each with its rule.
@@ -52,7 +53,8 @@ impl Index {
             always: Candidates::default(),
             headers: Names::new(rules, HEADER),
             cookies: Names::new(rules, COOKIE),
-            paths: tests(rules).any(|test| matches!(test, Test::Path(_))),
+            paths: tests(rules)
+                .any(|test| matches!(test, Test::Path(text) if text.values().is_some())),
             prefixes: Prefixes::default(),
             needs: Vec::new(),
         };
@@ -95,10 +97,12 @@ impl Index {
                 }
             }
         }
-        if self.paths
+        if (self.paths || !self.prefixes.is_empty())
             && let Some(path) = request::path(request)
         {
-            self.add_need(xxh64(path, PATH), &mut found);
+            if self.paths {
+                self.add_need(xxh64(path, PATH), &mut found);
+            }
             self.prefixes.add(path, &mut found);
         }
         found

@@ -32,6 +32,10 @@ impl Prefixes {
         Prefixes(prefixes)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Every prefix of a path sorts before it, and whatever sorts between the two begins with that
     /// prefix too: so they all lie on the chain of parents from the last one before the path.
     pub(super) fn add(&self, path: &[u8], found: &mut Candidates) {

@@ -1,8 +1,6 @@
 //! Cookies, parsed in place (RFC 6265bis section 5.6).
 
-use memchr::memchr;
-
-use super::{Request, trim};
+use super::{Request, trim, trim_start};
 use crate::limits;
 use crate::meters::Absent;
 
@@ -15,8 +13,11 @@ pub(crate) fn cookie<'a>(request: &'a impl Request, name: &str) -> Option<&'a [u
 /// The values of all cookies with this name, in the order of arrival.
 pub(crate) fn cookies<'a>(request: &'a impl Request, name: &str) -> impl Iterator<Item = &'a [u8]> {
     // What has another name is told by its first bytes, without a look for its `=`.
+    let name = name.as_bytes();
     let named = move |text| {
-        let behind = trim(text).strip_prefix(name.as_bytes())?;
+        let text = trim_start(text);
+        // Most differ in the first byte, and so cost no call.
+        let behind = (text.first() == name.first()).then(|| text.strip_prefix(name))??;
         let value = trim(trim(behind).strip_prefix(b"=")?);
         is_clean(value).then_some(value)
     };
@@ -64,10 +65,30 @@ fn texts(request: &impl Request) -> impl Iterator<Item = &[u8]> {
 }
 
 fn split_at_semicolon(line: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match memchr(b';', line).and_then(|end| line.split_at_checked(end)) {
+    match semicolon(line).and_then(|end| line.split_at_checked(end)) {
         Some((text, rest)) => (text, rest.get(1..)),
         None => (line, None),
     }
+}
+
+/// Where the first semicolon is. Eight bytes are looked at together, by the test for a zero byte of
+/// Hacker's Delight, section 6-1: memchr takes four in Wasm, for all its care about alignment.
+fn semicolon(line: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    const SEMICOLONS: u64 = u64::from_le_bytes([b';'; 8]);
+    let (words, rest) = line.as_chunks::<8>();
+    let mut places = (0_usize..).step_by(8);
+    for (word, place) in words.iter().zip(places.by_ref()) {
+        let word = u64::from_le_bytes(*word) ^ SEMICOLONS;
+        let zeros = word.wrapping_sub(ONES) & !word & HIGHS;
+        if zeros != 0 {
+            // Only above the first zero byte can another one be mistaken for it.
+            return Some(place | (zeros.trailing_zeros() / 8) as usize);
+        }
+    }
+    let in_rest = rest.iter().position(|b| *b == b';')?;
+    places.next()?.checked_add(in_rest)
 }
 
 /// Name and value; `None` of what is no pair, or has no name. Quotes and `$` have no special

@@ -47,6 +47,16 @@ pub fn chains(standard: &Standard, length: usize) -> Result<Vec<Candidate>> {
     Ok(vec![
         chain(NO_FILTER, None, leaves),
         chain(EMPTY, Some(wasm(&empty, "empty", "")?), leaves),
+        chain(
+            ONE_READ,
+            Some(written("one-read", include_str!("../../bench/one-read.wat"))?),
+            decides,
+        ),
+        chain(
+            SAME_CALLS,
+            Some(written("same-calls", include_str!("../../bench/same-calls.wat"))?),
+            decides,
+        ),
         chain(LUA, Some(lua()), decides),
         chain(STANDARD, Some(ours(standard.configuration.clone())?), decides),
         chain(COUNTS, Some(ours(counting("counts"))?), decides),
@@ -61,6 +71,8 @@ pub fn chains(standard: &Standard, length: usize) -> Result<Vec<Candidate>> {
 
 pub const NO_FILTER: &str = "no filter";
 pub const EMPTY: &str = "empty SDK filter";
+pub const ONE_READ: &str = "no decision, one read";
+pub const SAME_CALLS: &str = "no decision, the same calls";
 pub const LUA: &str = "Lua, standard set";
 pub const STANDARD: &str = "ours, standard set";
 pub const COUNTS: &str = "ours, metrics: counts";
@@ -100,6 +112,13 @@ pub fn whole(standard: &Standard) -> Result<Vec<Candidate>> {
         candidate("Lua, standard set", vec![lua()], by_header.clone()),
         candidate("ours, standard set", vec![ours], by_header),
     ])
+}
+
+/// A module written by hand, which shows what no filter goes below.
+fn written(name: &str, text: &str) -> Result<Value> {
+    let module = wasm_tests::target().join(format!("{name}.wasm"));
+    std::fs::write(&module, wat::parse_str(text)?)?;
+    wasm(&module, name, "")
 }
 
 fn wasm(module: &Path, root: &str, configuration: &str) -> Result<Value> {

@@ -1,7 +1,7 @@
 //! The tables that a run prints.
 
 use super::candidate::{COUNTS, EMPTY, EXACT, FULL, LIST, LUA, NO_FILTER, ONE_RULE};
-use super::candidate::{STANDARD, THOUSAND_RULES, WEIGHTED, WHOLE};
+use super::candidate::{ONE_READ, SAME_CALLS, STANDARD, THOUSAND_RULES, WEIGHTED, WHOLE};
 
 type Results = [(String, Vec<f64>)];
 
@@ -24,6 +24,8 @@ pub fn print(chains: &Results, whole: &Results, length: usize, smoke: bool) {
     println!("\nratios, median (least to most) by round:");
     for (name, base) in [
         (STANDARD, EMPTY),
+        (ONE_READ, EMPTY),
+        (SAME_CALLS, EMPTY),
         (STANDARD, LUA),
         (COUNTS, STANDARD),
         (WHOLE, STANDARD),
