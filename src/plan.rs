@@ -134,9 +134,8 @@ impl Plan {
     pub(crate) fn candidates(&self, request: &impl Request) -> impl Iterator<Item = &Rule> {
         let found = self.index.as_ref().map(|index| index.candidates(request).iter());
         let found = found.into_iter().flatten().filter_map(|rule| self.rules.get(rule));
-        // Without an index each rule is one.
-        let all = self.index.is_none().then_some(self.rules.as_slice());
-        all.into_iter().flatten().chain(found)
+        let without_index = if self.index.is_none() { self.rules.as_slice() } else { &[] };
+        without_index.iter().chain(found)
     }
 }
 

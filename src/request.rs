@@ -58,8 +58,9 @@ pub(crate) fn usable(value: &[u8]) -> Option<&[u8]> {
 }
 
 /// Without leading and trailing SP and HTAB, and no other white space.
-pub(crate) fn trim(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+pub(crate) fn trim(value: &[u8]) -> &[u8] {
+    let mut value = trim_start(value);
+    while let [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }
     value

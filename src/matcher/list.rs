@@ -57,15 +57,13 @@ impl List {
     }
 }
 
-/// A hash that is the same in either case of ASCII letters. A value has no bound here that a buffer
-/// for all of it could have, and a decision allocates nothing.
+/// A hash that is the same in either case of ASCII letters. Piece by piece, since a decision
+/// allocates nothing, and the longest value would need 8 KiB of the stack.
 fn folded(value: &[u8]) -> u64 {
     value.chunks(64).fold(0, |seed, chunk| {
-        let mut buffer = [0; 64];
-        let (part, _) = buffer.split_at_mut_checked(chunk.len()).unwrap_or_default();
-        part.copy_from_slice(chunk);
-        part.make_ascii_lowercase();
-        xxh64(part, seed)
+        let mut piece = [0; 64];
+        piece.iter_mut().zip(chunk).for_each(|(to, from)| *to = from.to_ascii_lowercase());
+        xxh64(piece.get(..chunk.len()).unwrap_or_default(), seed)
     })
 }
 

@@ -17,7 +17,10 @@ pub(crate) fn cookies<'a>(request: &'a impl Request, name: &str) -> impl Iterato
     let named = move |text| {
         let text = trim_start(text);
         // Most differ in the first byte, and so cost no call.
-        let behind = (text.first() == name.first()).then(|| text.strip_prefix(name))??;
+        if text.first() != name.first() {
+            return None;
+        }
+        let behind = text.strip_prefix(name)?;
         let value = trim(trim(behind).strip_prefix(b"=")?);
         is_clean(value).then_some(value)
     };
@@ -132,6 +135,21 @@ mod tests {
             (&[], None),
         ] {
             assert_eq!(find(lines, "split").as_deref(), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_semicolon_is_found_wherever_it_is() {
+        // `:` and `<` differ from it in the lowest bits, and \xbb in the highest one.
+        for filler in [b'a', b':', b'<', 0, 0xbb, 0xff] {
+            for length in 0..40 {
+                let mut line = vec![filler; length];
+                assert_eq!(semicolon(&line), None, "{line:?}");
+                for place in (0..length).rev() {
+                    line[place] = b';';
+                    assert_eq!(semicolon(&line), Some(place), "{line:?}");
+                }
+            }
         }
     }
 

@@ -178,3 +178,22 @@ fn equal_scores_go_to_the_first_name() {
         assert_eq!(*Arms::new(names.map(arm)).unwrap().pick(7), 1);
     }
 }
+
+#[test]
+fn the_least_score_wins_though_few_are_computed() {
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..2_000 {
+        let shares: Vec<f64> =
+            (0..random.usize(1..6)).map(|_| 10_f64.powf(random.f64() * 8.0 - 4.0)).collect();
+        let named = weights(&shares);
+        let split = split(&named, &[]);
+        for _ in 0..50 {
+            let hash = random.u64(..);
+            let score = |(name, weight): (&String, &f64)| {
+                -libm::log(uniform(rehash(hash, xxh64(name.as_bytes(), 0)))) / weight
+            };
+            let least = named.iter().min_by(|a, b| score(*a).total_cmp(&score(*b)));
+            assert_eq!(least.map(|(name, _)| name), Some(&split.pick(hash).variant.name));
+        }
+    }
+}

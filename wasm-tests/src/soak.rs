@@ -1,9 +1,11 @@
 //! A real Envoy under load for long, with every feature on and its configuration changing.
 
 mod features;
+mod figures;
 mod memory;
 mod traffic;
 
+pub use figures::Figures;
 pub use memory::Memory;
 
 use crate::bootstrap::{self, DEFAULT, Listener, typed};
@@ -11,13 +13,14 @@ use crate::envoy::{self, Envoy, Setup};
 use crate::find;
 use crate::upstream::Upstream;
 use anyhow::{Context, Result, bail, ensure};
+use figures::{END, HALF, TENTH, UPDATED, WARM};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use std::{fmt, fs};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use traffic::Traffic;
@@ -26,17 +29,6 @@ const NAME: &str = "soak";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Connections to each worker: one that waits for the client leaves another one to serve.
 const CONNECTIONS: u32 = 4;
-
-const WARM: &str = "warm";
-const HALF: &str = "half the requests";
-const TENTH: &str = "a tenth of the updates";
-const UPDATED: &str = "all updates";
-const END: &str = "the end";
-/// KiB that Envoy 1.40 may keep of an update. It keeps 3.3 where the module is an empty one and
-/// nobody asks, 6.3 here; what this is to catch, metrics defined anew each time, was 31.
-const ENVOYS_OWN: u64 = 8;
-/// Over which memory has to be flat.
-const SPANS: [(&str, &str); 3] = [(WARM, HALF), (TENTH, UPDATED), (UPDATED, END)];
 
 /// How much is done.
 #[derive(Clone, Copy, Debug)]
@@ -49,90 +41,6 @@ pub struct Scale {
     pub bad: u32,
     /// Envoy's workers.
     pub workers: u32,
-}
-
-/// What was seen.
-#[derive(Clone, Debug, Default)]
-pub struct Figures {
-    /// Requests answered, over all.
-    pub requests: u64,
-    /// Requests whose answer was not that of the rule and the upstream that they had to meet.
-    pub failed: u64,
-    /// The first of them, and its answer.
-    pub first: Option<String>,
-    /// Clients who did not stay with their variant, whichever worker answered.
-    pub moved: u64,
-    /// Identities issued, and how many of them differ from all others.
-    pub identities: (u64, u64),
-    /// Requests a second, warm and before the updates.
-    pub rate: f64,
-    /// Updates that Envoy took and refused.
-    pub updates: (u64, u64),
-    /// Memory by what was done then, in order: see `Scale`.
-    pub memory: Vec<(&'static str, Memory)>,
-    /// VMs before the updates and at the end.
-    pub vms: (u64, u64),
-    /// Connections that each worker accepted.
-    pub connections: Vec<u64>,
-}
-
-impl Figures {
-    /// Growth in percent, of Envoy and of its VMs, from one of these points to a later one.
-    pub fn growth(&self, from: &str, to: &str) -> [f64; 2] {
-        let at = |name: &str| self.memory.iter().find(|(known, _)| *known == name).copied();
-        let [(_, from), (_, to)] = [from, to].map(|name| at(name).unwrap_or_default());
-        let percent = |from: u64, to: u64| 100.0 * (to as f64 / from.max(1) as f64 - 1.0);
-        [percent(from.envoy, to.envoy), percent(from.vms, to.vms)]
-    }
-
-    /// The most of these, but for what Envoy keeps of each update by itself.
-    pub fn greatest_growth(&self) -> f64 {
-        let own = self.updates.0 * ENVOYS_OWN;
-        let growth = |(from, to): &(&str, &str)| match self.memory.iter().find(|(n, _)| n == from) {
-            Some((TENTH, memory)) => {
-                let [envoy, vms] = self.growth(from, to);
-                [envoy - 100.0 * own as f64 / memory.envoy as f64, vms]
-            }
-            _ => self.growth(from, to),
-        };
-        SPANS.iter().flat_map(growth).fold(f64::NEG_INFINITY, f64::max)
-    }
-
-    /// Whether all went as it had to; of the memory it says nothing.
-    pub fn is_good(&self, scale: &Scale) -> bool {
-        let updates = (u64::from(scale.good), u64::from(scale.bad));
-        self.failed + self.moved == 0
-            && self.identities.0 == self.identities.1
-            && self.updates == updates
-            && self.vms.0 == self.vms.1
-            && self.connections.len() == scale.workers as usize
-            && !self.connections.contains(&0)
-    }
-}
-
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Figures { requests, failed, moved, rate, updates, identities, vms, .. } = self;
-        writeln!(f, "requests    {requests}, {failed} failed; {rate:.0} a second")?;
-        writeln!(f, "updates     {} taken, {} refused", updates.0, updates.1)?;
-        writeln!(f, "identities  {} issued, {} different", identities.0, identities.1)?;
-        writeln!(f, "moved       {moved}, over {} workers", self.connections.len())?;
-        writeln!(f, "VMs         {} before the updates, {} after", vms.0, vms.1)?;
-        for (name, Memory { envoy, vms }) in &self.memory {
-            writeln!(
-                f,
-                "memory      {name}: Envoy {envoy} KiB, linear memories of its VMs {vms} KiB"
-            )?;
-        }
-        for (from, to) in SPANS {
-            let [envoy, vms] = self.growth(from, to);
-            writeln!(f, "growth      {from} to {to}: Envoy {envoy:+.1} %, VMs {vms:+.1} %")?;
-        }
-        match &self.first {
-            Some(first) => write!(f, "the first that failed:\n{first}"),
-            None => Ok(()),
-        }
-    }
 }
 
 struct Soak {
