@@ -1,6 +1,6 @@
 //! Cookies, parsed in place (RFC 6265bis section 5.6).
 
-use super::{Request, trim, trim_start};
+use super::{Request, is_clean, trim, trim_start};
 use crate::limits;
 use crate::meters::Absent;
 
@@ -100,11 +100,6 @@ fn pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, value) = text.split_at_checked(text.iter().position(|b| *b == b'=')?)?;
     let (name, value) = (trim(name), trim(value.get(1..)?));
     (!name.is_empty()).then_some((name, value))
-}
-
-/// RFC 9110 section 5.5: such bytes end a field, or worse.
-fn is_clean(text: &[u8]) -> bool {
-    !text.iter().any(|b| matches!(b, b'\0' | b'\r' | b'\n'))
 }
 
 #[cfg(test)]
