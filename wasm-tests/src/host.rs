@@ -58,7 +58,7 @@ impl Host {
 
     /// Gives a new root context this configuration; `None` if the module refuses it.
     pub fn configure(&mut self, configuration: &[u8]) -> Result<Option<Root>> {
-        let root = self.next();
+        let root = self.next()?;
         self.call_if_exported::<_, ()>("proxy_on_context_create", (root, 0))?;
         self.call_if_exported::<_, i32>("proxy_on_vm_start", (root, 0))?;
         self.world().configuration = configuration.to_vec();
@@ -76,7 +76,7 @@ impl Host {
 
     /// Begins a request: its context, its headers.
     pub fn open(&mut self, root: Root, headers: &Headers) -> Result<Stream> {
-        let stream = self.next();
+        let stream = self.next()?;
         let count = i32::try_from(headers.len())?;
         self.world().request = Some(headers.clone());
         self.call_if_exported::<_, ()>("proxy_on_context_create", (stream, root.0))?;
@@ -130,14 +130,16 @@ impl Host {
     fn end(&mut self, context: i32) -> Result<()> {
         self.call_if_exported::<_, i32>("proxy_on_done", context)?;
         self.call_if_exported::<_, ()>("proxy_on_delete", context)?;
+        self.world().contexts.remove(&u32::try_from(context)?);
         Ok(())
     }
 
-    /// Contexts are numbered by the host, and no number comes twice.
-    fn next(&mut self) -> i32 {
+    /// A new context: they are numbered by the host, and no number comes twice.
+    fn next(&mut self) -> Result<i32> {
         let context = self.next_context;
         self.next_context += 1;
-        context
+        self.world().contexts.insert(u32::try_from(context)?);
+        Ok(context)
     }
 
     /// Envoy, too, passes over a callback that the module does not export.

@@ -18,7 +18,9 @@ struct Abi {
 fn exports_and_imports_are_those_listed() -> Result<()> {
     let abi: Abi = serde_json::from_str(include_str!("../abi.json"))?;
     let mut requests = abi.exports.clone();
-    assert!(requests.remove("proxy_on_response_headers"));
+    for callback in ["proxy_on_response_headers", "proxy_on_delete"] {
+        assert!(requests.remove(callback));
+    }
     for (module, listed) in
         [(wasm_tests::module()?, abi.exports), (wasm_tests::requests_module()?, requests)]
     {

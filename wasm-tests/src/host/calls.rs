@@ -74,6 +74,10 @@ impl Call<'_, '_> {
                 self.caller.data_mut().period = Some(self.number(0));
                 Ok(Status::Ok)
             }
+            "proxy_set_effective_context" => {
+                let lives = self.caller.data().contexts.contains(&self.number(0));
+                Ok(if lives { Status::Ok } else { Status::BadArgument })
+            }
             "proxy_get_shared_data" => {
                 let key = self.text(0)?;
                 let (value, written) = self.caller.data().shared.get(&key).cloned().unzip();

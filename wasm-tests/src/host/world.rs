@@ -1,6 +1,6 @@
 //! What surrounds the module: a request, a clock, a log, and a record of every call.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use wasmi::{StoreLimits, StoreLimitsBuilder};
 
@@ -48,6 +48,8 @@ pub struct World {
     pub shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     /// What the module has set of its own, by the property's path.
     pub state: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The contexts that there are.
+    pub(super) contexts: BTreeSet<u32>,
     /// Milliseconds between ticks, where the module has asked for them.
     pub period: Option<u32>,
     /// The VM's environment.
@@ -77,6 +79,7 @@ impl Default for World {
             metrics: Vec::new(),
             shared: BTreeMap::new(),
             state: BTreeMap::new(),
+            contexts: BTreeSet::new(),
             period: None,
             environment: BTreeMap::new(),
             clock: 1_700_000_000_000_000_000,

@@ -3,6 +3,8 @@
 //!
 //! - Exports that are not listed. The SDK exports every callback there is, and Envoy crosses into
 //!   the VM for each one on every request, though nothing is done there.
+//! - The SDK's dispatcher: a callback that is listed leads to the function of its name in the
+//!   filter's own `adapter/callbacks.rs`.
 //! - Imports that are not listed. The SDK's traits name host calls that nothing here makes, but
 //!   their tables keep them alive. In the place of each one stands a trap: a capability that is
 //!   not listed is not there.
@@ -17,7 +19,7 @@ use std::fs;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use walrus::ir::{BinaryOp, Const, Instr, InstrLocId, Unreachable, Value};
-use walrus::{FunctionId, ImportKind, Module, ModuleConfig, ValType, passes};
+use walrus::{ExportItem, FunctionId, ImportKind, Module, ModuleConfig, ValType, passes};
 
 /// What a module may show to its host and ask of it, by name.
 #[derive(Deserialize)]
@@ -26,12 +28,11 @@ struct Abi {
     imports: BTreeSet<String>,
 }
 
-/// The SDK's traits have a method for every host call. They stand in the tables of every context,
-/// but only callbacks are called through these, and the adapter makes its host calls directly.
-fn is_sdk_method(name: &str) -> bool {
-    let method = name.strip_prefix("proxy_wasm::traits::").and_then(|name| name.split("::").nth(1));
-    let callback = |m: &str| m.starts_with("on_") || m.starts_with("create_") || m == "get_type";
-    method.is_some_and(|method| !callback(method))
+/// The SDK's dispatcher, and what its contexts do, whose methods stand in tables. Nothing leads there
+/// any more but from these tables.
+fn is_dispatcher(name: &str) -> bool {
+    let name = name.trim_start_matches('<');
+    ["proxy_wasm::dispatcher::", "proxy_wasm::traits::"].iter().any(|path| name.starts_with(path))
 }
 
 /// The SDK's panic hook, which logs through the host, takes the place of the standard library's,
@@ -49,7 +50,9 @@ fn main() -> Result<()> {
     let mut abi: Abi = serde_json::from_slice(&abi)?;
     let module = fs::read(input).context(input.clone())?;
     write(output, &strip(&abi, &module)?)?;
-    abi.exports.remove(RESPONSES);
+    for callback in RESPONSES {
+        abi.exports.remove(callback);
+    }
     write(requests, &strip(&abi, &module)?)
 }
 
@@ -69,12 +72,13 @@ fn strip(abi: &Abi, module: &[u8]) -> Result<Vec<u8>> {
         module.customs.delete(custom);
     }
     drop_exports(abi, &mut module)?;
+    dispatch(&mut module)?;
     alias_header_map(&mut module)?;
     for (call, instead) in TAMED {
         tame(&mut module, call, instead)?;
     }
     drop_imports(abi, &mut module)?;
-    if !abi.exports.contains(RESPONSES) {
+    if !RESPONSES.iter().any(|callback| abi.exports.contains(*callback)) {
         deny_responses(&mut module)?;
     }
     empty_dead(&mut module);
@@ -82,7 +86,8 @@ fn strip(abi: &Abi, module: &[u8]) -> Result<Vec<u8>> {
     Ok(module.emit_wasm())
 }
 
-const RESPONSES: &str = "proxy_on_response_headers";
+/// The callbacks of what comes after a request's headers.
+const RESPONSES: [&str; 2] = ["proxy_on_response_headers", "proxy_on_delete"];
 
 /// The module has to know that it sees no responses: it refuses the configurations that need them.
 fn deny_responses(module: &mut Module) -> Result<()> {
@@ -104,8 +109,26 @@ fn drop_exports(abi: &Abi, module: &mut Module) -> Result<()> {
     Ok(())
 }
 
+/// Leads the callbacks to the filter's own functions.
+fn dispatch(module: &mut Module) -> Result<()> {
+    let is_callback = |name: &str| name.starts_with("proxy_on_") && name != ALLOCATE;
+    let callbacks = module.exports.iter().filter(|export| is_callback(&export.name));
+    for (export, name) in callbacks.map(|e| (e.id(), e.name.clone())).collect::<Vec<_>>() {
+        let path = format!("traffic_split::adapter::callbacks::{name}");
+        let [function] = named(module, |name| name == path)[..] else {
+            bail!("no function {path}")
+        };
+        module.exports.get_mut(export).item = ExportItem::Function(function);
+    }
+    Ok(())
+}
+
+/// The SDK's own: memory for what the host hands over.
+const ALLOCATE: &str = "proxy_on_memory_allocate";
+
 const OK: i32 = 0;
 const NOT_FOUND: i32 = 1;
+const BAD_ARGUMENT: i32 = 2;
 const CAS_MISMATCH: i32 = 8;
 
 /// The SDK panics at a status that it does not expect of a call, and a panic takes the VM down.
@@ -114,7 +137,7 @@ const CAS_MISMATCH: i32 = 8;
 ///
 /// Two kinds stay a panic. A request header that cannot be written: the request would go where its
 /// client says. A metric that cannot be defined: the configuration is refused with it.
-const TAMED: [(&str, i32); 13] = [
+const TAMED: [(&str, i32); 14] = [
     ("proxy_add_header_map_value", OK),
     ("proxy_get_buffer_bytes", NOT_FOUND),
     ("proxy_get_current_time_nanoseconds", OK),
@@ -125,6 +148,7 @@ const TAMED: [(&str, i32); 13] = [
     ("proxy_increment_metric", NOT_FOUND),
     ("proxy_log", OK),
     ("proxy_record_metric", NOT_FOUND),
+    ("proxy_set_effective_context", BAD_ARGUMENT),
     ("proxy_set_property", OK),
     ("proxy_set_shared_data", CAS_MISMATCH),
     ("proxy_set_tick_period_milliseconds", OK),
@@ -191,7 +215,7 @@ fn drop_imports(abi: &Abi, module: &mut Module) -> Result<()> {
 }
 
 fn empty_dead(module: &mut Module) {
-    for id in named(module, |name| is_sdk_method(name) || is_default_hook(name)) {
+    for id in named(module, |name| is_dispatcher(name) || is_default_hook(name)) {
         replace(module, id, Unreachable {}.into());
     }
 }

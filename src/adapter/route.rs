@@ -1,84 +1,21 @@
-//! One request and its response.
+//! From the headers of a request to what is written into them.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use proxy_wasm::hostcalls;
-use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, MapType};
 
 use super::Running;
 use super::host::{self, Host, HostRequest};
+use super::response::Response;
 use crate::config::Metrics;
 use crate::plan::Target;
-use crate::{Class, Decision, Effect, cookies, decide, effects, shadows};
-
-pub(super) struct Stream {
-    running: Option<Rc<Running>>,
-    /// What has to be done with the response.
-    response: Response,
-}
-
-/// What a decision leaves to the response.
-#[derive(Default)]
-struct Response {
-    set_cookies: Vec<String>,
-    /// The value of the debug header.
-    debug: Option<String>,
-    /// Whose responses are counted, and since when, in milliseconds since 1970.
-    counted: Option<(Arc<Target>, u64)>,
-}
-
-impl Stream {
-    pub(super) fn new(running: Option<Rc<Running>>) -> Self {
-        Stream { running, response: Response::default() }
-    }
-}
-
-impl Context for Stream {}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
-        if let Some(running) = &self.running {
-            self.response = running.route(&HostRequest::default());
-        }
-        Action::Continue
-    }
-
-    fn on_http_response_headers(&mut self, _headers: usize, _end_of_stream: bool) -> Action {
-        let Some(running) = &self.running else { return Action::Continue };
-        // Beside whatever the upstream sets.
-        for cookie in self.response.set_cookies.drain(..) {
-            host::add_response_header("set-cookie", &cookie);
-        }
-        if let (Some(name), Some(value)) = (&running.plan.debug_header, self.response.debug.take())
-        {
-            host::add_response_header(name, &value);
-        }
-        if let Some((target, since)) = self.response.counted.take() {
-            let status = |name| {
-                hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name).ok().flatten()
-            };
-            let class = Class::of(status(":status").as_deref(), status("grpc-status").as_deref());
-            running.responded(&target, class, since);
-        }
-        Action::Continue
-    }
-}
-
-impl Drop for Stream {
-    /// Envoy deletes the stream: without response headers it was reset.
-    fn drop(&mut self) {
-        if let (Some(running), Some((target, since))) =
-            (&self.running, self.response.counted.take())
-        {
-            running.responded(&target, Class::Reset, since);
-        }
-    }
-}
+use crate::{Decision, Effect, cookies, decide, effects, shadows};
 
 impl Running {
-    fn route(&self, request: &HostRequest) -> Response {
+    /// Decides about a request, and does what is to be done with its headers; what is left to its
+    /// response.
+    pub(super) fn route(&self) -> Response {
+        let request = &HostRequest::default();
         let moment = self.moment.borrow();
         let decision = decide(&self.plan, &moment, request, &mut Host);
         let cookies = cookies(&self.plan, &decision, request, &mut Host);
@@ -103,10 +40,7 @@ impl Running {
         }
         Response {
             set_cookies: cookies.response,
-            debug: self
-                .plan
-                .debug_header
-                .as_ref()
+            debug: (self.plan.debug_header.as_ref())
                 .map(|_| debug(&decision, self.reason(&decision))),
             counted: self.counted(&decision),
         }
@@ -159,22 +93,6 @@ impl Running {
         let target = decision.target?;
         let wanted = self.plan.metrics == Metrics::Full || target.guard.is_some();
         (wanted && !self.plan.shadow).then(|| (Arc::clone(target), host::milliseconds()))
-    }
-
-    fn responded(&self, target: &Target, class: Class, since: u64) {
-        let ms = host::milliseconds().saturating_sub(since);
-        self.counts.add(target.meters.response(class));
-        if class != Class::Reset {
-            self.counts.set(target.meters.latency, ms);
-        }
-        let mut tallies = self.tallies.borrow_mut();
-        let place = target
-            .guard
-            .and_then(|place| Some((self.plan.guards.get(place)?, tallies.get_mut(place)?)));
-        if let Some((guard, sides)) = place {
-            let side = guard.side(target, sides);
-            side.into_iter().for_each(|tally| tally.observe(class.is_error(), ms));
-        }
     }
 }
 

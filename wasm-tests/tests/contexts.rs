@@ -1,0 +1,112 @@
+//! Configurations that share a VM, and what becomes of those that Envoy has ended: neither module
+//! is told of their end, both ask the host which of them still live.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use wasm_tests::host::{Host, Root, Status};
+
+fn modules() -> Result<[Host; 2]> {
+    Ok([Host::load(&wasm_tests::module()?)?, Host::load(&wasm_tests::requests_module()?)?])
+}
+
+/// One whose rule pins every request to this variant; `rules` make it long.
+fn configure(host: &mut Host, variant: &str, rules: usize) -> Result<Root> {
+    let miss = |n| {
+        json!({"name": format!("miss-{n}"), "to": variant,
+               "match": [{"headers": {"x-tenant": {"exact": format!("{variant}-{n}")}}}]})
+    };
+    let last = json!({"name": "all", "to": variant});
+    let rules: Vec<_> = (0..rules).map(miss).chain([last]).collect();
+    // Of metrics their names are kept, since Envoy keeps the metrics.
+    let config = json!({"metrics": "off", "variantHeader": "x-v", "variants": {variant: {}},
+                        "rules": rules});
+    let root = host.configure(config.to_string().as_bytes())?;
+    root.with_context(|| host.world().logged())
+}
+
+/// Where a request of this configuration goes.
+fn variant(host: &mut Host, root: Root) -> Result<Option<String>> {
+    let sent = [(":method", "GET"), (":path", "/"), ("x-v", "client")];
+    let sent = sent.map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())).to_vec();
+    let seen = host.request(root, &sent)?;
+    let values = seen.into_iter().filter(|(name, _)| name == b"x-v").map(|(_, value)| value);
+    let mut values: Vec<_> = values.map(String::from_utf8).collect::<Result<_, _>>()?;
+    assert!(values.len() < 2, "{values:?}");
+    Ok(values.pop())
+}
+
+#[test]
+fn each_request_meets_its_own_configuration() -> Result<()> {
+    for mut host in modules()? {
+        let [a, b] = [configure(&mut host, "a", 0)?, configure(&mut host, "b", 0)?];
+        for _ in 0..3 {
+            assert_eq!(variant(&mut host, a)?.as_deref(), Some("a"));
+            assert_eq!(variant(&mut host, b)?.as_deref(), Some("b"));
+        }
+        host.remove(a)?;
+        let c = configure(&mut host, "c", 0)?;
+        assert_eq!(variant(&mut host, b)?.as_deref(), Some("b"));
+        assert_eq!(variant(&mut host, c)?.as_deref(), Some("c"));
+        // What has ended, or was refused, serves nobody: the host does not send requests there.
+        assert_eq!(variant(&mut host, a)?.as_deref(), Some("client"));
+        assert!(host.world().logged().contains("a request of no configuration"));
+    }
+    Ok(())
+}
+
+#[test]
+fn responses_meet_their_requests_in_any_order() -> Result<()> {
+    let mut host = Host::load(&wasm_tests::module()?)?;
+    let debugged = |variant: &str| {
+        json!({"variantHeader": "x-v", "debugHeader": "x-debug", "variants": {variant: {}},
+               "rules": [{"name": "all", "to": variant}]})
+    };
+    let mut open = |variant: &str| -> Result<_> {
+        let root = host.configure(debugged(variant).to_string().as_bytes())?.context("refused")?;
+        Ok((host.open(root, &vec![])?, format!("rule=all; variant={variant}; reason=pinned")))
+    };
+    let streams = [open("a")?, open("b")?, open("c")?];
+    for place in [1, 2, 0] {
+        let (stream, expected) = &streams[place];
+        let seen = host.respond(*stream, &vec![(b":status".to_vec(), b"200".to_vec())])?;
+        assert!(seen.contains(&(b"x-debug".to_vec(), expected.as_bytes().to_vec())), "{seen:?}");
+        // Once: it may come again, for a response that Envoy makes itself.
+        let again = host.respond(*stream, &vec![(b":status".to_vec(), b"503".to_vec())])?;
+        assert_eq!(again.len(), 1, "{again:?}");
+        host.close(*stream)?;
+    }
+    Ok(())
+}
+
+/// As Envoy does it: the new configuration begins before the old one ends.
+#[test]
+fn what_has_ended_leaves_no_memory_behind() -> Result<()> {
+    for mut host in modules()? {
+        let mut memory = Vec::new();
+        let mut old = configure(&mut host, "v-0", 200)?;
+        for n in 1..=120 {
+            let new = configure(&mut host, &format!("v-{n}"), 200)?;
+            host.remove(old)?;
+            assert_eq!(variant(&mut host, new)?, Some(format!("v-{n}")));
+            old = new;
+            memory.push(host.memory()?);
+        }
+        assert_eq!(memory.last(), memory.get(60), "{memory:?}");
+    }
+    Ok(())
+}
+
+/// It would rather keep what has ended than lose what serves.
+#[test]
+fn a_host_that_does_not_tell_which_live_loses_none() -> Result<()> {
+    for status in [Status::BadArgument, Status::Unimplemented, Status::Ok] {
+        for mut host in modules()? {
+            host.world().answers.insert("proxy_set_effective_context".into(), status);
+            let roots = ["a", "b", "c"].map(|name| (configure(&mut host, name, 0), name));
+            for (root, name) in roots {
+                assert_eq!(variant(&mut host, root?)?.as_deref(), Some(name), "{status:?}");
+            }
+        }
+    }
+    Ok(())
+}
