@@ -3,11 +3,11 @@
 
 mod callbacks;
 mod count;
+mod gauges;
 mod guards;
 mod host;
 mod response;
 mod route;
-mod weights;
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -19,9 +19,9 @@ use proxy_wasm::types::{BufferType, Bytes, LogLevel};
 use crate::guard::Sides;
 use crate::{Ambient, Errors, Moment, Plan};
 use count::Counts;
+use gauges::Gauges;
 use guards::Guards;
 use host::Host;
-use weights::Weights;
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Info);
@@ -31,7 +31,7 @@ proxy_wasm::main! {{
 struct Running {
     plan: Plan,
     counts: Counts,
-    weights: Weights,
+    gauges: Gauges,
     guards: Guards,
     moment: RefCell<Moment>,
     /// What the guards have not yet shared, by place.
@@ -64,13 +64,13 @@ impl Running {
         counts.set(plan.meters.generation, plan.generation.into());
         let guards = Guards::new(&plan);
         let moment = Moment::new(&plan, Host.now());
-        let weights = Weights::tell(&plan, &counts, &moment);
+        let gauges = Gauges::tell(&plan, &counts, &moment);
         let tallies = plan.guards.iter().map(|_| Sides::default()).collect();
         if plan.changes() && hostcalls::set_tick_period(Duration::from_secs(1)).is_err() {
             error!("no timer from the host: ramps and guards stand still");
         }
         let (moment, tallies) = (RefCell::new(moment), RefCell::new(tallies));
-        let running = Running { plan, counts, weights, guards, moment, tallies };
+        let running = Running { plan, counts, gauges, guards, moment, tallies };
         running.tick();
         running
     }
@@ -80,7 +80,7 @@ impl Running {
         let now = Host.now();
         let mut moment = self.moment.borrow_mut();
         moment.advance(&self.plan, now);
-        self.weights.renew(&self.plan, &self.counts, &moment);
+        self.gauges.renew(&self.plan, &self.counts, &moment);
         self.guards.share(self, &mut moment, now);
     }
 }

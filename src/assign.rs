@@ -50,7 +50,7 @@ impl Rule {
 
     /// Whether it chooses between variants.
     pub fn is_split(&self) -> bool {
-        matches!(self.action, Action::Split(_))
+        self.sharing().is_some()
     }
 
     /// Whether it is only tried.

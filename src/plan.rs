@@ -157,6 +157,14 @@ impl fmt::Display for Plan {
 }
 
 impl Rule {
+    /// Its split, where it has one.
+    pub(crate) fn sharing(&self) -> Option<&Sharing> {
+        match &self.action {
+            Action::To(_) => None,
+            Action::Split(sharing) => Some(sharing),
+        }
+    }
+
     pub(crate) fn matches(&self, request: &impl Request) -> bool {
         self.entries.is_none() || self.missed(request).any(|missed| missed.is_none())
     }

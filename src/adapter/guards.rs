@@ -43,7 +43,7 @@ impl Guards {
                 report(guard, change);
                 break;
             }
-            if running.weights.speaks_for(&guard.rule) {
+            if running.gauges.speaks_for(&guard.rule) {
                 let tripped = u64::from(*level != Level::Full);
                 running.counts.set(guard.watch.meters.tripped, tripped);
             }

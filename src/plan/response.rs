@@ -1,6 +1,6 @@
 //! What of a plan happens only once there is a response.
 
-use super::{Action, Plan, Rule};
+use super::{Plan, Rule};
 use crate::config::Metrics;
 
 impl Plan {
@@ -22,10 +22,7 @@ impl Plan {
 
 impl Rule {
     fn response_fields(&self) -> impl Iterator<Item = &'static str> {
-        let sharing = match &self.action {
-            Action::To(_) => None,
-            Action::Split(sharing) => Some(sharing),
-        };
+        let sharing = self.sharing();
         given([
             (self.key.as_ref().is_some_and(|key| key.issue.is_some()), "sticky.issue"),
             (sharing.is_some_and(|sharing| sharing.persist.is_some()), "persist"),

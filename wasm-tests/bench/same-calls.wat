@@ -11,7 +11,6 @@
   (func (export "proxy_on_vm_start") (param i32 i32) (result i32) (i32.const 1))
   (func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 1))
   (func (export "proxy_on_context_create") (param i32 i32))
-  (func (export "proxy_on_delete") (param i32))
   (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
     (drop (call $pairs (i32.const 0) (i32.const 64) (i32.const 68)))
     (drop (call $replace

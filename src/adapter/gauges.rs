@@ -1,4 +1,4 @@
-//! Tells, as gauges, the share that each variant is to get, and keeps track of whose they are.
+//! The gauges of this VM's rules: which plan sets each, and the share that each variant is to get.
 
 use std::cell::RefCell;
 
@@ -6,7 +6,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use super::count::{Counts, record};
 use crate::moment::Moment;
-use crate::plan::{Action, Plan, Sharing};
+use crate::plan::{Plan, Sharing};
 
 thread_local! {
     /// The gauges of this VM, as each was told last.
@@ -23,9 +23,9 @@ struct Told {
 
 /// Speaks for the rules of a plan until a later plan has rules of the same names: the plan before
 /// an update lives on, and ticks, for as long as its listener drains.
-pub(super) struct Weights(u32);
+pub(super) struct Gauges(u32);
 
-impl Weights {
+impl Gauges {
     /// Tells all of a plan's weights. A variant or a guard that its rule no longer has gets 0.
     pub(super) fn tell(plan: &Plan, counts: &Counts, moment: &Moment) -> Self {
         TOLD.with_borrow_mut(|told| {
@@ -48,7 +48,7 @@ impl Weights {
                 !superseded
             });
             told.append(&mut new);
-            Weights(by)
+            Gauges(by)
         })
     }
 
@@ -74,10 +74,7 @@ fn hash(name: &str) -> u64 {
 
 /// The names of the rules that split, with their splits.
 fn splits(plan: &Plan) -> impl Iterator<Item = (&str, &Sharing)> {
-    plan.rules.iter().filter_map(|rule| match &rule.action {
-        Action::Split(sharing) => Some((&*rule.name, &**sharing)),
-        Action::To(_) => None,
-    })
+    plan.rules.iter().filter_map(|rule| Some((&*rule.name, rule.sharing()?)))
 }
 
 /// Sets the gauges of a split, in parts per million: Envoy's are whole numbers.
