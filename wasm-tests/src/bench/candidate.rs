@@ -88,6 +88,7 @@ pub const WEIGHTED: &str = "weighted_clusters";
 pub fn whole(standard: &Standard) -> Result<Vec<Candidate>> {
     let module = wasm_tests::requests_module()?;
     let ours = wasm(&module, "ours", &standard.configuration.to_string())?;
+    let empty = wasm(&wasm_tests::target().join("empty.wasm"), "empty", "")?;
     let weights = json!({"clusters": [
         {"name": "reviews-v1", "weight": 80},
         {"name": "reviews-v2", "weight": 15},
@@ -103,14 +104,15 @@ pub fn whole(standard: &Standard) -> Result<Vec<Candidate>> {
     };
     let by_header = json!({"cluster_header": CLUSTER_HEADER});
     Ok(vec![
-        candidate(WEIGHTED, vec![], json!({"weighted_clusters": weights})),
+        candidate(WEIGHTED, vec![], json!({"weighted_clusters": weights.clone()})),
+        candidate(EMPTY, vec![empty], json!({"weighted_clusters": weights})),
         candidate(
             "weighted_clusters by hash",
             vec![],
             json!({"weighted_clusters": sticky, "hash_policy": hash}),
         ),
-        candidate("Lua, standard set", vec![lua()], by_header.clone()),
-        candidate("ours, standard set", vec![ours], by_header),
+        candidate(LUA, vec![lua()], by_header.clone()),
+        candidate(STANDARD, vec![ours], by_header),
     ])
 }
 

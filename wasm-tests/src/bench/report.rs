@@ -35,7 +35,9 @@ pub fn print(chains: &Results, whole: &Results, length: usize, smoke: bool) {
     ] {
         ratio(name, base, &filters);
     }
-    ratio(STANDARD, WEIGHTED, whole);
+    for name in [EMPTY, LUA, STANDARD] {
+        ratio(name, WEIGHTED, whole);
+    }
 }
 
 fn of<'a>(results: &'a Results, name: &str) -> &'a [f64] {
