@@ -58,16 +58,16 @@ pub async fn run(scale: Scale) -> Result<Figures> {
     let soak = Soak::start(scale.workers).await?;
     let mut figures = Figures::default();
     soak.load(scale.requests / 10).await?;
-    figures.memory.push((WARM, soak.memory()?));
+    figures.memory.push((WARM, soak.memory().await?));
     let started = Instant::now();
     let half = scale.requests / 2 - scale.requests / 10;
     soak.load(half).await?;
     figures.rate = half as f64 / started.elapsed().as_secs_f64();
-    figures.memory.push((HALF, soak.memory()?));
+    figures.memory.push((HALF, soak.memory().await?));
     figures.vms.0 = soak.vms().await?;
     soak.updates(scale, &mut figures).await?;
     soak.load(scale.requests.saturating_sub(soak.traffic.sent.load(Relaxed))).await?;
-    figures.memory.push((END, soak.memory()?));
+    figures.memory.push((END, soak.memory().await?));
     figures.vms.1 = soak.vms().await?;
     figures.connections = soak.connections().await?;
     let traffic = &soak.traffic;
@@ -120,16 +120,16 @@ impl Soak {
                     Some(task) => task??,
                     None => return Ok(()),
                 },
-                _ = tick.tick() => last = self.tell(last)?,
+                _ = tick.tick() => last = self.tell(last).await?,
             }
         }
     }
 
     /// Says how it goes.
-    fn tell(&self, (since, before): (Instant, u64)) -> Result<(Instant, u64)> {
+    async fn tell(&self, (since, before): (Instant, u64)) -> Result<(Instant, u64)> {
         let (sent, failed) = (self.traffic.sent.load(Relaxed), self.traffic.failed.load(Relaxed));
         let rate = (sent - before) as f64 / since.elapsed().as_secs_f64();
-        let Memory { envoy, vms } = self.memory()?;
+        let Memory { envoy, vms, .. } = self.memory().await?;
         crate::say(&format!(
             "{sent} requests, {failed} failed, {rate:.0} a second; Envoy {envoy} KiB, VMs {vms} KiB"
         ));
@@ -167,13 +167,14 @@ impl Soak {
             figures.updates.0 += u64::from(taken);
             figures.updates.1 += u64::from(!taken);
             if n == (all / 10).max(1) {
-                figures.memory.push((TENTH, self.memory()?));
+                figures.tenth = figures.updates.0;
+                figures.memory.push((TENTH, self.memory().await?));
             }
             if n % 100 == 0 {
                 crate::say(&format!("{n} of {all} updates"));
             }
         }
-        figures.memory.push((UPDATED, self.memory()?));
+        figures.memory.push((UPDATED, self.memory().await?));
         Ok(())
     }
 
@@ -192,8 +193,8 @@ impl Soak {
         Ok(ours.map(|(_, count)| count).collect())
     }
 
-    fn memory(&self) -> Result<Memory> {
-        memory::of(&self.folder)
+    async fn memory(&self) -> Result<Memory> {
+        memory::of(&self.envoy, &self.folder).await
     }
 }
 
