@@ -1,6 +1,7 @@
 //! `make bench`: what a filter costs a real Envoy, beside what a user would pick instead.
 
 mod candidate;
+mod configure;
 mod cpu;
 mod load;
 mod report;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use tempfile::TempDir;
 use wasm_tests::bootstrap::{self, Listener};
 use wasm_tests::envoy::{self, Envoy, Setup};
 use wasm_tests::find;
@@ -24,6 +26,8 @@ const CHAIN: usize = 20;
 /// Processor time per candidate and round; the kernel's count of it is good to 1 % of a second.
 const SLICE: Duration = Duration::from_millis(1500);
 const ROUNDS: usize = 9;
+/// Updates of a configuration per round: half a second of processor time and more.
+const UPDATES: usize = 20;
 const ENVOY_PROCESSOR: usize = 0;
 const LOAD_PROCESSOR: usize = 1;
 
@@ -32,6 +36,7 @@ struct Plan {
     /// Envoy on one processor, the load on another.
     apart: bool,
     slice: Duration,
+    updates: usize,
     rounds: usize,
 }
 
@@ -55,12 +60,15 @@ pub async fn bench(smoke: bool) -> Result<ExitCode> {
     let plan = Plan {
         apart,
         slice: if smoke { Duration::ZERO } else { SLICE },
+        updates: if smoke { 1 } else { UPDATES },
         rounds: if smoke { 1 } else { ROUNDS },
     };
     let chains = candidate::chains(&standard, CHAIN)?;
     let chains = measure("chains", chains, &standard, &plan).await?;
-    let whole = measure("whole requests", candidate::whole(&standard)?, &standard, &plan);
-    report::print(&chains, &whole.await?, CHAIN, smoke);
+    let whole = measure("whole requests", candidate::whole(&standard)?, &standard, &plan).await?;
+    let configured = configure::measure(&standard, &plan).await?;
+    report::print(&chains, &whole, CHAIN, smoke);
+    report::configured(&configured);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -73,20 +81,9 @@ async fn measure(
 ) -> Result<Vec<(String, Vec<f64>)>> {
     let upstreams = upstream::start(candidate::UPSTREAMS).await?;
     let listeners: Vec<&Listener> = candidates.iter().map(|c| &c.listener).collect();
-    let folder = envoy::folder()?;
-    let config = folder.path().join("envoy.json");
-    let setup = Setup {
-        bootstrap: bootstrap::bootstrap(listeners, &upstreams),
-        concurrency: 1,
-        listeners: candidates.len(),
-        folder: Some(folder),
-    };
-    eprintln!("{title}: starting Envoy ...");
-    let envoy = Envoy::start(&find::launcher()?, setup).await?;
-    let process = cpu::process(&config)?;
-    if plan.apart {
-        cpu::pin(process, ENVOY_PROCESSOR)?;
-    }
+    let bootstrap = bootstrap::bootstrap(listeners, &upstreams);
+    let (envoy, process) =
+        start(title, bootstrap, candidates.len(), envoy::folder()?, plan).await?;
     let request = request(standard);
     let connect = |candidate: Candidate| {
         let load = Load::new(envoy.address(&candidate.listener.name)?, request.clone())?;
@@ -94,13 +91,7 @@ async fn measure(
     };
     let mut measured: Vec<_> = candidates.into_iter().map(connect).collect::<Result<_>>()?;
     for round in 0..=plan.rounds {
-        eprintln!(
-            "{title}: {}",
-            match round {
-                0 => "warming up ...".into(),
-                round => format!("round {round} of {} ...", plan.rounds),
-            }
-        );
+        say(title, round, plan);
         for next in &mut measured {
             // The load blocks its thread: a signal is still heard on another.
             tokio::task::block_in_place(|| next.measure(process, round, plan.slice))?;
@@ -108,6 +99,33 @@ async fn measure(
     }
     envoy.stop()?;
     Ok(measured.into_iter().map(|m| (m.candidate.listener.name, m.rounds)).collect())
+}
+
+/// An Envoy with one worker, and its process.
+async fn start(
+    title: &str,
+    bootstrap: String,
+    listeners: usize,
+    folder: TempDir,
+    plan: &Plan,
+) -> Result<(Envoy, u32)> {
+    let config = folder.path().join("envoy.json");
+    let setup = Setup { bootstrap, concurrency: 1, listeners, folder: Some(folder) };
+    eprintln!("{title}: starting Envoy ...");
+    let envoy = Envoy::start(&find::launcher()?, setup).await?;
+    let process = cpu::process(&config)?;
+    if plan.apart {
+        cpu::pin(process, ENVOY_PROCESSOR)?;
+    }
+    Ok((envoy, process))
+}
+
+/// Says that a round begins; the first one warms up.
+fn say(title: &str, round: usize, plan: &Plan) {
+    match round {
+        0 => eprintln!("{title}: warming up ..."),
+        round => eprintln!("{title}: round {round} of {} ...", plan.rounds),
+    }
 }
 
 impl Measured {

@@ -4,6 +4,7 @@
 //! - [`bootstrap`] and [`manifest`] say what it runs.
 //! - [`scene`] is the usual whole: one configuration of the filter, in one Envoy.
 //! - [`updated`] is one whose configuration changes while it serves.
+//! - [`discovery`] is a filter that changes without its listener.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
 //! - [`traffic`] is users who keep asking, while something changes.
 //! - [`prometheus`] runs a Prometheus that scrapes it, brought by [`debian`]; [`picture`] draws what
@@ -21,6 +22,7 @@ pub mod bootstrap;
 pub mod case;
 pub mod client;
 pub mod debian;
+pub mod discovery;
 pub mod envoy;
 pub mod fault;
 pub mod find;

@@ -8,16 +8,16 @@ mod traffic;
 pub use figures::Figures;
 pub use memory::Memory;
 
-use crate::bootstrap::{self, DEFAULT, Listener, typed};
+use crate::bootstrap::{self, DEFAULT, Listener};
+use crate::discovery::Discovered;
 use crate::envoy::{self, Envoy, Setup};
 use crate::find;
 use crate::upstream::Upstream;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use figures::{END, HALF, TENTH, UPDATED, WARM};
-use serde_json::json;
+use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -26,7 +26,8 @@ use tokio::time::MissedTickBehavior;
 use traffic::Traffic;
 
 const NAME: &str = "soak";
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How often Envoy is asked whether it has taken an update.
+const ASK: Duration = Duration::from_millis(5);
 /// Connections to each worker: one that waits for the client leaves another one to serve.
 const CONNECTIONS: u32 = 4;
 
@@ -46,6 +47,7 @@ pub struct Scale {
 struct Soak {
     envoy: Envoy,
     folder: PathBuf,
+    filter: Discovered,
     traffic: Arc<Traffic>,
     workers: u32,
     _upstreams: BTreeMap<String, Upstream>,
@@ -56,16 +58,16 @@ pub async fn run(scale: Scale) -> Result<Figures> {
     let soak = Soak::start(scale.workers).await?;
     let mut figures = Figures::default();
     soak.load(scale.requests / 10).await?;
-    figures.memory.push((WARM, soak.memory()?));
+    figures.memory.push((WARM, soak.memory().await?));
     let started = Instant::now();
     let half = scale.requests / 2 - scale.requests / 10;
     soak.load(half).await?;
     figures.rate = half as f64 / started.elapsed().as_secs_f64();
-    figures.memory.push((HALF, soak.memory()?));
+    figures.memory.push((HALF, soak.memory().await?));
     figures.vms.0 = soak.vms().await?;
     soak.updates(scale, &mut figures).await?;
     soak.load(scale.requests.saturating_sub(soak.traffic.sent.load(Relaxed))).await?;
-    figures.memory.push((END, soak.memory()?));
+    figures.memory.push((END, soak.memory().await?));
     figures.vms.1 = soak.vms().await?;
     figures.connections = soak.connections().await?;
     let traffic = &soak.traffic;
@@ -85,18 +87,15 @@ impl Soak {
         }
         let run = envoy::folder()?;
         let folder = run.path().to_owned();
-        write(&folder, &features::configuration(0).to_string())?;
-        let source =
-            json!({"path_config_source": {"path": file(&folder)}, "resource_api_version": "V3"});
-        let kind = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+        let filter = Discovered::new(&folder, NAME);
+        filter.write(&configured(&features::configuration(0).to_string())?)?;
         let mut listener = Listener::without_filter(NAME);
-        let discovery = json!({"config_source": source, "type_urls": [kind]});
-        listener.filters = vec![json!({"name": NAME, "config_discovery": discovery})];
+        listener.filters = vec![filter.filter()];
         let bootstrap = bootstrap::bootstrap(&[listener], &upstreams);
         let setup = Setup { bootstrap, concurrency: workers, listeners: 1, folder: Some(run) };
         let envoy = Envoy::start(&find::launcher()?, setup).await?;
         let traffic = Arc::new(Traffic::new());
-        Ok(Self { envoy, folder, traffic, workers, _upstreams: upstreams })
+        Ok(Self { envoy, folder, filter, traffic, workers, _upstreams: upstreams })
     }
 
     /// Sends so many requests.
@@ -121,16 +120,16 @@ impl Soak {
                     Some(task) => task??,
                     None => return Ok(()),
                 },
-                _ = tick.tick() => last = self.tell(last)?,
+                _ = tick.tick() => last = self.tell(last).await?,
             }
         }
     }
 
     /// Says how it goes.
-    fn tell(&self, (since, before): (Instant, u64)) -> Result<(Instant, u64)> {
+    async fn tell(&self, (since, before): (Instant, u64)) -> Result<(Instant, u64)> {
         let (sent, failed) = (self.traffic.sent.load(Relaxed), self.traffic.failed.load(Relaxed));
         let rate = (sent - before) as f64 / since.elapsed().as_secs_f64();
-        let Memory { envoy, vms } = self.memory()?;
+        let Memory { envoy, vms, .. } = self.memory().await?;
         crate::say(&format!(
             "{sent} requests, {failed} failed, {rate:.0} a second; Envoy {envoy} KiB, VMs {vms} KiB"
         ));
@@ -168,39 +167,20 @@ impl Soak {
             figures.updates.0 += u64::from(taken);
             figures.updates.1 += u64::from(!taken);
             if n == (all / 10).max(1) {
-                figures.memory.push((TENTH, self.memory()?));
+                figures.tenth = figures.updates.0;
+                figures.memory.push((TENTH, self.memory().await?));
             }
             if n % 100 == 0 {
                 crate::say(&format!("{n} of {all} updates"));
             }
         }
-        figures.memory.push((UPDATED, self.memory()?));
+        figures.memory.push((UPDATED, self.memory().await?));
         Ok(())
     }
 
     /// Whether Envoy takes this configuration of the filter.
     async fn push(&self, configuration: &str) -> Result<bool> {
-        let before = self.verdicts().await?;
-        write(&self.folder, configuration)?;
-        let started = Instant::now();
-        while started.elapsed() < PATIENCE {
-            let now = self.verdicts().await?;
-            if now != before {
-                return Ok(now.1 == before.1);
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        bail!("Envoy did not read {}:\n{}", file(&self.folder).display(), self.envoy.log())
-    }
-
-    /// Updates taken and refused.
-    async fn verdicts(&self) -> Result<(u64, u64)> {
-        let stats = self.envoy.stats_like("extension_config_discovery").await?;
-        let sum = |end: &str| {
-            let ours = stats.iter().filter(|(name, _)| name.ends_with(end));
-            ours.map(|(_, count)| count).sum::<u64>()
-        };
-        Ok((sum(".config_reload"), sum(".update_rejected")))
+        self.filter.push(&self.envoy, &configured(configuration)?, ASK).await
     }
 
     async fn vms(&self) -> Result<u64> {
@@ -213,22 +193,12 @@ impl Soak {
         Ok(ours.map(|(_, count)| count).collect())
     }
 
-    fn memory(&self) -> Result<Memory> {
-        memory::of(&self.folder)
+    async fn memory(&self) -> Result<Memory> {
+        memory::of(&self.envoy, &self.folder).await
     }
 }
 
-fn file(folder: &Path) -> PathBuf {
-    folder.join("filter.json")
-}
-
-/// Moves it into place: Envoy watches for that.
-fn write(folder: &Path, configuration: &str) -> Result<()> {
-    let mut filter = Listener::new(NAME, configuration)?.filters.pop().context("no filter")?;
-    let resource = json!({"name": NAME, "typed_config": filter["typed_config"].take()});
-    let resource = typed("envoy.config.core.v3.TypedExtensionConfig", resource);
-    let next = folder.join("filter.next");
-    fs::write(&next, json!({"resources": [resource]}).to_string())?;
-    fs::rename(&next, file(folder))?;
-    Ok(())
+/// The filter with this configuration.
+fn configured(configuration: &str) -> Result<Value> {
+    Listener::new(NAME, configuration)?.filters.pop().context("no filter")
 }

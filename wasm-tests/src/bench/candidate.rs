@@ -123,7 +123,8 @@ fn written(name: &str, text: &str) -> Result<Value> {
     wasm(&module, name, "")
 }
 
-fn wasm(module: &Path, root: &str, configuration: &str) -> Result<Value> {
+/// The filter of this module, under this name.
+pub fn wasm(module: &Path, root: &str, configuration: &str) -> Result<Value> {
     std::fs::metadata(module).with_context(|| format!("{}: run make", module.display()))?;
     let config = json!({"config": {
         "name": root,

@@ -3,6 +3,8 @@
 use super::candidate::{COUNTS, EMPTY, EXACT, FULL, LIST, LUA, NO_FILTER, ONE_RULE};
 use super::candidate::{ONE_READ, SAME_CALLS, STANDARD, THOUSAND_RULES, WEIGHTED, WHOLE};
 
+use super::configure::{Configured, RULES};
+
 type Results = [(String, Vec<f64>)];
 
 /// Prints what one filter of a chain costs, what a whole request costs, and the ratios.
@@ -38,6 +40,19 @@ pub fn print(chains: &Results, whole: &Results, length: usize, smoke: bool) {
     for name in [EMPTY, LUA, STANDARD] {
         ratio(name, WEIGHTED, whole);
     }
+}
+
+/// Prints what a configuration costs.
+pub fn configured(measured: &Configured) {
+    let Configured { bytes, vms, update, empty, .. } = measured;
+    println!(
+        "\nconfiguring: {RULES} rules in {bytes} bytes, and the same bytes into an empty SDK filter\n\
+         in milliseconds of Envoy's processor time, median (least to most) by round:"
+    );
+    println!("  {:<52} {}", "an update of ours", summary(update));
+    println!("  {:<52} {}", "an update of the empty SDK filter", summary(empty));
+    let line = format!("ours above that, in each of the {vms} VMs that read it");
+    println!("  {line:<52} {}", summary(&measured.each()));
 }
 
 fn of<'a>(results: &'a Results, name: &str) -> &'a [f64] {

@@ -1,6 +1,8 @@
-//! What an Envoy holds of the machine's memory, as the kernel counts it.
+//! What an Envoy holds of the machine's memory, as the kernel and as Envoy itself count it.
 
+use crate::envoy::{self, Envoy};
 use anyhow::{Context, Result};
+use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
@@ -9,6 +11,9 @@ use std::path::Path;
 pub struct Memory {
     /// All that is resident.
     pub envoy: u64,
+    /// What Envoy has asked of its allocator and not given back: without what the allocator keeps
+    /// for later, which grows and shrinks by megabytes, and without programs and VMs.
+    pub heap: u64,
     /// The linear memories of the filter's VMs: what the module has asked for, touched or not.
     pub vms: u64,
 }
@@ -16,8 +21,15 @@ pub struct Memory {
 /// V8 keeps so many bytes of addresses for a linear memory, and lets the module at those it has.
 const RESERVED: u64 = 4 << 30;
 
-/// Of the Envoy whose files are in this folder.
-pub(super) fn of(folder: &Path) -> Result<Memory> {
+/// Of this Envoy, whose files are in this folder.
+pub(super) async fn of(envoy: &Envoy, folder: &Path) -> Result<Memory> {
+    let answer: Value = serde_json::from_slice(&envoy::get(envoy.admin(), "/memory").await?)?;
+    let allocated = answer["allocated"].as_str().and_then(|bytes| bytes.parse::<u64>().ok());
+    let heap = allocated.context("/memory without allocated")? / 1024;
+    Ok(Memory { heap, ..resident(folder)? })
+}
+
+fn resident(folder: &Path) -> Result<Memory> {
     let folder = folder.display().to_string();
     for process in fs::read_dir("/proc")? {
         let process = process?.path();
