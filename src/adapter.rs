@@ -66,13 +66,18 @@ impl Running {
         let moment = Moment::new(&plan, Host.now());
         let gauges = Gauges::tell(&plan, &counts, &moment);
         let tallies = plan.guards.iter().map(|_| Sides::default()).collect();
-        if plan.changes() && hostcalls::set_tick_period(Duration::from_secs(1)).is_err() {
-            error!("no timer from the host: ramps and guards stand still");
-        }
         let (moment, tallies) = (RefCell::new(moment), RefCell::new(tallies));
         let running = Running { plan, counts, gauges, guards, moment, tallies };
         running.tick();
+        if running.changes() {
+            host::tick_every(Duration::from_secs(1));
+        }
         running
+    }
+
+    /// Whether anything of it still changes with time.
+    fn changes(&self) -> bool {
+        self.plan.changes(self.moment.borrow().now())
     }
 
     /// Moves on to the present.

@@ -120,9 +120,10 @@ impl Plan {
         compile::compile(config, env)
     }
 
-    /// Whether anything of it changes with time.
-    pub fn changes(&self) -> bool {
-        !self.ramps.is_empty() || !self.guards.is_empty()
+    /// Whether anything of it changes after a time, in Unix seconds: a ramp that is not at its end,
+    /// or what a guard may do.
+    pub fn changes(&self, now: u64) -> bool {
+        !self.guards.is_empty() || self.ramps.iter().any(|ramp| now < ramp.end())
     }
 
     /// The metrics to define before it is put to work.

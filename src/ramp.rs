@@ -37,6 +37,11 @@ impl Ramp {
         Split::new(&weights, Vec::new())
     }
 
+    /// When it reaches its end, in Unix seconds.
+    pub(crate) fn end(&self) -> u64 {
+        self.start.saturating_add(self.duration)
+    }
+
     /// The variant's share at this time, 0 to 1.
     pub(crate) fn share(&self, now: u64) -> f64 {
         let from = self.sum(|name| name == self.variant) / self.sum(|_| true);
@@ -140,9 +145,18 @@ mod tests {
     }
 
     #[test]
+    fn a_ramp_changes_up_to_its_end() {
+        for steps in [0, 4] {
+            let changes =
+                [0, START, START + DAY - 1, START + DAY].map(|at| plan(steps, false).changes(at));
+            assert_eq!(changes, [true, true, true, false]);
+        }
+    }
+
+    #[test]
     fn a_held_ramp_leaves_the_weights_as_written() {
         let plan = plan(0, true);
         let assigned = assigned(&plan, &Moment::new(&plan, START + DAY), 1_000);
-        assert!(!plan.changes() && assigned.iter().all(|name| name != "canary"));
+        assert!(!plan.changes(0) && assigned.iter().all(|name| name != "canary"));
     }
 }

@@ -5,13 +5,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use log::error;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::Action;
 
-use super::Running;
 use super::response::Response;
+use super::{Running, host};
 
 // They keep these functions in the module that is linked.
 #[used]
@@ -49,10 +50,13 @@ extern "C" fn proxy_on_configure(context: u32, _size: u32) -> bool {
     true
 }
 
-/// About once a second, where a plan has ramps or guards.
+/// About once a second, while anything of a plan changes with time.
 extern "C" fn proxy_on_tick(context: u32) {
     if let Some(running) = running(context) {
         running.tick();
+        if !running.changes() {
+            host::tick_every(Duration::ZERO);
+        }
     }
 }
 
@@ -81,10 +85,15 @@ extern "C" fn proxy_on_response_headers(context: u32, _count: u32, _end_of_strea
     Action::Continue
 }
 
-/// Envoy deletes the request: without response headers it was reset.
+/// Envoy deletes a request, which without response headers was reset, or a configuration.
 extern "C" fn proxy_on_delete(context: u32) {
     if let Some((running, response)) = take_response(context) {
         response.reset(&running);
+    } else if running(context).is_some() {
+        // Envoy forgets a configuration, but not its timer, which would go off for ever. (Where this
+        // is not exported, one does whose ramp had not yet ended.)
+        host::tick_every(Duration::ZERO);
+        RUNNING.with_borrow_mut(|all| all.retain(|(known, _)| *known != context));
     }
 }
 
@@ -97,8 +106,8 @@ fn take_response(context: u32) -> Option<Left> {
     RESPONSES.with_borrow_mut(|all| all.remove(&context))
 }
 
-/// Drops the configurations whose contexts the host has no more: it cannot act for them. Asked once
-/// for each new configuration, it need not tell of the end of every request too.
+/// Drops the configurations whose contexts the host has no more: it cannot act for them. Asked for
+/// each new configuration, it need not tell of the end of every request too.
 fn forget_ended(context: u32, all: &mut Vec<(u32, Rc<Running>)>) {
     let lives = |context| hostcalls::set_effective_context(context).is_ok();
     // A host that refuses even the one that it has called answers nothing of the others.

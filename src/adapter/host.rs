@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::net::{IpAddr, SocketAddr};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use log::error;
 use proxy_wasm::hostcalls;
@@ -24,6 +24,13 @@ pub(super) fn milliseconds() -> u64 {
     let now = hostcalls::get_current_time().ok();
     let since = now.and_then(|now| now.duration_since(UNIX_EPOCH).ok());
     since.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or(0)
+}
+
+/// Has a plugin's timer go off in this time, and each time anew; 0 ends it.
+pub(super) fn tick_every(period: Duration) {
+    if hostcalls::set_tick_period(period).is_err() {
+        error!("no timer from the host: ramps and guards stand still");
+    }
 }
 
 impl Ambient for Host {
