@@ -61,8 +61,10 @@ impl Tally {
         }
     }
 
-    fn words(&self) -> impl Iterator<Item = u64> {
-        [self.responses, self.errors].into_iter().chain(self.latency).map(u64::from)
+    fn write(&self, word: &mut impl FnMut(u64)) {
+        word(self.responses.into());
+        word(self.errors.into());
+        self.latency.iter().for_each(|count| word((*count).into()));
     }
 
     fn read(words: &mut impl Iterator<Item = u64>) -> Option<Self> {
@@ -144,11 +146,16 @@ impl Record {
             Level::Trial => 1,
             Level::Tripped => 2,
         };
-        let parts = self.parts.iter().flat_map(|(begin, sides)| {
-            [*begin].into_iter().chain(sides.watch.words()).chain(sides.fallback.words())
-        });
-        let words = [level, self.since].into_iter().chain(parts);
-        words.flat_map(u64::to_le_bytes).collect()
+        let mut bytes = Vec::new();
+        let mut word = |word: u64| bytes.extend_from_slice(&word.to_le_bytes());
+        word(level);
+        word(self.since);
+        for (begin, sides) in &self.parts {
+            word(*begin);
+            sides.watch.write(&mut word);
+            sides.fallback.write(&mut word);
+        }
+        bytes
     }
 
     /// The record of these bytes; `None` if something else wrote them.

@@ -17,13 +17,15 @@ impl Candidates {
 
     /// The rules' numbers, the least first.
     pub(super) fn iter(self) -> impl Iterator<Item = usize> {
-        let words = self.0.into_iter().zip((0_usize..).step_by(64));
-        words.filter(|(word, _)| *word != 0).flat_map(|(mut word, start)| {
-            std::iter::from_fn(move || {
-                let bit = word.trailing_zeros();
-                word &= word.checked_sub(1)?;
-                Some(start.saturating_add(bit as usize))
-            })
+        let mut words = self.0.into_iter().zip((0_usize..).step_by(64));
+        let (mut word, mut start) = (0, 0);
+        std::iter::from_fn(move || {
+            while word == 0 {
+                (word, start) = words.next()?;
+            }
+            let bit = word.trailing_zeros();
+            word &= word.wrapping_sub(1);
+            Some(start.saturating_add(bit as usize))
         })
     }
 }
