@@ -24,6 +24,7 @@ use crate::meters::{Meters, TargetMeters};
 use crate::ramp::Ramp;
 use crate::request::Request;
 use crate::split::Split;
+use candidates::Candidates;
 use index::Index;
 
 /// What one plugin configuration comes to. Immutable.
@@ -133,10 +134,9 @@ impl Plan {
 
     /// The rules that may match a request, in order: all that do are among them.
     pub(crate) fn candidates(&self, request: &impl Request) -> impl Iterator<Item = &Rule> {
-        let found = self.index.as_ref().map(|index| index.candidates(request).iter());
-        let found = found.into_iter().flatten().filter_map(|rule| self.rules.get(rule));
-        let without_index = if self.index.is_none() { self.rules.as_slice() } else { &[] };
-        without_index.iter().chain(found)
+        let index = self.index.as_ref();
+        let found = index.map_or(Candidates::ALL, |index| index.candidates(request));
+        found.iter().map_while(|rule| self.rules.get(rule))
     }
 }
 
