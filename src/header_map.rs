@@ -1,6 +1,8 @@
 //! A header map as the proxy-wasm ABI hands it over: a count, the lengths of every name and value,
 //! then these, each with a NUL behind it. Numbers are 32 bits, little endian.
 
+use crate::request::length;
+
 /// The bytes of one, read where they lie: the SDK would copy every name and value.
 #[derive(Debug, Default)]
 pub(crate) struct HeaderMap(pub(crate) Vec<u8>);
@@ -8,8 +10,16 @@ pub(crate) struct HeaderMap(pub(crate) Vec<u8>);
 impl HeaderMap {
     /// The fields in order, up to where the bytes make no sense.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.of_lengths(u64::MAX)
+    }
+
+    /// Those with names of these lengths, see [`length`].
+    pub(crate) fn of_lengths(&self, lengths: u64) -> impl Iterator<Item = (&[u8], &[u8])> {
         let (places, texts) = self.places();
-        places.map_while(|place| Some((place.name(texts)?, place.value(texts)?)))
+        let wanted = move |place: &Place| {
+            lengths & usize::try_from(place.name_length).map_or(0, length) != 0
+        };
+        places.filter(wanted).map_while(|place| Some((place.name(texts)?, place.value(texts)?)))
     }
 
     /// The values of the fields with this name: the others are passed over by their lengths.
@@ -95,6 +105,17 @@ mod tests {
         assert_eq!(map.values(b"a").collect::<Vec<_>>(), [&b"1"[..], b"22"]);
         assert_eq!(map.values(b"b").collect::<Vec<_>>(), [b""]);
         assert_eq!(map.values(b"ab").count() + map.values(b"").count(), 0);
+    }
+
+    #[test]
+    fn finds_the_fields_with_names_of_some_lengths() {
+        let map = HeaderMap(MAP.to_vec());
+        let names = |lengths| map.of_lengths(lengths).map(|(name, _)| name).collect::<Vec<_>>();
+        let [one, two, three] = [1, 2, 3].map(length);
+        assert_eq!(names(one), [&b"a"[..]]);
+        assert_eq!(names(two | three), [b"x-\xff"]);
+        assert_eq!(names(two), [b""; 0]);
+        assert_eq!(length(63), length(8192));
     }
 
     #[test]

@@ -23,11 +23,22 @@ pub trait Request {
         self.headers().filter(move |(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
     }
 
+    /// The header fields with names of these lengths, see [`length`].
+    fn headers_of_lengths(&self, lengths: u64) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.headers().filter(move |(name, _)| lengths & length(name.len()) != 0)
+    }
+
     /// The client's address, without a port, as the proxy sees it.
     fn source_address(&self) -> Option<IpAddr>;
 
     /// Notes that some input is treated as absent.
     fn absent(&self, _what: Absent) {}
+}
+
+/// The length of a name as one bit of a set, the last bit for all that are longer: most of a
+/// request's names are passed over by it.
+pub fn length(bytes: usize) -> u64 {
+    1 << bytes.min(63)
 }
 
 /// The usable values of a header: trimmed, of bounded length, free of NUL, CR and LF.

@@ -74,6 +74,10 @@ impl Request for HostRequest {
         self.headers.get_or_init(request_headers).values(name.as_bytes())
     }
 
+    fn headers_of_lengths(&self, lengths: u64) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.headers.get_or_init(request_headers).of_lengths(lengths)
+    }
+
     fn source_address(&self) -> Option<IpAddr> {
         *self.source.get_or_init(|| {
             let address = hostcalls::get_property(vec!["source", "address"]).ok()??;

@@ -82,7 +82,7 @@ impl Index {
     pub(super) fn candidates(&self, request: &impl Request) -> Candidates {
         let mut found = self.always;
         if !self.headers.is_empty() {
-            for (name, value) in request.headers() {
+            for (name, value) in request.headers_of_lengths(self.headers.lengths) {
                 if let Some(name) = self.headers.find(name)
                     && let Some(value) = request::usable(value)
                 {
@@ -165,8 +165,7 @@ fn tests(rules: &[Rule]) -> impl Iterator<Item = &Test> {
 #[derive(Debug)]
 struct Names {
     kind: u64,
-    /// One bit for every length of a name, the last one for all that are longer: most of a
-    /// request's names need no hash to be passed over.
+    /// The lengths of the names: most of a request's names need no hash to be passed over.
     lengths: u64,
     hashes: Vec<u64>,
 }
@@ -176,7 +175,7 @@ impl Names {
         let mut names = Names { kind, lengths: 0, hashes: Vec::new() };
         let named = tests(rules).filter_map(named).filter(|(known, ..)| *known == kind);
         for (_, name, _) in named {
-            names.lengths |= length(name.as_bytes());
+            names.lengths |= request::length(name.len());
             names.hashes.push(xxh64(name.as_bytes(), kind));
         }
         names.hashes = sorted(names.hashes);
@@ -190,16 +189,12 @@ impl Names {
 
     /// The hash of a name that a rule looks at.
     fn find(&self, name: &[u8]) -> Option<u64> {
-        if self.lengths & length(name) == 0 {
+        if self.lengths & request::length(name.len()) == 0 {
             return None;
         }
         let hash = xxh64(name, self.kind);
         self.hashes.binary_search(&hash).is_ok().then_some(hash)
     }
-}
-
-fn length(name: &[u8]) -> u64 {
-    1 << name.len().min(63)
 }
 
 #[cfg(test)]
