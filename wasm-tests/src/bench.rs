@@ -23,11 +23,12 @@ use load::Load;
 
 /// Equal filters in a chain: enough that their cost stands out from the rest of a request's.
 const CHAIN: usize = 20;
-/// Processor time per candidate and round; the kernel's count of it is good to 1 % of a second.
-const SLICE: Duration = Duration::from_millis(1500);
-const ROUNDS: usize = 9;
-/// Updates of a configuration per round: half a second of processor time and more.
-const UPDATES: usize = 20;
+/// Processor time per candidate and round; the kernel's count of it is good to 1 % of a second. Many
+/// short rounds: what disturbs a shared machine lasts for longer than one of them.
+const SLICE: Duration = Duration::from_millis(500);
+const ROUNDS: usize = 27;
+/// Updates of a configuration per round: a sixth of a second of processor time and more.
+const UPDATES: usize = 10;
 const ENVOY_PROCESSOR: usize = 0;
 const LOAD_PROCESSOR: usize = 1;
 
