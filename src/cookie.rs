@@ -34,16 +34,19 @@ impl Cookie {
         }
     }
 
-    /// The values of this cookie, in the order of arrival; of a signed one the payloads that
-    /// verify. `now` is the time in Unix seconds.
-    pub(crate) fn read<'a>(
+    /// What is found in the values of this cookie, looked at in the order of arrival; of a signed one
+    /// in the payloads that verify. `now` is the time in Unix seconds.
+    pub(crate) fn find<'a, T>(
         &'a self,
         request: &'a impl Request,
         mut now: impl FnMut() -> u64,
-    ) -> impl Iterator<Item = &'a [u8]> {
-        let values = request::cookies(request, &self.name);
-        let most = if self.seal.is_some() { limits::SEALS } else { usize::MAX };
-        values.take(most).filter_map(move |value| {
+        mut find: impl FnMut(&'a [u8]) -> Option<T>,
+    ) -> Option<T> {
+        let mut left = if self.seal.is_some() { limits::SEALS } else { usize::MAX };
+        let found = request::find_cookie(request, &self.name, |value| {
+            // `Some(None)`: nothing, and no look at what follows.
+            let Some(fewer) = left.checked_sub(1) else { return Some(None) };
+            left = fewer;
             let fits = Some(value).filter(|value| value.len() <= limits::SEALED_BYTES);
             let open = |value| match &self.seal {
                 None => Some(value),
@@ -53,8 +56,9 @@ impl Cookie {
             if payload.is_none() {
                 request.absent(Absent::Seal);
             }
-            payload
-        })
+            find(payload?).map(Some)
+        });
+        found.flatten()
     }
 
     /// The value that carries this payload, signed where signing is on.

@@ -173,8 +173,8 @@ fn kept<'p>(
     request: &impl Request,
     ambient: &mut impl Ambient,
 ) -> Option<&'p Arc<Target>> {
-    let mut names = persist.cookie.read(request, || ambient.now());
-    let (target, weighted) = names.find_map(|name| split.named(name))?;
+    let now = || ambient.now();
+    let (target, weighted) = persist.cookie.find(request, now, |name| split.named(name))?;
     (weighted || persist.drain).then_some(target)
 }
 

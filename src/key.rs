@@ -51,11 +51,10 @@ impl Key {
         let sent = self.sent(request).map(|(_, identity)| identity);
         sent.or_else(|| {
             let issue = self.issue.as_ref()?;
-            let mut returned = issue.cookie.read(request, || ambient.now());
-            if let Some(id) = returned.find(|text| Id::is_form_of(text)) {
-                return Some(Identity::Sent(id));
+            let id = |text| Id::is_form_of(text).then_some(Identity::Sent(text));
+            if let Some(returned) = issue.cookie.find(request, || ambient.now(), id) {
+                return Some(returned);
             }
-            drop(returned);
             let id = issued.id.or_else(|| Id::new(ambient.entropy()?))?;
             issued.id = Some(id);
             issued.add(issue);
@@ -83,7 +82,7 @@ fn find<'a>(source: &'a KeySource, request: &'a impl Request) -> Option<Identity
     };
     match source {
         KeySource::Header(name) => request::header(request, name).find_map(sent),
-        KeySource::Cookie(name) => request::cookies(request, name).find_map(sent),
+        KeySource::Cookie(name) => request::find_cookie(request, name, sent),
         KeySource::QueryParam(name) => request::query_param(request, name).and_then(sent),
         KeySource::SourceIp => address(request.source_address()?),
     }

@@ -4,7 +4,7 @@
 mod cookies;
 mod query;
 
-pub(crate) use cookies::{cookie, cookie_pairs, cookies, other_cookies};
+pub(crate) use cookies::{cookie, each_cookie, find_cookie, other_cookies};
 pub(crate) use query::query_param;
 
 use std::net::IpAddr;

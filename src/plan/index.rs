@@ -91,11 +91,11 @@ impl Index {
             }
         }
         if !self.cookies.is_empty() {
-            for (name, value) in request::cookie_pairs(request) {
+            request::each_cookie(request, |name, value| {
                 if let Some(name) = self.cookies.find(name) {
                     self.add(name, value, &mut found);
                 }
-            }
+            });
         }
         if (self.paths || !self.prefixes.is_empty())
             && let Some(path) = request::path(request)

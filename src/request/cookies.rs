@@ -7,14 +7,18 @@ use crate::meters::Absent;
 /// The value of the first cookie with this name. Of two, user agents send the one with the longer
 /// path first (RFC 6265 section 5.4).
 pub(crate) fn cookie<'a>(request: &'a impl Request, name: &str) -> Option<&'a [u8]> {
-    cookies(request, name).next()
+    find_cookie(request, name, Some)
 }
 
-/// The values of all cookies with this name, in the order of arrival.
-pub(crate) fn cookies<'a>(request: &'a impl Request, name: &str) -> impl Iterator<Item = &'a [u8]> {
+/// What is found in the values of the cookies with this name, looked at in the order of arrival.
+pub(crate) fn find_cookie<'a, T>(
+    request: &'a impl Request,
+    name: &str,
+    mut find: impl FnMut(&'a [u8]) -> Option<T>,
+) -> Option<T> {
     // What has another name is told by its first bytes, without a look for its `=`.
     let name = name.as_bytes();
-    let named = move |text| {
+    find_text(request, |text| {
         let text = trim_start(text);
         // Most differ in the first byte, and so cost no call.
         if text.first() != name.first() {
@@ -22,9 +26,8 @@ pub(crate) fn cookies<'a>(request: &'a impl Request, name: &str) -> impl Iterato
         }
         let behind = text.strip_prefix(name)?;
         let value = trim(trim(behind).strip_prefix(b"=")?);
-        is_clean(value).then_some(value)
-    };
-    texts(request).filter_map(named)
+        if is_clean(value) { find(value) } else { None }
+    })
 }
 
 /// Every pair as it was sent, but for those whose name is replaced and those with bytes that no
@@ -41,30 +44,40 @@ pub(crate) fn other_cookies(
     kept.map(<[u8]>::to_vec).collect()
 }
 
-/// The pairs of all `cookie` fields.
-pub(crate) fn cookie_pairs(request: &impl Request) -> impl Iterator<Item = (&[u8], &[u8])> {
-    texts(request).filter_map(pair).filter(|(_, value)| is_clean(value))
+/// Looks at the pairs of all `cookie` fields, names and values.
+pub(crate) fn each_cookie<'a>(request: &'a impl Request, mut look: impl FnMut(&'a [u8], &'a [u8])) {
+    let _: Option<()> = find_text(request, |text| {
+        let (name, value) = pair(text).filter(|(_, value)| is_clean(value))?;
+        look(name, value);
+        None
+    });
 }
 
-/// What stands between semicolons, as if HTTP/2 crumbs and repeated lines had been joined with
-/// `; ` (RFC 9113 section 8.2.3).
-fn texts(request: &impl Request) -> impl Iterator<Item = &[u8]> {
+/// What is found in what stands between semicolons, as if HTTP/2 crumbs and repeated lines had been
+/// joined with `; ` (RFC 9113 section 8.2.3). A loop, since an iterator of such parts takes twice the
+/// instructions in Wasm: it keeps in memory where it stands.
+fn find_text<'a, T>(
+    request: &'a impl Request,
+    mut find: impl FnMut(&'a [u8]) -> Option<T>,
+) -> Option<T> {
     let (mut bytes, mut pairs) = (limits::COOKIE_BYTES, limits::COOKIE_PAIRS);
-    let mut lines = request.header("cookie");
-    let mut rest = None;
-    std::iter::from_fn(move || {
-        let (text, others) = split_at_semicolon(rest.take().or_else(|| lines.next())?);
-        match (bytes.checked_sub(text.len()), pairs.checked_sub(1)) {
-            (Some(bytes_left), Some(pairs_left)) => (bytes, pairs) = (bytes_left, pairs_left),
-            _ => {
+    for line in request.header("cookie") {
+        let mut rest = Some(line);
+        while let Some(line) = rest {
+            let (text, others) = split_at_semicolon(line);
+            let left = bytes.checked_sub(text.len()).zip(pairs.checked_sub(1));
+            let Some(left) = left else {
                 request.absent(Absent::Cookies);
                 return None;
+            };
+            (bytes, pairs) = left;
+            if let Some(found) = find(text) {
+                return Some(found);
             }
+            rest = others;
         }
-        rest = others;
-        Some(text)
-    })
-    .fuse()
+    }
+    None
 }
 
 fn split_at_semicolon(line: &[u8]) -> (&[u8], Option<&[u8]>) {

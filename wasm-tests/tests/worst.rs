@@ -120,7 +120,7 @@ fn worst() -> Vec<Worst> {
             "forged identities, to a layer of a hundred rules",
             layer(),
             ("cookie", forged()),
-            18,
+            19,
         ),
         Worst {
             name: "the same, for a host of 8 KiB",
