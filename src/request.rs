@@ -23,7 +23,7 @@ pub trait Request {
         self.headers().filter(move |(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
     }
 
-    /// The header fields with names of these lengths, see [`length`].
+    /// The header fields with names of these lengths: bit n is for n bytes, bit 63 for all above.
     fn headers_of_lengths(&self, lengths: u64) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.headers().filter(move |(name, _)| lengths & length(name.len()) != 0)
     }
@@ -37,7 +37,7 @@ pub trait Request {
 
 /// The length of a name as one bit of a set, the last bit for all that are longer: most of a
 /// request's names are passed over by it.
-pub fn length(bytes: usize) -> u64 {
+pub(crate) fn length(bytes: usize) -> u64 {
     1 << bytes.min(63)
 }
 

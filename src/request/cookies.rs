@@ -54,8 +54,8 @@ pub(crate) fn each_cookie<'a>(request: &'a impl Request, mut look: impl FnMut(&'
 }
 
 /// What is found in what stands between semicolons, as if HTTP/2 crumbs and repeated lines had been
-/// joined with `; ` (RFC 9113 section 8.2.3). A loop, since an iterator of such parts takes twice the
-/// instructions in Wasm: it keeps in memory where it stands.
+/// joined with `; ` (RFC 9113 section 8.2.3). A loop, since an iterator of such parts keeps in memory
+/// where it stands: with it a standard decision took 8 % more instructions in Wasm.
 fn find_text<'a, T>(
     request: &'a impl Request,
     mut find: impl FnMut(&'a [u8]) -> Option<T>,
