@@ -17,7 +17,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, Bytes, LogLevel};
 
 use crate::guard::Sides;
-use crate::{Ambient, Errors, Moment, Plan};
+use crate::{Environment, Errors, Plan, Snapshot};
 use count::Counts;
 use gauges::Gauges;
 use guards::Guards;
@@ -33,7 +33,7 @@ struct Running {
     counts: Counts,
     gauges: Gauges,
     guards: Guards,
-    moment: RefCell<Moment>,
+    snapshot: RefCell<Snapshot>,
     /// What the guards have not yet shared, by place.
     tallies: RefCell<Vec<Sides>>,
 }
@@ -60,14 +60,14 @@ impl Running {
     }
 
     fn new(plan: Plan) -> Self {
-        let counts = Counts::define(&plan.meters);
-        counts.set(plan.meters.generation, plan.generation.into());
+        let counts = Counts::define(&plan.metrics);
+        counts.set(plan.metrics.generation, plan.generation.into());
         let guards = Guards::new(&plan);
-        let moment = Moment::new(&plan, Host.now());
-        let gauges = Gauges::tell(&plan, &counts, &moment);
+        let snapshot = Snapshot::new(&plan, Host.now());
+        let gauges = Gauges::tell(&plan, &counts, &snapshot);
         let tallies = plan.guards.iter().map(|_| Sides::default()).collect();
-        let (moment, tallies) = (RefCell::new(moment), RefCell::new(tallies));
-        let running = Running { plan, counts, gauges, guards, moment, tallies };
+        let (snapshot, tallies) = (RefCell::new(snapshot), RefCell::new(tallies));
+        let running = Running { plan, counts, gauges, guards, snapshot, tallies };
         running.tick();
         if running.changes() {
             host::tick_every(Duration::from_secs(1));
@@ -77,16 +77,16 @@ impl Running {
 
     /// Whether anything of it still changes with time.
     fn changes(&self) -> bool {
-        self.plan.changes(self.moment.borrow().now())
+        self.plan.changes(self.snapshot.borrow().now())
     }
 
     /// Moves on to the present.
     fn tick(&self) {
         let now = Host.now();
-        let mut moment = self.moment.borrow_mut();
-        moment.advance(&self.plan, now);
-        self.gauges.renew(&self.plan, &self.counts, &moment);
-        self.guards.share(self, &mut moment, now);
+        let mut snapshot = self.snapshot.borrow_mut();
+        snapshot.advance(&self.plan, now);
+        self.gauges.renew(&self.plan, &self.counts, &snapshot);
+        self.guards.share(self, &mut snapshot, now);
     }
 }
 

@@ -4,8 +4,8 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::guard::Guard;
 use crate::limits;
-use crate::moment::Moment;
 use crate::plan::{Action, Plan, Rule, Target, Variant};
+use crate::snapshot::Snapshot;
 
 /// Why a rule has no variant for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +34,12 @@ impl Rule {
         &self.name
     }
 
-    /// Where it sends what it takes at a moment: the variants with a weight above 0.
-    pub fn weights<'p>(&'p self, moment: &'p Moment) -> Vec<(&'p Variant, f64)> {
+    /// Where it sends what it takes at a snapshot: the variants with a weight above 0.
+    pub fn weights<'p>(&'p self, snapshot: &'p Snapshot) -> Vec<(&'p Variant, f64)> {
         let weight = |(target, weight): (&'p Target, f64)| (&*target.variant, weight);
         match &self.action {
             Action::To(target) => vec![(&target.variant, 1.0)],
-            Action::Split(sharing) => moment.split(sharing).weights().map(weight).collect(),
+            Action::Split(sharing) => snapshot.split(sharing).weights().map(weight).collect(),
         }
     }
 
@@ -63,12 +63,16 @@ impl Rule {
         !self.is_split() || self.key.is_some()
     }
 
-    /// The variant of a key at a moment, while no guard has tripped. A split that is not sticky is
+    /// The variant of a key at a snapshot, while no guard has tripped. A split that is not sticky is
     /// answered as if its draws were hashes of the keys.
     ///
     /// # Errors
     /// Why the rule has none for this key.
-    pub fn assign<'p>(&'p self, moment: &'p Moment, key: &[u8]) -> Result<&'p Variant, Unassigned> {
+    pub fn assign<'p>(
+        &'p self,
+        snapshot: &'p Snapshot,
+        key: &[u8],
+    ) -> Result<&'p Variant, Unassigned> {
         if key.is_empty() || key.len() > limits::KEY_BYTES {
             return Err(Unassigned::Unusable);
         }
@@ -77,7 +81,7 @@ impl Rule {
         }
         let target = match &self.action {
             Action::To(target) => target,
-            Action::Split(sharing) => moment.split(sharing).pick(xxh64(key, sharing.seed)),
+            Action::Split(sharing) => snapshot.split(sharing).pick(xxh64(key, sharing.seed)),
         };
         Ok(&target.variant)
     }

@@ -20,16 +20,16 @@ mod sticky;
 mod time;
 
 pub use condition::{Condition, Subject};
-pub use cookie::{Cookie, SameSite, Signing};
+pub use cookie::{CookieSpec, SameSite, Signing};
 pub use duration::parse as parse_duration;
 pub use error::{Error, Errors};
-pub use guard::Guard;
+pub use guard::GuardSpec;
 pub use node::Node;
 pub use operator::{Cidr, Operator};
-pub use ramp::Ramp;
-pub use rule::{Action, Layer, Rule};
-pub use split::{Split, Weights};
-pub use sticky::{KeySource, Persist, Sticky};
+pub use ramp::RampSpec;
+pub use rule::{ActionSpec, LayerSpec, RuleSpec};
+pub use split::{SplitSpec, Weights};
+pub use sticky::{KeySource, PersistSpec, StickySpec};
 pub use time::{format as format_time, parse as parse_time};
 
 pub(crate) use decimal::Decimal;
@@ -45,20 +45,20 @@ pub struct Config {
     /// The request header that carries the variant's name, in lower case.
     pub variant_header: Option<String>,
     /// The variants by name, in the order written.
-    pub variants: Vec<Variant>,
+    pub variants: Vec<VariantSpec>,
     /// The rules; the first one that matches decides.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<RuleSpec>,
     /// Whether all rules are only tried.
     pub shadow: bool,
     /// What is counted.
-    pub metrics: Metrics,
+    pub metrics: MetricsLevel,
     /// The response header that tells rule, variant and reason, in lower case.
     pub debug_header: Option<String>,
 }
 
 /// How much is counted; each level costs host calls per request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Metrics {
+pub enum MetricsLevel {
     /// Nothing.
     Off,
     /// Requests by rule, variant and reason.
@@ -70,7 +70,7 @@ pub enum Metrics {
 
 /// One version of the service behind the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variant {
+pub struct VariantSpec {
     /// Its name, unique in the configuration.
     pub name: String,
     /// The Envoy cluster that serves it.
@@ -140,17 +140,17 @@ fn routing_header(
     header::routing(&field.path, text, errors)
 }
 
-fn metrics(object: &mut Object<'_>, errors: &mut Errors) -> Metrics {
-    let Some(field) = object.optional("metrics") else { return Metrics::default() };
+fn metrics(object: &mut Object<'_>, errors: &mut Errors) -> MetricsLevel {
+    let Some(field) = object.optional("metrics") else { return MetricsLevel::default() };
     match field.text(limits::TEXT_BYTES, errors) {
-        Some("off") => Metrics::Off,
-        Some("counts") | None => Metrics::Counts,
-        Some("full") => Metrics::Full,
+        Some("off") => MetricsLevel::Off,
+        Some("counts") | None => MetricsLevel::Counts,
+        Some("full") => MetricsLevel::Full,
         Some(_) => field.wrong("must be off, counts or full", errors).unwrap_or_default(),
     }
 }
 
-fn variants(object: &mut Object<'_>, errors: &mut Errors) -> Vec<Variant> {
+fn variants(object: &mut Object<'_>, errors: &mut Errors) -> Vec<VariantSpec> {
     let remedy = "name the variants, each with its cluster";
     let Some(object) =
         object.required("variants", remedy, errors).and_then(|field| field.object(errors))
@@ -161,9 +161,9 @@ fn variants(object: &mut Object<'_>, errors: &mut Errors) -> Vec<Variant> {
     entries.iter().filter_map(|(name, field)| variant(name, field, errors)).collect()
 }
 
-fn variant(name: &str, field: &Field<'_>, errors: &mut Errors) -> Option<Variant> {
+fn variant(name: &str, field: &Field<'_>, errors: &mut Errors) -> Option<VariantSpec> {
     let name = check_name(&field.path, name, errors)?;
-    let mut variant = Variant { name, cluster: None };
+    let mut variant = VariantSpec { name, cluster: None };
     if let Some(mut object) = field.object(errors) {
         variant.cluster = object.optional("cluster").and_then(|field| cluster(field, errors));
         object.finish(errors);
@@ -180,7 +180,7 @@ fn cluster(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn rules(object: &mut Object<'_>, errors: &mut Errors) -> Vec<Rule> {
+fn rules(object: &mut Object<'_>, errors: &mut Errors) -> Vec<RuleSpec> {
     let remedy = "give a list of rules, [] for none";
     let Some(fields) = object
         .required("rules", remedy, errors)
@@ -188,7 +188,8 @@ fn rules(object: &mut Object<'_>, errors: &mut Errors) -> Vec<Rule> {
     else {
         return Vec::new();
     };
-    let rules: Vec<Rule> = fields.iter().filter_map(|field| rule::read(field, errors)).collect();
+    let rules: Vec<RuleSpec> =
+        fields.iter().filter_map(|field| rule::read(field, errors)).collect();
     let conditions = rules.iter().filter_map(|rule| rule.entries.as_ref()).flatten().flatten();
     let regexes = conditions.filter(|condition| matches!(condition.operator, Operator::Regex(_)));
     if regexes.count() > limits::REGEXES {

@@ -1,14 +1,14 @@
 //! Cookies that the filter sets, and what it accepts when they come back.
 
-mod seal;
+mod signer;
 
-pub(crate) use seal::{Keys, Seal};
+pub(crate) use signer::{Keys, Signer};
 
 use std::fmt::Write;
 
-use crate::config::{self, SameSite};
+use crate::config::{CookieSpec, SameSite};
 use crate::limits;
-use crate::meters::Absent;
+use crate::metrics::Ignored;
 use crate::request::{self, Request};
 
 /// A cookie that is ready to be read and written.
@@ -19,18 +19,18 @@ pub(crate) struct Cookie {
     attributes: String,
     domain: Option<String>,
     max_age: u64,
-    seal: Option<Seal>,
+    signer: Option<Signer>,
 }
 
 impl Cookie {
     /// The keys are those of the cookie's `signing`.
-    pub(crate) fn new(config: &config::Cookie, keys: Option<Keys>) -> Self {
+    pub(crate) fn new(config: &CookieSpec, keys: Option<Keys>) -> Self {
         Cookie {
             name: config.name.clone(),
             attributes: attributes(config),
             domain: config.domain.clone(),
             max_age: config.max_age,
-            seal: keys.map(|keys| Seal::new(keys, &config.name)),
+            signer: keys.map(|keys| Signer::new(keys, &config.name)),
         }
     }
 
@@ -42,19 +42,19 @@ impl Cookie {
         mut now: impl FnMut() -> u64,
         mut find: impl FnMut(&'a [u8]) -> Option<T>,
     ) -> Option<T> {
-        let mut left = if self.seal.is_some() { limits::SEALS } else { usize::MAX };
+        let mut left = if self.signer.is_some() { limits::SIGNED_VALUES } else { usize::MAX };
         let found = request::find_cookie(request, &self.name, |value| {
             // `Some(None)`: nothing, and no look at what follows.
             let Some(fewer) = left.checked_sub(1) else { return Some(None) };
             left = fewer;
-            let fits = Some(value).filter(|value| value.len() <= limits::SEALED_BYTES);
-            let open = |value| match &self.seal {
+            let fits = Some(value).filter(|value| value.len() <= limits::SIGNED_BYTES);
+            let open = |value| match &self.signer {
                 None => Some(value),
-                Some(seal) => seal.open(value, self.scope(request)?, now()),
+                Some(signer) => signer.open(value, self.scope(request)?, now()),
             };
             let payload = fits.and_then(open);
             if payload.is_none() {
-                request.absent(Absent::Seal);
+                request.note_ignored(Ignored::Signature);
             }
             find(payload?).map(Some)
         });
@@ -63,11 +63,11 @@ impl Cookie {
 
     /// The value that carries this payload, signed where signing is on.
     pub(crate) fn value(&self, payload: &str, request: &impl Request, now: u64) -> String {
-        match &self.seal {
+        match &self.signer {
             None => payload.to_owned(),
-            Some(seal) => {
+            Some(signer) => {
                 let scope = self.scope(request).unwrap_or_default();
-                seal.close(payload, scope, now, now.saturating_add(self.max_age))
+                signer.close(payload, scope, now, now.saturating_add(self.max_age))
             }
         }
     }
@@ -90,7 +90,7 @@ impl Cookie {
     }
 }
 
-fn attributes(config: &config::Cookie) -> String {
+fn attributes(config: &CookieSpec) -> String {
     let mut text = format!("; Max-Age={}; Path={}", config.max_age, config.path);
     if let Some(domain) = &config.domain {
         let _ = write!(text, "; Domain={domain}");

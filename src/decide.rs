@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh64::xxh64;
 
-use crate::ambient::Ambient;
+use crate::environment::Environment;
 use crate::identity::Issued;
-use crate::moment::Moment;
 use crate::plan::{Action, Persist, Plan, Rule, Sharing, Target, Variant};
 use crate::request::Request;
+use crate::snapshot::Snapshot;
 use crate::split::Split;
 
 /// Which rule decided, and for which variant.
@@ -75,50 +75,52 @@ impl Reason {
 /// The first rule that matches decides. Rules in shadow are passed over.
 pub fn decide<'p>(
     plan: &'p Plan,
-    moment: &'p Moment,
+    snapshot: &'p Snapshot,
     request: &impl Request,
-    ambient: &mut impl Ambient,
+    environment: &mut impl Environment,
 ) -> Decision<'p> {
     let mut issued = Issued::default();
     let mut live = plan.candidates(request).filter(|rule| !rule.shadow);
-    live.find_map(|rule| apply(rule, plan, moment, request, ambient, &mut issued))
+    live.find_map(|rule| apply(rule, plan, snapshot, request, environment, &mut issued))
         .unwrap_or(Decision { target: None, reason: Reason::Unmatched, issued, persist: None })
 }
 
 /// What each rule in shadow would have decided by itself. Nothing of it is to be carried out.
 pub fn shadows<'p>(
     plan: &'p Plan,
-    moment: &'p Moment,
+    snapshot: &'p Snapshot,
     request: &impl Request,
-    ambient: &mut impl Ambient,
+    environment: &mut impl Environment,
 ) -> impl Iterator<Item = Decision<'p>> {
     let rules = plan.shadows.then(|| plan.candidates(request)).into_iter().flatten();
-    rules
-        .filter(|rule| rule.shadow)
-        .filter_map(move |rule| apply(rule, plan, moment, request, ambient, &mut Issued::default()))
+    rules.filter(|rule| rule.shadow).filter_map(move |rule| {
+        apply(rule, plan, snapshot, request, environment, &mut Issued::default())
+    })
 }
 
 /// Where a rule sends a request; `None` if the request is not for it.
 fn apply<'p>(
     rule: &'p Rule,
     plan: &'p Plan,
-    moment: &'p Moment,
+    snapshot: &'p Snapshot,
     request: &impl Request,
-    ambient: &mut impl Ambient,
+    environment: &mut impl Environment,
     issued: &mut Issued,
 ) -> Option<Decision<'p>> {
     if !rule.matches(request) {
         return None;
     }
     if let Some(slice) = &rule.slice {
-        let identity = rule.key.as_ref()?.identity(request, ambient, issued)?;
+        let identity = rule.key.as_ref()?.identity(request, environment, issued)?;
         if !slice.holds(identity.as_bytes()) {
             return None;
         }
     }
     let (target, reason, persist) = match &rule.action {
         Action::To(target) => (target, Reason::Pinned, None),
-        Action::Split(sharing) => share(rule, sharing, plan, moment, request, ambient, issued),
+        Action::Split(sharing) => {
+            share(rule, sharing, plan, snapshot, request, environment, issued)
+        }
     };
     Some(Decision { target: Some(target), reason, issued: *issued, persist })
 }
@@ -129,22 +131,22 @@ fn share<'p>(
     rule: &'p Rule,
     sharing: &'p Sharing,
     plan: &'p Plan,
-    moment: &'p Moment,
+    snapshot: &'p Snapshot,
     request: &impl Request,
-    ambient: &mut impl Ambient,
+    environment: &mut impl Environment,
     issued: &mut Issued,
 ) -> Shared<'p> {
-    let split = moment.split(sharing);
+    let split = snapshot.split(sharing);
     let persist = sharing.persist.as_ref();
-    let kept = persist.and_then(|persist| kept(persist, split, request, ambient));
+    let kept = persist.and_then(|persist| kept(persist, split, request, environment));
     let mut hash = |issued: &mut Issued| {
         let key = rule.key.as_ref();
-        match key.and_then(|key| key.identity(request, ambient, issued)) {
+        match key.and_then(|key| key.identity(request, environment, issued)) {
             Some(identity) => {
                 let hash = xxh64(identity.as_bytes(), sharing.seed);
                 (hash, Reason::Sticky { hash })
             }
-            None => (ambient.random(), Reason::Random),
+            None => (environment.random(), Reason::Random),
         }
     };
     let (target, reason, known) = match kept {
@@ -157,7 +159,7 @@ fn share<'p>(
     let guarded = sharing.guard.and_then(|place| {
         // Nothing is issued to whom a cookie keeps.
         let hash = || known.unwrap_or_else(|| hash(&mut Issued::default()).0);
-        plan.guards.get(place)?.redirect(*moment.levels.get(place)?, target, hash)
+        plan.guards.get(place)?.redirect(*snapshot.guard_states.get(place)?, target, hash)
     });
     match guarded {
         // Not kept: its clients come back with the variant.
@@ -171,9 +173,9 @@ fn kept<'p>(
     persist: &'p Persist,
     split: &'p Split,
     request: &impl Request,
-    ambient: &mut impl Ambient,
+    environment: &mut impl Environment,
 ) -> Option<&'p Arc<Target>> {
-    let now = || ambient.now();
+    let now = || environment.now();
     let (target, weighted) = persist.cookie.find(request, now, |name| split.named(name))?;
     (weighted || persist.drain).then_some(target)
 }

@@ -1,8 +1,8 @@
 //! What a decision does: it writes the routing headers, so that whatever a client sent in them is
 //! overwritten or removed, and hands out cookies.
 
-use crate::ambient::Ambient;
 use crate::decide::Decision;
+use crate::environment::Environment;
 use crate::identity::Id;
 use crate::plan::Plan;
 use crate::request::Request;
@@ -45,17 +45,17 @@ pub fn cookies(
     plan: &Plan,
     decision: &Decision<'_>,
     request: &impl Request,
-    ambient: &mut impl Ambient,
+    environment: &mut impl Environment,
 ) -> Cookies {
     let mut cookies = Cookies::default();
     if plan.shadow {
         return cookies;
     }
     if let Some(id) = decision.issued.id {
-        issue(plan, decision, id, request, ambient, &mut cookies);
+        issue(plan, decision, id, request, environment, &mut cookies);
     }
     if let (Some(persist), Some(variant)) = (decision.persist, decision.variant()) {
-        let value = persist.cookie.value(&variant.name, request, ambient.now());
+        let value = persist.cookie.value(&variant.name, request, environment.now());
         cookies.response.push(persist.cookie.set(&value));
     }
     cookies
@@ -66,14 +66,14 @@ fn issue(
     decision: &Decision<'_>,
     id: Id,
     request: &impl Request,
-    ambient: &mut impl Ambient,
+    environment: &mut impl Environment,
     cookies: &mut Cookies,
 ) {
     let issued = || plan.issues.iter().filter(|issue| decision.issued.has(issue));
     let replaced = |name: &[u8]| issued().any(|issue| issue.cookie.name.as_bytes() == name);
     let mut pairs = crate::request::other_cookies(request, replaced);
     for issue in issued() {
-        let value = issue.cookie.value(id.as_str(), request, ambient.now());
+        let value = issue.cookie.value(id.as_str(), request, environment.now());
         pairs.push(format!("{}={value}", issue.cookie.name).into_bytes());
         cookies.response.push(issue.cookie.set(&value));
     }

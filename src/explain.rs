@@ -1,13 +1,13 @@
 //! The way to a decision, for people: what each rule made of the request, and with which key.
 
-use crate::ambient::Ambient;
 use crate::config::{KeySource, Subject};
 use crate::decide::{Decision, decide};
+use crate::environment::Environment;
 use crate::identity::Issued;
 use crate::key::Identity;
-use crate::moment::Moment;
 use crate::plan::{Plan, Rule};
 use crate::request::{self, Request};
+use crate::snapshot::Snapshot;
 
 /// A decision and the way to it.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct Step<'p> {
 pub struct Missed {
     /// The entry of the rule's `match`.
     pub entry: usize,
-    /// The condition in that entry, in the order of [`crate::config::Rule::entries`].
+    /// The condition in that entry, in the order of [`crate::RuleSpec::entries`].
     pub condition: usize,
 }
 
@@ -58,14 +58,14 @@ pub struct FoundKey {
 /// Decides as [`decide`] does, and says how.
 pub fn explain<'p>(
     plan: &'p Plan,
-    moment: &'p Moment,
+    snapshot: &'p Snapshot,
     request: &impl Request,
-    ambient: &mut impl Ambient,
+    environment: &mut impl Environment,
 ) -> Explanation<'p> {
-    let decision = decide(plan, moment, request, ambient);
+    let decision = decide(plan, snapshot, request, environment);
     let mut steps = Vec::new();
     for rule in &plan.rules {
-        steps.push(step(rule, request, ambient, decision.issued));
+        steps.push(step(rule, request, environment, decision.issued));
         if decision.rule() == Some(rule.name()) {
             break;
         }
@@ -77,7 +77,7 @@ pub fn explain<'p>(
 fn step<'p>(
     rule: &'p Rule,
     request: &impl Request,
-    ambient: &mut impl Ambient,
+    environment: &mut impl Environment,
     issued: Issued,
 ) -> Step<'p> {
     let entries: Vec<_> = rule.missed(request).collect();
@@ -85,7 +85,7 @@ fn step<'p>(
         Some(Missed { entry, condition: (*condition)? })
     };
     let matches = rule.matches(request);
-    let key = if matches { key(rule, request, ambient, issued) } else { None };
+    let key = if matches { key(rule, request, environment, issued) } else { None };
     let slice = rule.slice.as_ref();
     Step {
         rule,
@@ -100,11 +100,11 @@ fn step<'p>(
 fn key(
     rule: &Rule,
     request: &impl Request,
-    ambient: &mut impl Ambient,
+    environment: &mut impl Environment,
     mut issued: Issued,
 ) -> Option<FoundKey> {
     let key = rule.key.as_ref()?;
-    let identity = key.identity(request, ambient, &mut issued)?;
+    let identity = key.identity(request, environment, &mut issued)?;
     let value = identity.as_bytes().to_vec();
     let source = match key.sent(request) {
         Some((source, _)) => source.clone(),
@@ -137,7 +137,7 @@ impl Subject {
 mod tests {
     use super::*;
     use crate::Reason;
-    use crate::ambient::tests::Fixed;
+    use crate::environment::tests::Fixed;
     use crate::request::tests::Given;
 
     const CONFIG: &str = r#"{
@@ -151,11 +151,11 @@ mod tests {
               "sticky": { "key": [ { "cookie": "uid" }, { "header": "user" } ],
                           "issue": { "cookie": "id", "maxAge": "1d" } } } ] }"#;
 
-    fn explained(headers: &[(&'static str, &str)], check: impl FnOnce(Explanation<'_>, &Moment)) {
+    fn explained(headers: &[(&'static str, &str)], check: impl FnOnce(Explanation<'_>, &Snapshot)) {
         let plan = Plan::compile(CONFIG.as_bytes(), &|_| None).unwrap();
-        let moment = Moment::new(&plan, 0);
+        let snapshot = Snapshot::new(&plan, 0);
         let request = Given::new(headers.iter().copied());
-        check(explain(&plan, &moment, &request, &mut Fixed::default()), &moment);
+        check(explain(&plan, &snapshot, &request, &mut Fixed::default()), &snapshot);
     }
 
     #[test]
@@ -184,12 +184,12 @@ mod tests {
             ([("cookie", "uid=7"), ("user", "8")], KeySource::Cookie("uid".into()), "7"),
             ([("cookie", "uid="), ("user", " 8")], KeySource::Header("user".into()), "8"),
         ] {
-            explained(&headers, |explanation, moment| {
+            explained(&headers, |explanation, snapshot| {
                 let step = &explanation.steps[1];
                 let key = step.key.as_ref().unwrap();
                 assert_eq!(*key, FoundKey { source, value: value.into(), issued: false });
                 assert_eq!(
-                    step.rule.assign(moment, &key.value).ok(),
+                    step.rule.assign(snapshot, &key.value).ok(),
                     explanation.decision.variant()
                 );
             });
@@ -198,13 +198,13 @@ mod tests {
 
     #[test]
     fn an_issued_identity_is_the_decisions() {
-        explained(&[], |explanation, moment| {
+        explained(&[], |explanation, snapshot| {
             let step = &explanation.steps[1];
             let key = step.key.as_ref().unwrap();
             assert!(key.issued);
             assert_eq!(key.source, KeySource::Cookie("id".into()));
             assert!(step.position.is_some_and(|position| position < 100.0));
-            assert_eq!(step.rule.assign(moment, &key.value).ok(), explanation.decision.variant());
+            assert_eq!(step.rule.assign(snapshot, &key.value).ok(), explanation.decision.variant());
         });
     }
 }

@@ -57,17 +57,17 @@ pub struct Guard {
 
 /// How much of its traffic the watched variant gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Level {
+pub enum GuardState {
     /// All of it.
     #[default]
-    Full,
-    /// A tenth.
-    Trial,
-    /// None.
-    Tripped,
+    Closed,
+    /// A tenth, on trial.
+    HalfOpen,
+    /// None: the guard has tripped.
+    Open,
 }
 
-/// A change of level, and why.
+/// A change of state, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// The watched variant failed too often.
@@ -107,14 +107,15 @@ impl Guard {
     /// that a trial keeps its users.
     pub(crate) fn redirect(
         &self,
-        level: Level,
+        state: GuardState,
         target: &Arc<Target>,
         hash: impl FnOnce() -> u64,
     ) -> Option<&Arc<Target>> {
-        if level == Level::Full || target.variant.name != self.watch.variant.name {
+        if state == GuardState::Closed || target.variant.name != self.watch.variant.name {
             return None;
         }
-        let tried = level == Level::Trial && uniform(rehash(hash(), TRIAL_SEED)) < TRIAL_SHARE;
+        let tried =
+            state == GuardState::HalfOpen && uniform(rehash(hash(), TRIAL_SEED)) < TRIAL_SHARE;
         (!tried).then_some(&self.fallback)
     }
 
@@ -136,39 +137,39 @@ impl Guard {
         }
     }
 
-    /// Moves a record on to this time: the next level, if it changes, and why.
+    /// Moves a record on to this time: the next state, if it changes, and why.
     pub fn step(&self, record: &mut Record, now: u64) -> Option<Change> {
-        record.forget(now, self.span(record.level));
+        record.forget(now, self.span(record.state));
         let sides = record.sum();
         let elapsed = now.saturating_sub(record.since);
-        let (level, change) = match record.level {
-            Level::Full if self.fails_as_well(&sides) => return None,
-            Level::Full => (Level::Tripped, self.bad(&sides, self.min_requests)?),
-            Level::Tripped if elapsed >= self.cooldown => (Level::Trial, Change::Trial),
-            Level::Tripped => return None,
-            Level::Trial => self.judge(&sides, elapsed >= self.window)?,
+        let (state, change) = match record.state {
+            GuardState::Closed if self.fails_as_well(&sides) => return None,
+            GuardState::Closed => (GuardState::Open, self.bad(&sides, self.min_requests)?),
+            GuardState::Open if elapsed >= self.cooldown => (GuardState::HalfOpen, Change::Trial),
+            GuardState::Open => return None,
+            GuardState::HalfOpen => self.judge(&sides, elapsed >= self.window)?,
         };
-        record.enter(level, now);
+        record.enter(state, now);
         Some(change)
     }
 
     /// Seconds over which responses are counted.
-    fn span(&self, level: Level) -> u64 {
-        match level {
-            Level::Trial => self.window.saturating_mul(TRIAL_WINDOWS),
-            Level::Full | Level::Tripped => self.window,
+    fn span(&self, state: GuardState) -> u64 {
+        match state {
+            GuardState::HalfOpen => self.window.saturating_mul(TRIAL_WINDOWS),
+            GuardState::Closed | GuardState::Open => self.window,
         }
     }
 
     /// What a trial has come to; before a window is over, only `minRequests` tell.
-    fn judge(&self, sides: &Sides, over: bool) -> Option<(Level, Change)> {
+    fn judge(&self, sides: &Sides, over: bool) -> Option<(GuardState, Change)> {
         let tenth = (f64::from(self.min_requests) * TRIAL_SHARE) as u32;
         let few = tenth.max(self.min_requests.min(TRIAL_RESPONSES));
         let enough = if over { few } else { self.min_requests };
         match self.bad(sides, enough) {
-            Some(change) => Some((Level::Tripped, change)),
+            Some(change) => Some((GuardState::Open, change)),
             None => (over && sides.watch.responses >= enough)
-                .then_some((Level::Full, Change::Recovered)),
+                .then_some((GuardState::Closed, Change::Recovered)),
         }
     }
 

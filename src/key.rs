@@ -4,11 +4,11 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::ambient::Ambient;
 use crate::config::KeySource;
+use crate::environment::Environment;
 use crate::identity::{Id, Issue, Issued};
 use crate::limits;
-use crate::meters::Absent;
+use crate::metrics::Ignored;
 use crate::request::{self, Request};
 
 /// Where to look for a client's identity.
@@ -45,17 +45,17 @@ impl Key {
     pub(crate) fn identity<'a>(
         &'a self,
         request: &'a impl Request,
-        ambient: &mut impl Ambient,
+        environment: &mut impl Environment,
         issued: &mut Issued,
     ) -> Option<Identity<'a>> {
         let sent = self.sent(request).map(|(_, identity)| identity);
         sent.or_else(|| {
             let issue = self.issue.as_ref()?;
             let id = |text| Id::is_form_of(text).then_some(Identity::Sent(text));
-            if let Some(returned) = issue.cookie.find(request, || ambient.now(), id) {
+            if let Some(returned) = issue.cookie.find(request, || environment.now(), id) {
                 return Some(returned);
             }
-            let id = issued.id.or_else(|| Id::new(ambient.entropy()?))?;
+            let id = issued.id.or_else(|| Id::new(environment.entropy()?))?;
             issued.id = Some(id);
             issued.add(issue);
             Some(Identity::Issued(id))
@@ -75,7 +75,7 @@ impl Key {
 fn find<'a>(source: &'a KeySource, request: &'a impl Request) -> Option<Identity<'a>> {
     let sent = |value: &'a [u8]| {
         if value.len() > limits::KEY_BYTES {
-            request.absent(Absent::Key);
+            request.note_ignored(Ignored::Key);
             return None;
         }
         (!value.is_empty()).then_some(Identity::Sent(value))
@@ -100,7 +100,7 @@ fn address<'a>(address: IpAddr) -> Option<Identity<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ambient::tests::Fixed;
+    use crate::environment::tests::Fixed;
     use crate::request::tests::Given;
 
     fn find(sources: &[KeySource], request: &Given) -> Option<String> {

@@ -39,12 +39,12 @@
 
 #[cfg(target_arch = "wasm32")]
 mod adapter;
-mod ambient;
 mod assign;
 pub mod config;
 mod cookie;
 mod decide;
 mod effect;
+mod environment;
 mod explain;
 pub mod guard;
 mod header_map;
@@ -54,21 +54,21 @@ mod key;
 mod layer;
 pub mod limits;
 mod matcher;
-mod meters;
-mod moment;
+mod metrics;
 mod plan;
 mod ramp;
 mod request;
+mod snapshot;
 mod sorted;
 mod split;
 
-pub use ambient::Ambient;
 pub use assign::Unassigned;
 pub use config::{Error, Errors};
 pub use decide::{Decision, Reason, decide, shadows};
 pub use effect::{Cookies, Effect, cookies, effects};
+pub use environment::Environment;
 pub use explain::{Explanation, FoundKey, Missed, Step, explain};
-pub use meters::{Absent, Class, Kind, Meter, Meters};
-pub use moment::Moment;
+pub use metrics::{Class, Ignored, Metric, MetricKind, Metrics};
 pub use plan::{Plan, Rule, Variant};
 pub use request::Request;
+pub use snapshot::Snapshot;

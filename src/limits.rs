@@ -88,11 +88,11 @@ pub const MAX_AGE: u64 = 400 * 86_400;
 
 /// Bytes of a value in a cookie that the filter sets; a variant's name, two times and a signature
 /// fit.
-pub const SEALED_BYTES: usize = 256;
+pub const SIGNED_BYTES: usize = 256;
 
 /// Values of one signed cookie that are verified per lookup, each by all keys: user agents send a few
 /// of one name, set for other paths and domains; a client could send hundreds.
-pub const SEALS: usize = 8;
+pub const SIGNED_VALUES: usize = 8;
 
 /// Bytes of the host that a signature binds: the longest there is has 253 (RFC 1035 section 2.3.4).
 pub const HOST_BYTES: usize = 255;

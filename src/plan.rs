@@ -13,14 +13,14 @@ mod sticky;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::{Errors, Metrics};
+use crate::config::{Errors, MetricsLevel};
 use crate::cookie::Cookie;
 use crate::guard::Guard;
 use crate::identity::Issue;
 use crate::key::Key;
 use crate::layer::Slice;
 use crate::matcher::Matcher;
-use crate::meters::{Meters, TargetMeters};
+use crate::metrics::{Metrics, TargetMetrics};
 use crate::ramp::Ramp;
 use crate::request::Request;
 use crate::split::Split;
@@ -42,8 +42,8 @@ pub struct Plan {
     pub(crate) shadows: bool,
     /// Whether nothing is rewritten.
     pub(crate) shadow: bool,
+    pub(crate) metrics_level: MetricsLevel,
     pub(crate) metrics: Metrics,
-    pub(crate) meters: Meters,
     /// A number that stands for the configuration: proxies that run the same have the same.
     pub(crate) generation: u32,
     pub(crate) debug_header: Option<String>,
@@ -79,7 +79,7 @@ pub(crate) struct Target {
     /// The rule's name.
     pub(crate) rule: Arc<str>,
     pub(crate) variant: Arc<Variant>,
-    pub(crate) meters: TargetMeters,
+    pub(crate) metrics: TargetMetrics,
     /// The place of the guard that counts its responses.
     pub(crate) guard: Option<usize>,
 }
@@ -128,8 +128,8 @@ impl Plan {
     }
 
     /// The metrics to define before it is put to work.
-    pub fn meters(&self) -> &Meters {
-        &self.meters
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The rules that may match a request, in order: all that do are among them.

@@ -65,9 +65,9 @@ impl Ramp {
 
 #[cfg(test)]
 mod tests {
-    use crate::ambient::tests::Fixed;
+    use crate::environment::tests::Fixed;
     use crate::request::tests::Given;
-    use crate::{Moment, Plan, decide};
+    use crate::{Plan, Snapshot, decide};
 
     const START: u64 = 1_796_115_600;
     const DAY: u64 = 86_400;
@@ -84,10 +84,10 @@ mod tests {
         Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap()
     }
 
-    fn assigned(plan: &Plan, moment: &Moment, users: u32) -> Vec<String> {
+    fn assigned(plan: &Plan, snapshot: &Snapshot, users: u32) -> Vec<String> {
         let user = |i| {
             let request = Given::new([("x-user", format!("user-{i}"))]);
-            let decision = decide(plan, moment, &request, &mut Fixed::default());
+            let decision = decide(plan, snapshot, &request, &mut Fixed::default());
             decision.variant().unwrap().name.clone()
         };
         (0..users).map(user).collect()
@@ -118,11 +118,11 @@ mod tests {
     #[test]
     fn the_first_users_in_stay_in() {
         let plan = plan(0, false);
-        let mut moment = Moment::new(&plan, 0);
-        let mut before = assigned(&plan, &moment, 20_000);
+        let mut snapshot = Snapshot::new(&plan, 0);
+        let mut before = assigned(&plan, &snapshot, 20_000);
         for hour in 0..=25 {
-            moment.advance(&plan, START + hour * 3600);
-            let now = assigned(&plan, &moment, 20_000);
+            snapshot.advance(&plan, START + hour * 3600);
+            let now = assigned(&plan, &snapshot, 20_000);
             assert!(before.iter().zip(&now).all(|(old, new)| old == new || new == "canary"));
             let canary = now.iter().filter(|name| *name == "canary").count() as f64;
             let (n, p) = (20_000.0, 0.5 * (hour as f64 / 24.0).min(1.0));
@@ -137,10 +137,10 @@ mod tests {
     #[test]
     fn a_clock_that_steps_back_moves_nobody() {
         let plan = plan(0, false);
-        let mut moment = Moment::new(&plan, START + DAY / 2);
-        let before = assigned(&plan, &moment, 1_000);
-        moment.advance(&plan, START);
-        assert_eq!(assigned(&plan, &moment, 1_000), before);
+        let mut snapshot = Snapshot::new(&plan, START + DAY / 2);
+        let before = assigned(&plan, &snapshot, 1_000);
+        snapshot.advance(&plan, START);
+        assert_eq!(assigned(&plan, &snapshot, 1_000), before);
         assert!(before.iter().any(|name| name == "canary"));
     }
 
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_held_ramp_leaves_the_weights_as_written() {
         let plan = plan(0, true);
-        let assigned = assigned(&plan, &Moment::new(&plan, START + DAY), 1_000);
+        let assigned = assigned(&plan, &Snapshot::new(&plan, START + DAY), 1_000);
         assert!(!plan.changes(0) && assigned.iter().all(|name| name != "canary"));
     }
 }

@@ -10,7 +10,7 @@ pub(crate) use query::query_param;
 use std::net::IpAddr;
 
 use crate::limits;
-use crate::meters::Absent;
+use crate::metrics::Ignored;
 
 /// A request as it arrived.
 pub trait Request {
@@ -32,7 +32,7 @@ pub trait Request {
     fn source_address(&self) -> Option<IpAddr>;
 
     /// Notes that some input is treated as absent.
-    fn absent(&self, _what: Absent) {}
+    fn note_ignored(&self, _what: Ignored) {}
 }
 
 /// The length of a name as one bit of a set, the last bit for all that are longer: most of a
@@ -49,7 +49,7 @@ pub(crate) fn header<'a>(
     request.header(name).filter_map(|value| {
         let usable = usable(value);
         if usable.is_none() {
-            request.absent(Absent::Value);
+            request.note_ignored(Ignored::Value);
         }
         usable
     })

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use xxhash_rust::xxh64::xxh64;
 
 use super::count::{Counts, record};
-use crate::moment::Moment;
 use crate::plan::{Plan, Sharing};
+use crate::snapshot::Snapshot;
 
 thread_local! {
     /// The gauges of this VM, as each was told last.
@@ -27,7 +27,7 @@ pub(super) struct Gauges(u32);
 
 impl Gauges {
     /// Tells all of a plan's weights. A variant or a guard that its rule no longer has gets 0.
-    pub(super) fn tell(plan: &Plan, counts: &Counts, moment: &Moment) -> Self {
+    pub(super) fn tell(plan: &Plan, counts: &Counts, snapshot: &Snapshot) -> Self {
         TOLD.with_borrow_mut(|told| {
             let latest = told.iter().map(|old| old.by).max().unwrap_or(0);
             let by = latest.wrapping_add(1);
@@ -35,9 +35,9 @@ impl Gauges {
             for (name, sharing) in splits(plan) {
                 let rule = hash(name);
                 let guard = sharing.guard.and_then(|place| plan.guards.get(place));
-                let tripped = guard.and_then(|guard| counts.number(guard.watch.meters.tripped));
+                let tripped = guard.and_then(|guard| counts.number(guard.watch.metrics.tripped));
                 new.extend(tripped.map(|number| Told { rule, number, by }));
-                tell(sharing, counts, moment, |number| new.push(Told { rule, number, by }));
+                tell(sharing, counts, snapshot, |number| new.push(Told { rule, number, by }));
             }
             told.retain(|old| {
                 let mut same = new.iter().filter(|new| new.rule == old.rule).peekable();
@@ -53,10 +53,10 @@ impl Gauges {
     }
 
     /// Tells those that change with time.
-    pub(super) fn renew(&self, plan: &Plan, counts: &Counts, moment: &Moment) {
+    pub(super) fn renew(&self, plan: &Plan, counts: &Counts, snapshot: &Snapshot) {
         for (rule, sharing) in splits(plan).filter(|(_, sharing)| sharing.ramp.is_some()) {
             if self.speaks_for(rule) {
-                tell(sharing, counts, moment, |_| {});
+                tell(sharing, counts, snapshot, |_| {});
             }
         }
     }
@@ -78,9 +78,9 @@ fn splits(plan: &Plan) -> impl Iterator<Item = (&str, &Sharing)> {
 }
 
 /// Sets the gauges of a split, in parts per million: Envoy's are whole numbers.
-fn tell(sharing: &Sharing, counts: &Counts, moment: &Moment, mut told: impl FnMut(u32)) {
-    for (target, share) in moment.split(sharing).shares() {
-        if let Some(number) = counts.number(target.meters.weight) {
+fn tell(sharing: &Sharing, counts: &Counts, snapshot: &Snapshot, mut told: impl FnMut(u32)) {
+    for (target, share) in snapshot.split(sharing).shares() {
+        if let Some(number) = counts.number(target.metrics.weight) {
             record(number, libm::round(share * 1e6) as u64);
             told(number);
         }

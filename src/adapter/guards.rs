@@ -6,9 +6,9 @@ use proxy_wasm::hostcalls;
 use xxhash_rust::xxh64::xxh64;
 
 use super::Running;
-use crate::guard::{Change, Guard, Level, Record, Sides};
-use crate::moment::Moment;
+use crate::guard::{Change, Guard, GuardState, Record, Sides};
 use crate::plan::Plan;
+use crate::snapshot::Snapshot;
 
 /// Tries to write a record before it is left to the next tick: workers write at the same time.
 const TRIES: usize = 8;
@@ -31,21 +31,21 @@ impl Guards {
         Guards { keys: plan.guards.iter().map(key).collect() }
     }
 
-    /// Adds what this worker counted, and takes over the levels that all agree on.
-    pub(super) fn share(&self, running: &Running, moment: &mut Moment, now: u64) {
+    /// Adds what this worker counted, and takes over the guard_states that all agree on.
+    pub(super) fn share(&self, running: &Running, snapshot: &mut Snapshot, now: u64) {
         let mut tallies = running.tallies.borrow_mut();
         let guards = self.keys.iter().zip(&running.plan.guards).zip(tallies.iter_mut());
-        for (((key, guard), sides), level) in guards.zip(&mut moment.levels) {
+        for (((key, guard), sides), state) in guards.zip(&mut snapshot.guard_states) {
             for _ in 0..TRIES {
                 let Some((record, change)) = merge(key, guard, sides, now) else { continue };
                 *sides = Default::default();
-                *level = record.level;
+                *state = record.state;
                 report(guard, change);
                 break;
             }
             if running.gauges.speaks_for(&guard.rule) {
-                let tripped = u64::from(*level != Level::Full);
-                running.counts.set(guard.watch.meters.tripped, tripped);
+                let tripped = u64::from(*state != GuardState::Closed);
+                running.counts.set(guard.watch.metrics.tripped, tripped);
             }
         }
     }
@@ -65,7 +65,7 @@ fn merge(key: &str, guard: &Guard, sides: &Sides, now: u64) -> Option<(Record, O
     Some((record, change))
 }
 
-/// Only the worker whose write changed the level says so.
+/// Only the worker whose write changed the state says so.
 fn report(guard: &Guard, change: Option<Change>) {
     let (rule, watch) = (&guard.rule, &guard.watch.variant.name);
     let fallback = &guard.fallback.variant.name;

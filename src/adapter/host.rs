@@ -9,7 +9,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType};
 
 use crate::header_map::HeaderMap;
-use crate::{Absent, Ambient, Request};
+use crate::{Environment, Ignored, Request};
 
 /// Chance and time, from Envoy.
 pub(super) struct Host;
@@ -33,7 +33,7 @@ pub(super) fn tick_every(period: Duration) {
     }
 }
 
-impl Ambient for Host {
+impl Environment for Host {
     fn random(&mut self) -> u64 {
         fastrand::u64(..)
     }
@@ -62,7 +62,7 @@ pub(super) struct HostRequest {
     headers: OnceCell<HeaderMap>,
     source: OnceCell<Option<IpAddr>>,
     /// What of it was treated as absent.
-    absent: [Cell<bool>; Absent::ALL.len()],
+    absent: [Cell<bool>; Ignored::ALL.len()],
 }
 
 impl Request for HostRequest {
@@ -86,8 +86,8 @@ impl Request for HostRequest {
         })
     }
 
-    fn absent(&self, what: Absent) {
-        let mut noted = self.absent.iter().zip(Absent::ALL);
+    fn note_ignored(&self, what: Ignored) {
+        let mut noted = self.absent.iter().zip(Ignored::ALL);
         if let Some((noted, _)) = noted.find(|(_, known)| *known == what) {
             noted.set(true);
         }
@@ -101,8 +101,8 @@ impl HostRequest {
     }
 
     /// What of it was treated as absent, each once.
-    pub(super) fn noted(&self) -> impl Iterator<Item = Absent> {
-        self.absent.iter().zip(Absent::ALL).filter_map(|(noted, what)| noted.get().then_some(what))
+    pub(super) fn noted(&self) -> impl Iterator<Item = Ignored> {
+        self.absent.iter().zip(Ignored::ALL).filter_map(|(noted, what)| noted.get().then_some(what))
     }
 }
 

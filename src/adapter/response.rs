@@ -54,9 +54,9 @@ impl Response {
 impl Running {
     fn responded(&self, target: &Target, class: Class, since: u64) {
         let ms = host::milliseconds().saturating_sub(since);
-        self.counts.add(target.meters.response(class));
+        self.counts.add(target.metrics.response(class));
         if class != Class::Reset {
-            self.counts.set(target.meters.latency, ms);
+            self.counts.set(target.metrics.latency, ms);
         }
         let mut tallies = self.tallies.borrow_mut();
         let place = target

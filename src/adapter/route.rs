@@ -7,7 +7,7 @@ use proxy_wasm::hostcalls;
 use super::Running;
 use super::host::{self, Host, HostRequest};
 use super::response::Response;
-use crate::config::Metrics;
+use crate::config::MetricsLevel;
 use crate::plan::Target;
 use crate::{Decision, Effect, cookies, decide, effects, shadows};
 
@@ -16,12 +16,12 @@ impl Running {
     /// response.
     pub(super) fn route(&self) -> Response {
         let request = &HostRequest::default();
-        let moment = self.moment.borrow();
-        let decision = decide(&self.plan, &moment, request, &mut Host);
+        let snapshot = self.snapshot.borrow();
+        let decision = decide(&self.plan, &snapshot, request, &mut Host);
         let cookies = cookies(&self.plan, &decision, request, &mut Host);
         self.count(&decision, request);
         let mut tried = String::new();
-        for shadow in shadows(&self.plan, &moment, request, &mut Host) {
+        for shadow in shadows(&self.plan, &snapshot, request, &mut Host) {
             self.count_shadow(&shadow, &decision, &mut tried);
         }
         if !tried.is_empty() {
@@ -55,22 +55,22 @@ impl Running {
     }
 
     fn count(&self, decision: &Decision<'_>, request: &HostRequest) {
-        let meters = &self.plan.meters;
+        let metrics = &self.plan.metrics;
         for absent in request.noted() {
-            self.counts.add(meters.absent(absent));
+            self.counts.add(metrics.absent(absent));
         }
         let reason = self.reason(decision);
         match decision.target {
             Some(target) => {
-                self.counts.add(target.meters.request(reason));
+                self.counts.add(target.metrics.request(reason));
                 if self.plan.shadow {
                     // Without the filter it goes where Envoy's own route says.
-                    self.counts.add(target.meters.changed);
+                    self.counts.add(target.metrics.changed);
                 }
             }
-            None => self.counts.add(meters.unmatched),
+            None => self.counts.add(metrics.unmatched),
         }
-        if self.plan.metrics == Metrics::Full {
+        if self.plan.metrics_level == MetricsLevel::Full {
             record(decision.rule(), decision.variant().map(|v| v.name.as_str()), reason);
         }
     }
@@ -78,11 +78,11 @@ impl Running {
     /// Under `metrics: full` the rule and the variant are added to `tried`, for access logs.
     fn count_shadow(&self, shadow: &Decision<'_>, decision: &Decision<'_>, tried: &mut String) {
         let Some(target) = shadow.target else { return };
-        self.counts.add(target.meters.request("shadow"));
+        self.counts.add(target.metrics.request("shadow"));
         if shadow.variant() != decision.variant() {
-            self.counts.add(target.meters.changed);
+            self.counts.add(target.metrics.changed);
         }
-        if self.plan.metrics == Metrics::Full {
+        if self.plan.metrics_level == MetricsLevel::Full {
             let comma = if tried.is_empty() { "" } else { "," };
             tried.extend([comma, &target.rule, "=", &target.variant.name]);
         }
@@ -91,7 +91,7 @@ impl Running {
     /// Whose response has to be counted; most often nobody's, which costs nothing.
     fn counted(&self, decision: &Decision<'_>) -> Option<(Arc<Target>, u64)> {
         let target = decision.target?;
-        let wanted = self.plan.metrics == Metrics::Full || target.guard.is_some();
+        let wanted = self.plan.metrics_level == MetricsLevel::Full || target.guard.is_some();
         (wanted && !self.plan.shadow).then(|| (Arc::clone(target), host::milliseconds()))
     }
 }

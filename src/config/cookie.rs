@@ -8,7 +8,7 @@ use crate::limits;
 
 /// A cookie as written, with the defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cookie {
+pub struct CookieSpec {
     /// Its name.
     pub name: String,
     /// Seconds after which it expires.
@@ -29,11 +29,11 @@ pub struct Cookie {
     pub signing: Option<Signing>,
 }
 
-impl Cookie {
+impl CookieSpec {
     /// Whether both are set and signed alike, wherever they stand.
-    pub(crate) fn is_like(&self, other: &Cookie) -> bool {
-        let env = |cookie: &Cookie| cookie.signing.as_ref().map(|signing| signing.env.clone());
-        let unsigned = |cookie: &Cookie| Cookie { signing: None, ..cookie.clone() };
+    pub(crate) fn is_like(&self, other: &CookieSpec) -> bool {
+        let env = |cookie: &CookieSpec| cookie.signing.as_ref().map(|signing| signing.env.clone());
+        let unsigned = |cookie: &CookieSpec| CookieSpec { signing: None, ..cookie.clone() };
         env(self) == env(other) && unsigned(self) == unsigned(other)
     }
 }
@@ -57,7 +57,7 @@ pub enum SameSite {
 }
 
 /// Reads the fields of a cookie from the object that has them among its own.
-pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Cookie> {
+pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<CookieSpec> {
     let at = object.path.clone();
     let name = object
         .required("cookie", "name the cookie", errors)
@@ -80,8 +80,17 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Cooki
     let signing = object.optional("signing").and_then(|field| signing(field, errors));
     let (name, max_age, path) = (name?, max_age?, path?);
     let (domain, same_site) = (domain.flatten(), same_site.flatten().unwrap_or(SameSite::Lax));
-    let cookie =
-        Cookie { name, max_age, path, domain, same_site, secure, http_only, partitioned, signing };
+    let cookie = CookieSpec {
+        name,
+        max_age,
+        path,
+        domain,
+        same_site,
+        secure,
+        http_only,
+        partitioned,
+        signing,
+    };
     check(&at, &cookie, errors);
     Some(cookie)
 }
@@ -128,7 +137,7 @@ fn signing(field: &Field<'_>, errors: &mut Errors) -> Option<Signing> {
 }
 
 /// What browsers drop without a word is refused (RFC 6265bis sections 4.1.3 and 5.7).
-fn check(path: &str, cookie: &Cookie, errors: &mut Errors) {
+fn check(path: &str, cookie: &CookieSpec, errors: &mut Errors) {
     let host = cookie.name.starts_with("__Host-");
     for (needs_secure, what) in [
         (cookie.same_site == SameSite::None, "sameSite: None"),

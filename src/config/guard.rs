@@ -9,7 +9,7 @@ use crate::limits;
 
 /// A guard as written.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Guard {
+pub struct GuardSpec {
     /// Where it stands.
     pub path: String,
     /// The variant that is watched.
@@ -28,7 +28,7 @@ pub struct Guard {
     pub cooldown: u64,
 }
 
-pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<Guard> {
+pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<GuardSpec> {
     let mut object = field.object(errors)?;
     let watch = object
         .required("watch", "name the variant to watch", errors)
@@ -46,7 +46,7 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<Guard> {
     let cooldown =
         object.optional("cooldown").map(|field| duration::read(field, limits::WINDOW, errors));
     object.finish(errors);
-    Some(Guard {
+    Some(GuardSpec {
         path: field.path.clone(),
         watch: watch?,
         fallback: fallback?,

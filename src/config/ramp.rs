@@ -8,7 +8,7 @@ use crate::limits;
 
 /// A ramp as written.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ramp {
+pub struct RampSpec {
     /// Where it stands.
     pub path: String,
     /// The variant whose share changes; the others keep their ratios.
@@ -25,7 +25,7 @@ pub struct Ramp {
     pub hold: bool,
 }
 
-pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<Ramp> {
+pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RampSpec> {
     let mut object = field.object(errors)?;
     let variant = object
         .required("variant", "name the variant whose share changes", errors)
@@ -42,7 +42,7 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<Ramp> {
     let steps = object.optional("steps").map(|field| steps(field, errors));
     let hold = object.flag("hold", false, errors);
     object.finish(errors);
-    Some(Ramp {
+    Some(RampSpec {
         path: field.path.clone(),
         variant: variant?,
         to: to?,

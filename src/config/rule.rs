@@ -3,13 +3,13 @@
 use super::condition::{self, Condition};
 use super::error::Errors;
 use super::field::{Field, Object};
-use super::split::{self, Split};
-use super::sticky::{self, Sticky};
+use super::split::{self, SplitSpec};
+use super::sticky::{self, StickySpec};
 use crate::limits;
 
 /// One rule as written.
 #[derive(Clone, Debug)]
-pub struct Rule {
+pub struct RuleSpec {
     /// Where it stands, as in `rules[1]`.
     pub path: String,
     /// Its name, unique in the configuration.
@@ -17,27 +17,27 @@ pub struct Rule {
     /// Entries (OR) of conditions (AND); `None` matches every request.
     pub entries: Option<Vec<Vec<Condition>>>,
     /// The share of all clients that the rule may take, apart from other rules of its layer.
-    pub layer: Option<Layer>,
+    pub layer: Option<LayerSpec>,
     /// How a client is recognised; without it a split draws anew for every request.
-    pub sticky: Option<Sticky>,
+    pub sticky: Option<StickySpec>,
     /// Whether the rule is only tried: evaluated and counted, while nothing is rewritten.
     pub shadow: bool,
     /// Where a request that matches goes; `None` when it could not be read.
-    pub action: Option<Action>,
+    pub action: Option<ActionSpec>,
 }
 
 /// Where a request goes.
 #[derive(Clone, Debug)]
-pub enum Action {
+pub enum ActionSpec {
     /// Always to this variant.
     To(String),
     /// To one of several.
-    Split(Box<Split>),
+    Split(Box<SplitSpec>),
 }
 
 /// A slice of a layer: rules of one layer never take the same client.
 #[derive(Clone, Debug)]
-pub struct Layer {
+pub struct LayerSpec {
     /// The layer's name.
     pub name: String,
     /// Percent, 0 to 100: the first that is in.
@@ -46,7 +46,7 @@ pub struct Layer {
     pub end: f64,
 }
 
-pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<Rule> {
+pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
     let mut object = field.object(errors)?;
     let remedy = "name the rule: logs, metrics and the default salt use it";
     let name = object.required("name", remedy, errors).and_then(|field| field.name(errors));
@@ -59,11 +59,11 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<Rule> {
     let path = field.path.clone();
     let sticks = sticky.is_some();
     match &action {
-        Some(Action::To(_)) if sticks && layer.is_none() => {
+        Some(ActionSpec::To(_)) if sticks && layer.is_none() => {
             let remedy = "only a `split` can be sticky, or a rule with a `layer`";
             errors.forbidden(&format!("{path}.sticky"), remedy);
         }
-        Some(Action::Split(split)) if !split.history.is_empty() && !sticks => {
+        Some(ActionSpec::Split(split)) if !split.history.is_empty() && !sticks => {
             errors.required(&format!("{path}.sticky"), "`history` is for sticky splits");
         }
         _ => {}
@@ -72,7 +72,7 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<Rule> {
         errors.required(&format!("{path}.sticky"), "a `layer` tells clients apart by `sticky`");
     }
     let (name, sticky) = (name.unwrap_or_default(), sticky.flatten());
-    Some(Rule { path, name, entries, layer, sticky, shadow, action })
+    Some(RuleSpec { path, name, entries, layer, sticky, shadow, action })
 }
 
 /// `mode: enforce`, the default, or `mode: shadow`.
@@ -93,7 +93,7 @@ fn entries(field: &Field<'_>, errors: &mut Errors) -> Vec<Vec<Condition>> {
     fields.iter().map(|field| condition::read(field, errors)).collect()
 }
 
-fn layer(object: &mut Object<'_>, errors: &mut Errors) -> Option<Layer> {
+fn layer(object: &mut Object<'_>, errors: &mut Errors) -> Option<LayerSpec> {
     let name = object.optional("layer").map(|field| field.name(errors));
     let slice = object.optional("slice").map(|field| slice(field, errors));
     let (missing, remedy) = match (&name, &slice) {
@@ -101,7 +101,7 @@ fn layer(object: &mut Object<'_>, errors: &mut Errors) -> Option<Layer> {
         (None, Some(_)) => ("layer", "name the layer that the slice is of"),
         _ => {
             let (start, end) = slice??;
-            return Some(Layer { name: name??, start, end });
+            return Some(LayerSpec { name: name??, start, end });
         }
     };
     errors.required(&format!("{}.{missing}", object.path), remedy);
@@ -117,7 +117,7 @@ fn slice(field: &Field<'_>, errors: &mut Errors) -> Option<(f64, f64)> {
     }
 }
 
-fn action(object: &mut Object<'_>, errors: &mut Errors) -> Option<Action> {
+fn action(object: &mut Object<'_>, errors: &mut Errors) -> Option<ActionSpec> {
     let to = object.optional("to").map(|field| field.name(errors));
     let split = split::read(object, errors);
     match (to, split) {
@@ -129,7 +129,7 @@ fn action(object: &mut Object<'_>, errors: &mut Errors) -> Option<Action> {
             errors.required(&object.path, "give `to: VARIANT` or `split: {VARIANT: WEIGHT, ...}`");
             None
         }
-        (Some(to), None) => to.map(Action::To),
-        (None, Some(split)) => split.map(|split| Action::Split(Box::new(split))),
+        (Some(to), None) => to.map(ActionSpec::To),
+        (None, Some(split)) => split.map(|split| ActionSpec::Split(Box::new(split))),
     }
 }

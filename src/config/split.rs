@@ -3,9 +3,9 @@
 use super::decimal::Decimal;
 use super::error::Errors;
 use super::field::{Field, Object};
-use super::guard::{self, Guard};
-use super::ramp::{self, Ramp};
-use super::sticky::{self, Persist};
+use super::guard::{self, GuardSpec};
+use super::ramp::{self, RampSpec};
+use super::sticky::{self, PersistSpec};
 use crate::limits;
 
 /// Variants with their weights, in the order written.
@@ -13,22 +13,22 @@ pub type Weights = Vec<(String, f64)>;
 
 /// A split as written.
 #[derive(Clone, Debug)]
-pub struct Split {
+pub struct SplitSpec {
     /// The weights.
     pub weights: Weights,
     /// The weights it had before, oldest first.
     pub history: Vec<Weights>,
     /// Changes one share over time.
-    pub ramp: Option<Ramp>,
+    pub ramp: Option<RampSpec>,
     /// Takes traffic from a variant that fails.
-    pub guard: Option<Guard>,
+    pub guard: Option<GuardSpec>,
     /// Keeps an assignment, whatever becomes of the weights.
-    pub persist: Option<Persist>,
+    pub persist: Option<PersistSpec>,
 }
 
 /// Reads the fields of a split from its rule; `None` if the rule has no split, `Some(None)` if it
 /// could not be read.
-pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Option<Split>> {
+pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Option<SplitSpec>> {
     let weights = object.optional("split").map(|field| weights(field, errors));
     let mut given = |name: &'static str, errors: &mut Errors| {
         let is_split = weights.is_some();
@@ -43,7 +43,7 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Optio
     let guard = given("guard", errors).and_then(|field| guard::read(&field, errors));
     let persist = given("persist", errors).and_then(|field| sticky::persist(&field, errors));
     let history = history.unwrap_or_default();
-    let split = |weights| Split { weights, history, ramp, guard, persist };
+    let split = |weights| SplitSpec { weights, history, ramp, guard, persist };
     Some(weights?.map(split))
 }
 

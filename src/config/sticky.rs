@@ -2,7 +2,7 @@
 //! there is none, and an assignment that is kept.
 
 use super::condition;
-use super::cookie::{self, Cookie};
+use super::cookie::{self, CookieSpec};
 use super::error::Errors;
 use super::field::Field;
 use super::header;
@@ -10,13 +10,13 @@ use crate::limits;
 
 /// How a client is recognised.
 #[derive(Clone, Debug)]
-pub struct Sticky {
+pub struct StickySpec {
     /// Where it stands.
     pub path: String,
     /// The first source present and not empty is hashed.
     pub key: Vec<KeySource>,
     /// Issues an identity to a request that has no key.
-    pub issue: Option<Cookie>,
+    pub issue: Option<CookieSpec>,
     /// Keeps experiments on one key apart, or together; the rule's name when absent.
     pub salt: Option<String>,
 }
@@ -36,16 +36,16 @@ pub enum KeySource {
 
 /// Keeps an assignment, whatever becomes of the weights.
 #[derive(Clone, Debug)]
-pub struct Persist {
+pub struct PersistSpec {
     /// Where it stands.
     pub path: String,
     /// The cookie that holds the variant's name.
-    pub cookie: Cookie,
+    pub cookie: CookieSpec,
     /// Whether a variant of weight 0 keeps its clients.
     pub drain: bool,
 }
 
-pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<Sticky> {
+pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<StickySpec> {
     let mut object = field.object(errors)?;
     let issue = object.optional("issue").map(|field| {
         let mut object = field.object(errors)?;
@@ -63,15 +63,15 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<Sticky> {
     }
     let salt = object.optional("salt").and_then(|field| salt(field, errors));
     object.finish(errors);
-    Some(Sticky { path: field.path.clone(), key, issue: issue.flatten(), salt })
+    Some(StickySpec { path: field.path.clone(), key, issue: issue.flatten(), salt })
 }
 
-pub(super) fn persist(field: &Field<'_>, errors: &mut Errors) -> Option<Persist> {
+pub(super) fn persist(field: &Field<'_>, errors: &mut Errors) -> Option<PersistSpec> {
     let mut object = field.object(errors)?;
     let cookie = cookie::read(&mut object, errors);
     let drain = object.flag("drain", true, errors);
     object.finish(errors);
-    Some(Persist { path: field.path.clone(), cookie: cookie?, drain })
+    Some(PersistSpec { path: field.path.clone(), cookie: cookie?, drain })
 }
 
 fn keys(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<KeySource>> {

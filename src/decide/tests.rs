@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::ambient::tests::Fixed;
+use crate::environment::tests::Fixed;
 use crate::limits;
 use crate::request::tests::Given;
 use crate::{Cookies, cookies};
@@ -32,11 +32,16 @@ fn issuing(env: &str) -> Value {
 }
 
 /// A visit to `host` with these cookies; the decision's variant and reason, and the cookies set.
-fn visit(plan: &Plan, host: &str, cookie: &str, ambient: &mut Fixed) -> (String, Reason, Cookies) {
+fn visit(
+    plan: &Plan,
+    host: &str,
+    cookie: &str,
+    environment: &mut Fixed,
+) -> (String, Reason, Cookies) {
     let request = Given::new([(":authority", host.to_owned()), ("cookie", cookie.to_owned())]);
-    let moment = Moment::new(plan, 0);
-    let decision = decide(plan, &moment, &request, ambient);
-    let cookies = cookies(plan, &decision, &request, ambient);
+    let snapshot = Snapshot::new(plan, 0);
+    let decision = decide(plan, &snapshot, &request, environment);
+    let cookies = cookies(plan, &decision, &request, environment);
     let variant = decision.variant().map(|variant| variant.name.clone()).unwrap_or_default();
     (variant, decision.reason(), cookies)
 }
@@ -49,12 +54,12 @@ fn sent_back(cookies: &Cookies) -> String {
 #[test]
 fn an_issued_identity_is_hashed_at_once_and_when_it_comes_back() {
     let plan = plan(issuing("KEYS"));
-    let mut ambient = Fixed { now: 1_000_000, draws: 0 };
+    let mut environment = Fixed { now: 1_000_000, draws: 0 };
     for _ in 0..100 {
-        let (variant, reason, cookies) = visit(&plan, "h", "x=1; id=bad", &mut ambient);
+        let (variant, reason, cookies) = visit(&plan, "h", "x=1; id=bad", &mut environment);
         let pair = sent_back(&cookies);
         assert_eq!(cookies.request.unwrap(), format!("x=1; {pair}").into_bytes());
-        let again = visit(&plan, "h:443", &format!("x=1; {pair}"), &mut ambient);
+        let again = visit(&plan, "h:443", &format!("x=1; {pair}"), &mut environment);
         assert_eq!(again, (variant, reason, Cookies::default()));
     }
 }
@@ -75,13 +80,13 @@ fn attributes_follow_the_value() {
 #[test]
 fn what_does_not_verify_is_reissued() {
     let mine = plan(issuing("KEYS"));
-    let mut ambient = Fixed { now: 1_000_000, draws: 0 };
-    let (_, _, cookies) = visit(&mine, "h", "", &mut ambient);
+    let mut environment = Fixed { now: 1_000_000, draws: 0 };
+    let (_, _, cookies) = visit(&mine, "h", "", &mut environment);
     let pair = sent_back(&cookies);
     let believed = |plan: &Plan, host: &str, pair: &str, now: u64| {
         visit(plan, host, pair, &mut Fixed { now, draws: 9 }).2.response.is_empty()
     };
-    let now = ambient.now;
+    let now = environment.now;
     assert!(believed(&mine, "h", &pair, now));
     assert!(believed(&mine, "H:8080", &pair, now), "hosts are compared in either case");
     assert!(believed(&plan(issuing("ROTATED")), "h", &pair, now), "older keys verify");
@@ -95,8 +100,8 @@ fn what_does_not_verify_is_reissued() {
     let both = format!("id=forged; {pair}");
     assert!(believed(&mine, "h", &both, now), "the first valid one counts");
     let among = |forged: usize| "id=forged; ".repeat(forged) + &pair;
-    assert!(believed(&mine, "h", &among(limits::SEALS - 1), now), "the last one looked at");
-    assert!(!believed(&mine, "h", &among(limits::SEALS), now), "one too many before it");
+    assert!(believed(&mine, "h", &among(limits::SIGNED_VALUES - 1), now), "the last one looked at");
+    assert!(!believed(&mine, "h", &among(limits::SIGNED_VALUES), now), "one too many before it");
     for (bytes, expected) in [(limits::HOST_BYTES, true), (limits::HOST_BYTES + 1, false)] {
         let host = "h".repeat(bytes);
         let (_, _, cookies) = visit(&mine, &host, "", &mut Fixed { now, draws: 0 });
@@ -138,9 +143,9 @@ fn persisting(weights: Value, signing: Value, drain: bool) -> Plan {
 fn an_assignment_is_kept_until_it_expires() {
     let keys = json!({ "env": "KEYS" });
     for signing in [Value::Null, keys.clone()] {
-        let (ambient, now) = (&mut Fixed { now: DAY, draws: 0 }, DAY);
+        let (environment, now) = (&mut Fixed { now: DAY, draws: 0 }, DAY);
         let all_a = persisting(json!({ "a": 1 }), signing.clone(), true);
-        let (variant, reason, cookies) = visit(&all_a, "h", "", ambient);
+        let (variant, reason, cookies) = visit(&all_a, "h", "", environment);
         assert_eq!((variant.as_str(), reason), ("a", Reason::Random));
         assert!(cookies.request.is_none() && cookies.response[0].starts_with("kept=a"));
         let pair = sent_back(&cookies);
@@ -151,7 +156,7 @@ fn an_assignment_is_kept_until_it_expires() {
             (json!({ "b": 1 }), true, ("b", Reason::Random)),
         ] {
             let later = persisting(weights, signing.clone(), drain);
-            let (variant, reason, cookies) = visit(&later, "h", &pair, ambient);
+            let (variant, reason, cookies) = visit(&later, "h", &pair, environment);
             assert_eq!((variant.as_str(), reason), expected);
             assert_eq!(cookies.response.is_empty(), reason == Reason::Persisted);
         }
@@ -184,7 +189,7 @@ fn slices_of_a_layer_take_their_share_and_never_the_same_client() {
     for i in 0..100_000 {
         let request = Given::new([("cookie", format!("uid=user-{i}"))]);
         let rule = |plan: &Plan| {
-            decide(plan, &Moment::new(plan, 0), &request, &mut Fixed::default())
+            decide(plan, &Snapshot::new(plan, 0), &request, &mut Fixed::default())
                 .rule()
                 .map(str::to_owned)
         };
@@ -203,11 +208,11 @@ fn slices_of_a_layer_take_their_share_and_never_the_same_client() {
 #[test]
 fn a_client_outside_every_slice_keeps_its_identity() {
     let plan = layered(&[(0.0, 1.0), (50.0, 51.0)]);
-    let mut ambient = Fixed::default();
-    let (variant, reason, cookies) = visit(&plan, "h", "", &mut ambient);
+    let mut environment = Fixed::default();
+    let (variant, reason, cookies) = visit(&plan, "h", "", &mut environment);
     assert_eq!((variant.as_str(), reason), ("", Reason::Unmatched));
     assert_eq!(cookies.response.len(), 1, "one identity for both rules");
-    let again = visit(&plan, "h", &sent_back(&cookies), &mut ambient);
+    let again = visit(&plan, "h", &sent_back(&cookies), &mut environment);
     assert_eq!(again.2, Cookies::default());
 }
 
@@ -230,8 +235,8 @@ fn one_salt_in_two_services_gives_one_variant() {
 fn nothing_is_hashed_for_a_client_without_a_key() {
     let plan = plan(json!([{ "name": "r", "split": { "a": 1, "b": 1 },
                              "sticky": { "key": [{ "cookie": "uid" }] } }]));
-    let ambient = &mut Fixed::default();
-    let mut variants: Vec<_> = (0..64).map(|_| visit(&plan, "h", "uid=", ambient)).collect();
+    let environment = &mut Fixed::default();
+    let mut variants: Vec<_> = (0..64).map(|_| visit(&plan, "h", "uid=", environment)).collect();
     assert!(variants.iter().all(|(_, reason, _)| *reason == Reason::Random));
     variants.dedup_by(|x, y| x.0 == y.0);
     assert!(variants.len() > 10, "drawn for each request");
@@ -245,17 +250,17 @@ fn a_rule_in_shadow_decides_nothing() {
           "sticky": { "issue": { "cookie": "id", "maxAge": "1h" } } },
         { "name": "live", "to": "a" }
     ]));
-    let (request, moment) = (Given::new([("x", "y")]), Moment::new(&plan, 0));
-    let ambient = &mut Fixed::default();
-    let decision = decide(&plan, &moment, &request, ambient);
+    let (request, snapshot) = (Given::new([("x", "y")]), Snapshot::new(&plan, 0));
+    let environment = &mut Fixed::default();
+    let decision = decide(&plan, &snapshot, &request, environment);
     assert_eq!((decision.rule(), decision.reason()), (Some("live"), Reason::Pinned));
-    assert_eq!(cookies(&plan, &decision, &request, ambient), Cookies::default());
-    let shadow = |ambient: &mut Fixed| {
-        let shadows: Vec<_> = shadows(&plan, &moment, &request, ambient).collect();
+    assert_eq!(cookies(&plan, &decision, &request, environment), Cookies::default());
+    let shadow = |environment: &mut Fixed| {
+        let shadows: Vec<_> = shadows(&plan, &snapshot, &request, environment).collect();
         assert_eq!(shadows.len(), 1);
         shadows[0].variant().unwrap().name.clone()
     };
-    let seen: std::collections::BTreeSet<_> = (0..64).map(|_| shadow(ambient)).collect();
+    let seen: std::collections::BTreeSet<_> = (0..64).map(|_| shadow(environment)).collect();
     assert_eq!(seen.len(), 2, "a client without an identity is drawn");
 }
 
@@ -265,8 +270,8 @@ fn a_plan_in_shadow_rewrites_nothing() {
         "rules": [{ "name": "r", "split": { "a": 1 },
                     "sticky": { "issue": { "cookie": "id", "maxAge": "1h" } } }] });
     let plan = Plan::compile(config.to_string().as_bytes(), &env).unwrap();
-    let (request, moment) = (Given::new([("x-v", "a")]), Moment::new(&plan, 0));
-    let decision = decide(&plan, &moment, &request, &mut Fixed::default());
+    let (request, snapshot) = (Given::new([("x-v", "a")]), Snapshot::new(&plan, 0));
+    let decision = decide(&plan, &snapshot, &request, &mut Fixed::default());
     assert_eq!(decision.rule(), Some("r"));
     assert_eq!(crate::effects(&plan, &decision).count(), 0);
     let cookies = cookies(&plan, &decision, &request, &mut Fixed::default());

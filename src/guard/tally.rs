@@ -1,7 +1,7 @@
 //! Responses counted over a sliding window. Each worker counts for itself; about once a second it
 //! adds its counts to a record that all workers of a proxy share.
 
-use super::{Guard, Level};
+use super::{Guard, GuardState};
 
 /// Latency classes, two to an octave: the k-th holds 2^(k/2) - 1 to 2^((k+1)/2) - 1 ms.
 const CLASSES: usize = 32;
@@ -96,8 +96,8 @@ impl Sides {
 /// What the workers of a proxy share of a guard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// The level.
-    pub level: Level,
+    /// The state.
+    pub state: GuardState,
     /// Since when, in Unix seconds.
     pub(crate) since: u64,
     /// By the second in which each part begins, oldest first.
@@ -110,7 +110,7 @@ impl Record {
         if *sides == Sides::default() {
             return;
         }
-        let width = guard.span(self.level).div_ceil(PARTS).max(1);
+        let width = guard.span(self.state).div_ceil(PARTS).max(1);
         let begin = now.saturating_sub(now.checked_rem(width).unwrap_or(0));
         match self.parts.last_mut() {
             // A clock that stepped back adds to the newest part.
@@ -120,7 +120,7 @@ impl Record {
     }
 
     /// Drops the parts that began before the window, and those that a clock which has been set back
-    /// since left further ahead than that: they would count until it gets there. A level has not
+    /// since left further ahead than that: they would count until it gets there. A state has not
     /// begun later than now, either.
     pub(super) fn forget(&mut self, now: u64, window: u64) {
         self.since = self.since.min(now);
@@ -134,21 +134,21 @@ impl Record {
         sum
     }
 
-    /// A new level starts to count anew.
-    pub(super) fn enter(&mut self, level: Level, now: u64) {
-        *self = Record { level, since: now, parts: Vec::new() };
+    /// A new state starts to count anew.
+    pub(super) fn enter(&mut self, state: GuardState, now: u64) {
+        *self = Record { state, since: now, parts: Vec::new() };
     }
 
     /// As bytes, for the host to keep: words of 8 bytes, little endian.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let level = match self.level {
-            Level::Full => 0,
-            Level::Trial => 1,
-            Level::Tripped => 2,
+        let state = match self.state {
+            GuardState::Closed => 0,
+            GuardState::HalfOpen => 1,
+            GuardState::Open => 2,
         };
         let mut bytes = Vec::new();
         let mut word = |word: u64| bytes.extend_from_slice(&word.to_le_bytes());
-        word(level);
+        word(state);
         word(self.since);
         for (begin, sides) in &self.parts {
             word(*begin);
@@ -162,13 +162,13 @@ impl Record {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (words, []) = bytes.as_chunks::<8>() else { return None };
         let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
-        let level = match words.next()? {
-            0 => Level::Full,
-            1 => Level::Trial,
-            2 => Level::Tripped,
+        let state = match words.next()? {
+            0 => GuardState::Closed,
+            1 => GuardState::HalfOpen,
+            2 => GuardState::Open,
             _ => return None,
         };
-        let mut record = Record { level, since: words.next()?, parts: Vec::new() };
+        let mut record = Record { state, since: words.next()?, parts: Vec::new() };
         while let Some(begin) = words.next() {
             let watch = Tally::read(&mut words)?;
             let fallback = Tally::read(&mut words)?;

@@ -52,7 +52,7 @@ fn a_failing_variant_trips_is_tried_and_comes_back() {
     };
     assert!(*tripped <= 112, "within 12 s: 3 of 10 in 60 s pass 5 % after 10 s, not {tripped}");
     assert!(watch.1 * 20 > watch.0 && fallback.1 == 0);
-    assert_eq!(record.level, Level::Tripped);
+    assert_eq!(record.state, GuardState::Open);
     let none = sides(Tally::default(), tally(20, 0, 9));
     assert_eq!(run(&mut record, &mut now, tripped + 599 - 160, &none), []);
     let still_bad = sides(tally(1, 1, 9), tally(19, 0, 9));
@@ -65,7 +65,7 @@ fn a_failing_variant_trips_is_tried_and_comes_back() {
     let levels: Vec<_> = changes.iter().map(|(_, change)| change.clone()).collect();
     assert_eq!(levels, [Change::Trial, Change::Recovered]);
     assert_eq!(changes[1].0 - changes[0].0, 60);
-    assert_eq!(record.level, Level::Full);
+    assert_eq!(record.state, GuardState::Closed);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_fallback_that_fails_less_takes_over() {
     // Then it fails too: the watched one stays where it is until it is good itself.
     let both = sides(tally(1, 1, 9), tally(100, 100, 9));
     let changes = run(&mut record, &mut now, 3600, &both);
-    assert!(record.level != Level::Full && changes.len() <= 12, "{changes:?}");
+    assert!(record.state != GuardState::Closed && changes.len() <= 12, "{changes:?}");
     let alone = sides(tally(1, 0, 9), tally(100, 100, 9));
     let changes = run(&mut record, &mut now, 1400, &alone);
     assert_eq!(changes.last().unwrap().1, Change::Recovered);
@@ -107,9 +107,9 @@ fn a_trial_of_little_traffic_ends_as_well() {
     let (mut record, mut now) = (Record::default(), 0);
     let bad = sides(tally(10, 10, 9), tally(10, 0, 9));
     run(&mut record, &mut now, 20, &bad);
-    assert_eq!(record.level, Level::Tripped);
+    assert_eq!(record.state, GuardState::Open);
     run(&mut record, &mut now, 600, &sides(Tally::default(), tally(10, 0, 9)));
-    assert_eq!(record.level, Level::Trial);
+    assert_eq!(record.state, GuardState::HalfOpen);
     let mut changes = Vec::new();
     for _ in 0..30 {
         changes.extend(run(&mut record, &mut now, 1, &sides(tally(1, 0, 9), tally(1, 0, 9))));
@@ -218,11 +218,11 @@ fn a_record_is_that_of_a_guard_not_of_a_configuration() {
 fn a_trial_keeps_a_tenth_and_always_the_same() {
     let plan = guard();
     let guard = &plan.guards[0];
-    let goes = |level, target, hash| guard.redirect(level, target, || hash).is_none();
-    let tried = (0..10_000_u64).filter(|h| goes(Level::Trial, &guard.watch, rehash(*h, 0)));
+    let goes = |state, target, hash| guard.redirect(state, target, || hash).is_none();
+    let tried = (0..10_000_u64).filter(|h| goes(GuardState::HalfOpen, &guard.watch, rehash(*h, 0)));
     let (tried, n, p) = (tried.count() as f64, 10_000.0, TRIAL_SHARE);
     assert!((tried - n * p).abs() <= 5.0 * f64::sqrt(n * p * (1.0 - p)), "{tried}");
-    assert!(!goes(Level::Tripped, &guard.watch, 1));
-    assert!(goes(Level::Full, &guard.watch, 1));
-    assert!(goes(Level::Tripped, &guard.fallback, 1));
+    assert!(!goes(GuardState::Open, &guard.watch, 1));
+    assert!(goes(GuardState::Closed, &guard.watch, 1));
+    assert!(goes(GuardState::Open, &guard.fallback, 1));
 }

@@ -10,11 +10,11 @@ use super::index::Index;
 use super::split::Of;
 use super::sticky::{Cookies, check_layers};
 use super::{Action, Plan, Rule, Target, Variant, condition, split};
-use crate::config::{self, Condition, Config, Errors, Metrics};
+use crate::config::{ActionSpec, Condition, Config, Errors, MetricsLevel, RuleSpec, VariantSpec};
 use crate::guard::Guard;
 use crate::layer::Slice;
 use crate::matcher::Matcher;
-use crate::meters::{Counted, Meters};
+use crate::metrics::{Counted, Metrics};
 use crate::ramp::Ramp;
 use crate::sorted::sorted;
 
@@ -37,8 +37,8 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
         cookies: Cookies::new(env),
         ramps: Vec::new(),
         guards: Vec::new(),
-        meters: Meters::new(config.metrics),
-        metrics: config.metrics,
+        metrics: Metrics::new(config.metrics),
+        metrics_level: config.metrics,
         shadow: config.shadow,
     };
     let rules = config.rules.into_iter();
@@ -56,15 +56,15 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
         guards: parts.guards,
         shadows,
         shadow: parts.shadow,
+        metrics_level: parts.metrics_level,
         metrics: parts.metrics,
-        meters: parts.meters,
         // The upper half is as good as the lower one, and a gauge shows it without rounding.
         generation: u32::try_from(xxh64(bytes, 0) >> 32).unwrap_or(0),
         debug_header: config.debug_header,
     }
 }
 
-fn variant(config::Variant { name, cluster }: config::Variant) -> Arc<Variant> {
+fn variant(VariantSpec { name, cluster }: VariantSpec) -> Arc<Variant> {
     Arc::new(Variant { name, cluster })
 }
 
@@ -74,8 +74,8 @@ pub(super) struct Parts<'e> {
     pub(super) cookies: Cookies<'e>,
     pub(super) ramps: Vec<Ramp>,
     pub(super) guards: Vec<Guard>,
-    pub(super) meters: Meters,
     pub(super) metrics: Metrics,
+    pub(super) metrics_level: MetricsLevel,
     shadow: bool,
 }
 
@@ -101,8 +101,8 @@ impl Parts<'_> {
         counted: &Counted<'_>,
         guard: Option<usize>,
     ) -> Arc<Target> {
-        let meters = self.meters.target(self.metrics, counted);
-        Arc::new(Target { rule: Arc::clone(rule), variant, meters, guard })
+        let metrics = self.metrics.target(self.metrics_level, counted);
+        Arc::new(Target { rule: Arc::clone(rule), variant, metrics, guard })
     }
 }
 
@@ -126,7 +126,7 @@ fn check_headers(config: &Config, errors: &mut Errors) {
     }
 }
 
-fn check_names(rules: &[config::Rule], errors: &mut Errors) {
+fn check_names(rules: &[RuleSpec], errors: &mut Errors) {
     let mut seen = BTreeSet::new();
     for rule in rules.iter().filter(|rule| !rule.name.is_empty()) {
         if !seen.insert(rule.name.as_str()) {
@@ -135,21 +135,21 @@ fn check_names(rules: &[config::Rule], errors: &mut Errors) {
     }
 }
 
-fn compile_rule(rule: config::Rule, parts: &mut Parts<'_>, errors: &mut Errors) -> Option<Rule> {
+fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> Option<Rule> {
     let name: Arc<str> = rule.name.as_str().into();
     let entries = rule.entries.map(|entries| compile_entries(entries, errors));
     let slice = rule.layer.map(|layer| Slice::new(&layer.name, layer.start, layer.end));
     let key = rule.sticky.as_ref().map(|sticky| parts.cookies.key(sticky, errors));
     let shadow = rule.shadow || parts.shadow;
     let action = match rule.action? {
-        config::Action::To(to) => {
+        ActionSpec::To(to) => {
             let variant = parts.find(&format!("{}.to", rule.path), &to, errors)?;
             let reasons = &[if shadow { "shadow" } else { "pinned" }];
             let counted =
                 Counted { rule: &name, variant: &to, reasons, watched: false, weighed: false };
             Action::To(parts.target(&name, variant, &counted, None))
         }
-        config::Action::Split(split) => {
+        ActionSpec::Split(split) => {
             let salt = rule.sticky.and_then(|sticky| sticky.salt);
             let seed = xxh64(salt.as_ref().unwrap_or(&rule.name).as_bytes(), 0);
             let of = Of { path: &rule.path, name: &name, shadow, sticky: key.is_some() };

@@ -1,14 +1,14 @@
 //! What of a plan happens only once there is a response.
 
 use super::{Plan, Rule};
-use crate::config::Metrics;
+use crate::config::MetricsLevel;
 
 impl Plan {
     /// The paths of the fields that need the response: it carries cookies and the debug header, is
     /// counted and watched.
     pub(crate) fn response_fields(&self) -> impl Iterator<Item = String> {
         let whole = [
-            (self.metrics == Metrics::Full, "metrics"),
+            (self.metrics_level == MetricsLevel::Full, "metrics"),
             (self.debug_header.is_some(), "debugHeader"),
         ];
         // What is only tried hands out nothing.

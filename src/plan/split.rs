@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::compile::Parts;
 use super::{Sharing, Target};
-use crate::config::{self, Decimal, Errors, Weights};
+use crate::config::{Decimal, Errors, GuardSpec, RampSpec, SplitSpec, Weights};
 use crate::guard::Guard;
-use crate::meters::Counted;
+use crate::metrics::Counted;
 use crate::ramp::Ramp;
 use crate::split::Split;
 
@@ -22,7 +22,7 @@ type Targets = Vec<(Arc<Target>, f64)>;
 
 pub(super) fn compile(
     of: &Of<'_>,
-    config: config::Split,
+    config: SplitSpec,
     seed: u64,
     parts: &mut Parts<'_>,
     errors: &mut Errors,
@@ -45,7 +45,7 @@ pub(super) fn compile(
 }
 
 /// Why this variant of the split can be chosen.
-fn reasons(of: &Of<'_>, config: &config::Split, variant: &str) -> Vec<&'static str> {
+fn reasons(of: &Of<'_>, config: &SplitSpec, variant: &str) -> Vec<&'static str> {
     let takes_over = config.guard.as_ref().is_some_and(|guard| guard.fallback == variant);
     if of.shadow {
         return vec!["shadow"];
@@ -58,7 +58,7 @@ fn reasons(of: &Of<'_>, config: &config::Split, variant: &str) -> Vec<&'static s
 
 fn targets(
     of: &Of<'_>,
-    config: &config::Split,
+    config: &SplitSpec,
     guard: Option<usize>,
     parts: &mut Parts<'_>,
     errors: &mut Errors,
@@ -72,7 +72,7 @@ fn targets(
             watched: !of.shadow && config.guard.as_ref().is_some_and(|guard| guard.watch == *name),
             weighed: true,
         };
-        let takes_part = |guard: &config::Guard| guard.watch == *name || guard.fallback == *name;
+        let takes_part = |guard: &GuardSpec| guard.watch == *name || guard.fallback == *name;
         let guard = guard.filter(|_| config.guard.as_ref().is_some_and(takes_part));
         Some((parts.target(of.name, variant, &counted, guard), *weight))
     };
@@ -91,7 +91,7 @@ fn in_split(path: &str, name: &str, targets: &Targets, errors: &mut Errors) -> O
 
 fn compile_guard(
     of: &Of<'_>,
-    config: config::Guard,
+    config: GuardSpec,
     targets: &Targets,
     errors: &mut Errors,
 ) -> Option<Guard> {
@@ -115,7 +115,7 @@ fn compile_guard(
 
 /// Whether there is a ramp to run: a held one leaves the weights as written.
 fn check_ramp(
-    ramp: &config::Ramp,
+    ramp: &RampSpec,
     targets: &Targets,
     history: &[Weights],
     errors: &mut Errors,
@@ -133,7 +133,7 @@ fn check_ramp(
     !ramp.hold
 }
 
-fn compile_ramp(config: config::Ramp, weights: Targets) -> Ramp {
+fn compile_ramp(config: RampSpec, weights: Targets) -> Ramp {
     Ramp {
         weights,
         variant: config.variant,

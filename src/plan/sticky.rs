@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::compile::Env;
 use super::{Key, Persist};
-use crate::config::{self, Decimal, Errors, KeySource, Layer, Signing};
+use crate::config::{
+    CookieSpec, Decimal, Errors, KeySource, LayerSpec, PersistSpec, RuleSpec, Signing, StickySpec,
+};
 use crate::cookie::{Cookie, Keys};
 use crate::identity::Issue;
 use crate::limits;
@@ -12,7 +14,7 @@ use crate::limits;
 /// The cookies of one configuration: each name has one meaning.
 pub(super) struct Cookies<'e> {
     env: Env<'e>,
-    issues: Vec<(String, config::Cookie, Arc<Issue>)>,
+    issues: Vec<(String, CookieSpec, Arc<Issue>)>,
     persists: Vec<(String, String)>,
 }
 
@@ -21,7 +23,7 @@ impl<'e> Cookies<'e> {
         Cookies { env, issues: Vec::new(), persists: Vec::new() }
     }
 
-    pub(super) fn key(&mut self, sticky: &config::Sticky, errors: &mut Errors) -> Key {
+    pub(super) fn key(&mut self, sticky: &StickySpec, errors: &mut Errors) -> Key {
         let at = format!("{}.issue", sticky.path);
         let issue = sticky.issue.as_ref().and_then(|cookie| self.issue(at, cookie, errors));
         Key { sources: sticky.key.clone(), issue }
@@ -31,7 +33,7 @@ impl<'e> Cookies<'e> {
     fn issue(
         &mut self,
         path: String,
-        config: &config::Cookie,
+        config: &CookieSpec,
         errors: &mut Errors,
     ) -> Option<Arc<Issue>> {
         if let Some((at, known, issue)) = self.issues.iter().find(|(_, c, _)| c.name == config.name)
@@ -52,7 +54,7 @@ impl<'e> Cookies<'e> {
         Some(issue)
     }
 
-    pub(super) fn persist(&mut self, persist: config::Persist, errors: &mut Errors) -> Persist {
+    pub(super) fn persist(&mut self, persist: PersistSpec, errors: &mut Errors) -> Persist {
         let name = &persist.cookie.name;
         self.check_free(&persist.path, name, errors);
         if let Some((at, _, _)) = self.issues.iter().find(|(_, cookie, _)| cookie.name == *name) {
@@ -72,7 +74,7 @@ impl<'e> Cookies<'e> {
         }
     }
 
-    fn cookie(&self, config: &config::Cookie, errors: &mut Errors) -> Cookie {
+    fn cookie(&self, config: &CookieSpec, errors: &mut Errors) -> Cookie {
         let keys = config.signing.as_ref().and_then(|signing| self.keys(signing, errors));
         Cookie::new(config, keys)
     }
@@ -96,11 +98,11 @@ impl<'e> Cookies<'e> {
 
 /// Rules of one layer must tell clients apart alike, and have slices of their own. Of each rule
 /// only the first conflict is told: all pairs of a long layer would be too many.
-pub(super) fn check_layers(rules: &[config::Rule], errors: &mut Errors) {
+pub(super) fn check_layers(rules: &[RuleSpec], errors: &mut Errors) {
     let layered = || rules.iter().filter_map(|rule| Some((rule, rule.layer.as_ref()?)));
     for (index, (rule, layer)) in layered().enumerate() {
         let mut earlier = layered().take(index).filter(|(_, known)| known.name == layer.name);
-        let overlaps = |known: &Layer| layer.start < known.end && known.start < layer.end;
+        let overlaps = |known: &LayerSpec| layer.start < known.end && known.start < layer.end;
         let overlap = earlier.clone().find(|(_, known)| overlaps(known));
         if let Some((other, known)) = overlap {
             let value = range(layer);
@@ -116,16 +118,16 @@ pub(super) fn check_layers(rules: &[config::Rule], errors: &mut Errors) {
     }
 }
 
-fn range(layer: &Layer) -> String {
+fn range(layer: &LayerSpec) -> String {
     format!("[{}, {}]", Decimal(layer.start), Decimal(layer.end))
 }
 
-fn same_key(rule: &config::Rule, other: &config::Rule) -> bool {
+fn same_key(rule: &RuleSpec, other: &RuleSpec) -> bool {
     recognised(rule) == recognised(other)
 }
 
 /// By what a rule recognises a client: its key, and the cookie of an issued identity.
-fn recognised(rule: &config::Rule) -> Option<(&[KeySource], Option<&str>)> {
+fn recognised(rule: &RuleSpec) -> Option<(&[KeySource], Option<&str>)> {
     let sticky = rule.sticky.as_ref()?;
     Some((&sticky.key, sticky.issue.as_ref().map(|cookie| cookie.name.as_str())))
 }

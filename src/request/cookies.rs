@@ -2,7 +2,7 @@
 
 use super::{Request, is_clean, trim, trim_start};
 use crate::limits;
-use crate::meters::Absent;
+use crate::metrics::Ignored;
 
 /// The value of the first cookie with this name. Of two, user agents send the one with the longer
 /// path first (RFC 6265 section 5.4).
@@ -67,7 +67,7 @@ fn find_text<'a, T>(
             let (text, others) = split_at_semicolon(line);
             let left = bytes.checked_sub(text.len()).zip(pairs.checked_sub(1));
             let Some(left) = left else {
-                request.absent(Absent::Cookies);
+                request.note_ignored(Ignored::Cookies);
                 return None;
             };
             (bytes, pairs) = left;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::*;
-use crate::meters::TargetMeters;
+use crate::metrics::TargetMetrics;
 use crate::plan::Variant;
 
 /// Weights by name.
@@ -31,7 +31,7 @@ struct Vectors {
 
 fn target(name: &str) -> Arc<Target> {
     let variant = Arc::new(Variant { name: name.into(), cluster: None });
-    Arc::new(Target { rule: "r".into(), variant, meters: TargetMeters::default(), guard: None })
+    Arc::new(Target { rule: "r".into(), variant, metrics: TargetMetrics::default(), guard: None })
 }
 
 fn split(weights: &Named, earlier: &[Named]) -> Split {

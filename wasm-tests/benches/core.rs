@@ -2,7 +2,7 @@
 
 use divan::{Bencher, black_box};
 use serde_json::Value;
-use traffic_split::{Moment, Plan, Reason, decide};
+use traffic_split::{Plan, Reason, Snapshot, decide};
 use wasm_tests::native::{Native, NoChance};
 use wasm_tests::standard::Standard;
 
@@ -48,22 +48,22 @@ fn decide_standard(bencher: Bencher<'_, '_>) {
 fn hash(bencher: Bencher<'_, '_>) {
     let standard = standard();
     let plan = plan(&standard.rules(1));
-    let moment = Moment::new(&plan, 0);
+    let snapshot = Snapshot::new(&plan, 0);
     let message = standard.message();
     let request = Native::new(&message);
     bencher.bench(|| {
-        let decision = decide(black_box(&plan), &moment, black_box(&request), &mut NoChance);
+        let decision = decide(black_box(&plan), &snapshot, black_box(&request), &mut NoChance);
         assert!(matches!(decision.reason(), Reason::Sticky { .. }));
     });
 }
 
 fn decided(bencher: Bencher<'_, '_>, configuration: &Value, rule: &str) {
     let plan = plan(configuration);
-    let moment = Moment::new(&plan, 0);
+    let snapshot = Snapshot::new(&plan, 0);
     let message = standard().message();
     let request = Native::new(&message);
     bencher.bench(|| {
-        let decision = decide(black_box(&plan), &moment, black_box(&request), &mut NoChance);
+        let decision = decide(black_box(&plan), &snapshot, black_box(&request), &mut NoChance);
         assert_eq!(decision.rule(), Some(rule));
     });
 }

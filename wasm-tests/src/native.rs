@@ -3,7 +3,7 @@
 use crate::message::Request;
 use anyhow::{Context, Result, anyhow};
 use std::net::{IpAddr, Ipv4Addr};
-use traffic_split::{Moment, Plan};
+use traffic_split::{Plan, Snapshot};
 
 /// A request as the core sees it.
 pub struct Native<'a> {
@@ -39,7 +39,7 @@ impl traffic_split::Request for Native<'_> {
 /// Chance and time of a core in which neither decides anything.
 pub struct NoChance;
 
-impl traffic_split::Ambient for NoChance {
+impl traffic_split::Environment for NoChance {
     fn random(&mut self) -> u64 {
         0
     }
@@ -61,7 +61,7 @@ pub struct Chosen {
     pub now: u64,
 }
 
-impl traffic_split::Ambient for Chosen {
+impl traffic_split::Environment for Chosen {
     fn random(&mut self) -> u64 {
         0
     }
@@ -77,15 +77,15 @@ impl traffic_split::Ambient for Chosen {
 
 /// The variant that the core chooses where chance has no part.
 pub fn variant(plan: &Plan, request: &Request) -> Option<String> {
-    let moment = Moment::new(plan, 0);
-    let decision = traffic_split::decide(plan, &moment, &Native::new(request), &mut NoChance);
+    let snapshot = Snapshot::new(plan, 0);
+    let decision = traffic_split::decide(plan, &snapshot, &Native::new(request), &mut NoChance);
     decision.variant().map(|variant| variant.name.clone())
 }
 
 /// The first `Set-Cookie` field that the core answers this request with, at any time.
 pub fn set_cookie(plan: &Plan, request: &Request, chosen: &mut Chosen) -> Result<String> {
-    let (request, moment) = (Native::new(request), Moment::new(plan, chosen.now));
-    let decision = traffic_split::decide(plan, &moment, &request, chosen);
+    let (request, snapshot) = (Native::new(request), Snapshot::new(plan, chosen.now));
+    let decision = traffic_split::decide(plan, &snapshot, &request, chosen);
     let cookies = traffic_split::cookies(plan, &decision, &request, chosen);
     cookies.response.into_iter().next().context("no cookie is set")
 }

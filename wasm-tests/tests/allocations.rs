@@ -2,7 +2,7 @@
 
 use allocation_counter::measure;
 use anyhow::{Result, anyhow};
-use traffic_split::{Moment, Plan, decide};
+use traffic_split::{Plan, Snapshot, decide};
 use wasm_tests::native::{Native, NoChance};
 use wasm_tests::standard::Standard;
 
@@ -16,9 +16,9 @@ fn none_inside_decide() -> Result<()> {
     {
         let plan = Plan::compile(configuration.to_string().as_bytes(), &|_| None);
         let plan = plan.map_err(|errors| anyhow!("{errors}"))?;
-        let moment = Moment::new(&plan, 0);
+        let snapshot = Snapshot::new(&plan, 0);
         let mut rule = None;
-        let counted = measure(|| rule = decide(&plan, &moment, &request, &mut NoChance).rule());
+        let counted = measure(|| rule = decide(&plan, &snapshot, &request, &mut NoChance).rule());
         assert_eq!(rule, Some("rollout"));
         assert_eq!(counted.count_total, 0, "{} bytes", counted.bytes_total);
     }

@@ -1,7 +1,7 @@
 //! Every case in `wasm-tests/cases/`, in the native core and in Envoy.
 
 use anyhow::{Context, Result};
-use traffic_split::Moment;
+use traffic_split::Snapshot;
 use wasm_tests::bootstrap::{self, CLUSTER_HEADER, DEFAULT, Listener, VARIANT_HEADER};
 use wasm_tests::case::{self, Asked, Case};
 use wasm_tests::client::{Client, Protocol};
@@ -15,11 +15,11 @@ fn in_the_native_core() -> Result<()> {
     let mut wrong = Vec::new();
     for case in case::all()? {
         let plan = native::plan(&case.config.to_string()).context(case.name.clone())?;
-        let moment = Moment::new(&plan, 0);
+        let snapshot = Snapshot::new(&plan, 0);
         for asked in &case.requests {
             let request = asked.request();
             let decision =
-                traffic_split::decide(&plan, &moment, &Native::new(&request), &mut NoChance);
+                traffic_split::decide(&plan, &snapshot, &Native::new(&request), &mut NoChance);
             let variant = decision.variant().map(|variant| variant.name.as_str());
             let expected = (asked.expect.rule.as_deref(), asked.expect.variant.as_deref());
             if (decision.rule(), variant) != expected {

@@ -6,7 +6,7 @@ use wasm_tests::find;
 use wasm_tests::session::Session;
 
 fn start(command: &str) -> Result<Session> {
-    // Installed beforehand: then every step here takes moments.
+    // Installed beforehand: then every step here takes snapshots.
     find::launcher()?;
     let mut program = Command::new(env!("CARGO_BIN_EXE_wasm-tests"));
     program.arg(command);

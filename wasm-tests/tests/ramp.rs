@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use traffic_split::config::format_time;
-use traffic_split::{Moment, Plan};
+use traffic_split::{Plan, Snapshot};
 use wasm_tests::bootstrap::{self, Listener};
 use wasm_tests::load::standard_errors;
 use wasm_tests::native::{self, Native, NoChance};
@@ -42,10 +42,11 @@ fn configuration(start: u64, seconds: u64, more: Value) -> Value {
 
 /// Where the core sends each user at a time.
 fn expected(plan: &Plan, now: u64) -> Vec<String> {
-    let moment = Moment::new(plan, now);
+    let snapshot = Snapshot::new(plan, now);
     let variant = |user| {
         let request = traffic::request(user);
-        let decision = traffic_split::decide(plan, &moment, &Native::new(&request), &mut NoChance);
+        let decision =
+            traffic_split::decide(plan, &snapshot, &Native::new(&request), &mut NoChance);
         decision.variant().map(|variant| variant.name.clone()).unwrap_or_default()
     };
     (0..USERS).map(variant).collect()
@@ -88,12 +89,12 @@ async fn all_workers_follow_the_clock() -> Result<()> {
 
     // In between, every visit is one of the last three seconds' (and a second for the request).
     let mut users: BTreeMap<(usize, usize), bool> = BTreeMap::new();
-    let moments: Vec<_> = (0..=SECONDS).map(|second| expected(&plan, start + second)).collect();
+    let snapshots: Vec<_> = (0..=SECONDS).map(|second| expected(&plan, start + second)).collect();
     for visit in between(&visits, at(start), at(start + SECONDS)) {
         let second = (visit.at + since).as_secs() - start;
         let range = second.saturating_sub(3)..=(second + 1).min(SECONDS);
-        let possible = range.filter_map(|second| moments.get(usize::try_from(second).ok()?));
-        let mut possible = possible.map(|moment| &moment[visit.user]);
+        let possible = range.filter_map(|second| snapshots.get(usize::try_from(second).ok()?));
+        let mut possible = possible.map(|snapshot| &snapshot[visit.user]);
         assert!(possible.any(|upstream| *upstream == visit.upstream), "{visit:?}");
         // Who is in stays in.
         let canary = visit.upstream == "canary";

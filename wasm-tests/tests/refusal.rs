@@ -105,7 +105,7 @@ impl Updated {
         if self.envoy.update(&self.path, &Self::listeners(configuration)?).await? {
             return Ok(None);
         }
-        // func-e hands Envoy's log on, and may be a moment behind.
+        // func-e hands Envoy's log on, and may be a snapshot behind.
         let started = Instant::now();
         loop {
             let log = self.envoy.log().get(before..).unwrap_or_default().to_owned();

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use traffic_split::Moment;
+use traffic_split::Snapshot;
 use wasm_tests::client::Protocol;
 use wasm_tests::load::{self, counts, standard_errors};
 use wasm_tests::message::Request;
@@ -50,10 +50,11 @@ async fn fifty_thousand_keys_fall_within_3_standard_errors() -> Result<()> {
 #[tokio::test]
 async fn every_worker_every_start_and_the_native_core_agree() -> Result<()> {
     let plan = native::plan(&configuration().to_string())?;
-    let moment = Moment::new(&plan, 0);
+    let snapshot = Snapshot::new(&plan, 0);
     let requests = requests(2_000);
     let native = requests.iter().map(|request| {
-        let decision = traffic_split::decide(&plan, &moment, &Native::new(request), &mut NoChance);
+        let decision =
+            traffic_split::decide(&plan, &snapshot, &Native::new(request), &mut NoChance);
         decision.variant().map_or_else(String::new, |variant| variant.name.clone())
     });
     let expected: Vec<_> = native.collect();

@@ -1,8 +1,8 @@
 //! The share that a ramp gives its variant, from its start to its end.
 
 use serde::Serialize;
-use traffic_split::config::{Action, Config, Ramp, format_time};
-use traffic_split::{Moment, Plan, Rule};
+use traffic_split::config::{ActionSpec, Config, RampSpec, format_time};
+use traffic_split::{Plan, Rule, Snapshot};
 
 use crate::output::{FAINT, STRONG, bar, percent};
 use crate::rules;
@@ -27,15 +27,15 @@ struct Point {
 }
 
 /// The ramp of a rule, unless it is held.
-pub fn ramp<'c>(config: &'c Config, rule: &str) -> Option<&'c Ramp> {
+pub fn ramp<'c>(config: &'c Config, rule: &str) -> Option<&'c RampSpec> {
     let rule = config.rules.iter().find(|known| known.name == rule)?;
-    let Some(Action::Split(split)) = &rule.action else { return None };
+    let Some(ActionSpec::Split(split)) = &rule.action else { return None };
     split.ramp.as_ref().filter(|ramp| !ramp.hold)
 }
 
 impl Curve {
     /// That of a rule's ramp; the time asked for is one of its points.
-    pub fn new(plan: &Plan, rule: &Rule, ramp: &Ramp, asked: u64) -> Self {
+    pub fn new(plan: &Plan, rule: &Rule, ramp: &RampSpec, asked: u64) -> Self {
         let parts = match u64::from(ramp.steps) {
             0 => PARTS,
             steps => steps.min(PARTS),
@@ -45,8 +45,8 @@ impl Curve {
         times.sort_unstable();
         times.dedup();
         let point = |at: u64| {
-            let moment = Moment::new(plan, at);
-            let shares = rules::shares(rule, &moment);
+            let snapshot = Snapshot::new(plan, at);
+            let shares = rules::shares(rule, &snapshot);
             let share = shares.iter().find(|(name, _)| *name == ramp.variant);
             let share = share.map_or(0.0, |(_, share)| *share);
             Point { at: format_time(at), share, asked: at == asked }

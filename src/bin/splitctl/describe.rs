@@ -1,6 +1,6 @@
 //! Conditions and keys in words, in the terms of the configuration.
 
-use traffic_split::config::{Condition, KeySource, Operator, Rule, Subject};
+use traffic_split::config::{Condition, KeySource, Operator, RuleSpec, Subject};
 use traffic_split::{Missed, Step};
 
 use crate::given::Given;
@@ -9,7 +9,7 @@ use crate::given::Given;
 const SHOWN: usize = 5;
 
 /// Why a rule does not match: what each entry asks first that the request does not have.
-pub fn missed(rule: &Rule, step: &Step<'_>, request: &Given) -> Vec<String> {
+pub fn missed(rule: &RuleSpec, step: &Step<'_>, request: &Given) -> Vec<String> {
     let entry = |missed: &Missed| rule.entries.as_ref()?.get(missed.entry);
     let line = |missed: &Missed| {
         let condition = entry(missed)?.get(missed.condition)?;
@@ -25,7 +25,7 @@ pub fn missed(rule: &Rule, step: &Step<'_>, request: &Given) -> Vec<String> {
 }
 
 /// Why a rule matches: what the first entry asks that the request meets.
-pub fn met(rule: &Rule, step: &Step<'_>, request: &Given) -> Vec<String> {
+pub fn met(rule: &RuleSpec, step: &Step<'_>, request: &Given) -> Vec<String> {
     let Some(entries) = &rule.entries else {
         return vec!["no match: every request".into()];
     };
@@ -50,7 +50,7 @@ pub fn source(source: &KeySource) -> String {
 }
 
 /// What a layer makes of a client.
-pub fn layer(rule: &Rule, step: &Step<'_>) -> Option<String> {
+pub fn layer(rule: &RuleSpec, step: &Step<'_>) -> Option<String> {
     let layer = rule.layer.as_ref()?;
     let slice = format!("slice [{}, {}] of the layer {}", layer.start, layer.end, layer.name);
     Some(match (step.position, &step.key) {
@@ -63,7 +63,7 @@ pub fn layer(rule: &Rule, step: &Step<'_>) -> Option<String> {
 }
 
 /// Where a rule looks for keys.
-pub fn sources(rule: &Rule) -> String {
+pub fn sources(rule: &RuleSpec) -> String {
     let keys = rule.sticky.iter().flat_map(|sticky| &sticky.key);
     keys.map(source).collect::<Vec<_>>().join(", ")
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use serde::Serialize;
-use traffic_split::{Moment, Rule};
+use traffic_split::{Rule, Snapshot};
 
 use crate::hint;
 use crate::input::{Checked, Choice};
@@ -71,7 +71,7 @@ impl Diff {
         let old_rule = sticky(rules::find(&old.plan, &name, old_file)?, old_file)?;
         let new_rule = sticky(rules::find(&new.plan, &name, new_file)?, new_file)?;
         let keys = self.keys.read()?;
-        let mut difference = count((old_rule, &old.moment), (new_rule, &new.moment), &keys);
+        let mut difference = count((old_rule, &old.snapshot), (new_rule, &new.snapshot), &keys);
         difference.hints = hint::hints(&old, &new, &difference);
         Ok(Answer::good(match self.output {
             Format::Json => serde_json::to_string_pretty(&difference)?,
@@ -105,8 +105,8 @@ fn sticky<'p>(rule: &'p Rule, file: &str) -> Result<&'p Rule> {
     Ok(rule)
 }
 
-/// Each rule is given with the moment it is taken at.
-fn count(old: (&Rule, &Moment), new: (&Rule, &Moment), keys: &Source) -> Difference {
+/// Each rule is given with the snapshot it is taken at.
+fn count(old: (&Rule, &Snapshot), new: (&Rule, &Snapshot), keys: &Source) -> Difference {
     let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     keys.for_each(|key| {
         if let (Some(from), Some(to)) =

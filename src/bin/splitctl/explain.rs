@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use traffic_split::{Effect, Explanation, Moment, Reason, Rule, cookies, effects, explain};
+use traffic_split::{Effect, Explanation, Reason, Rule, Snapshot, cookies, effects, explain};
 
 use crate::curve;
 use crate::describe;
@@ -102,7 +102,8 @@ impl Explain {
     pub fn run(&self) -> Result<Answer> {
         let checked = self.choice.read_one(&self.file, self.when.seconds())?;
         let request = self.request();
-        let explanation = explain(&checked.plan, &checked.moment, &request, &mut example(&checked));
+        let explanation =
+            explain(&checked.plan, &checked.snapshot, &request, &mut example(&checked));
         let explained = explained(&checked, &request, &explanation);
         Ok(Answer::good(match self.output {
             Format::Json => serde_json::to_string_pretty(&explained)?,
@@ -125,7 +126,7 @@ impl Explain {
 }
 
 fn example(checked: &Checked) -> Example {
-    Example { now: checked.moment.now() }
+    Example { now: checked.snapshot.now() }
 }
 
 fn explained(checked: &Checked, request: &Given, explanation: &Explanation<'_>) -> Explained {
@@ -154,7 +155,7 @@ fn explained(checked: &Checked, request: &Given, explanation: &Explanation<'_>) 
             issued: key.issued,
         }),
         hash: hash.filter(|_| certain).map(|hash| format!("{hash:016x}")),
-        chances: last.filter(|_| chance).map(|step| chances(step.rule, &checked.moment)),
+        chances: last.filter(|_| chance).map(|step| chances(step.rule, &checked.snapshot)),
         headers: Ordered(
             effects(&checked.plan, decision).filter(|_| certain).map(header).collect(),
         ),
@@ -165,8 +166,8 @@ fn explained(checked: &Checked, request: &Given, explanation: &Explanation<'_>) 
     }
 }
 
-fn chances(rule: &Rule, moment: &Moment) -> Ordered<f64> {
-    let weights = rule.weights(moment);
+fn chances(rule: &Rule, snapshot: &Snapshot) -> Ordered<f64> {
+    let weights = rule.weights(snapshot);
     let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
     Ordered(weights.iter().map(|(v, weight)| (v.name.clone(), weight / total)).collect())
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use traffic_split::{Ambient, Request};
+use traffic_split::{Environment, Request};
 
 /// A request as its headers, pseudo-headers among them, with names in lower case.
 pub struct Given {
@@ -26,7 +26,7 @@ pub struct Example {
     pub now: u64,
 }
 
-impl Ambient for Example {
+impl Environment for Example {
     fn random(&mut self) -> u64 {
         0
     }

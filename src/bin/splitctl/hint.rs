@@ -1,6 +1,6 @@
 //! What would let fewer clients move.
 
-use traffic_split::config::{Action, Split, Sticky};
+use traffic_split::config::{ActionSpec, SplitSpec, StickySpec};
 use traffic_split::limits;
 
 use crate::curve;
@@ -61,8 +61,8 @@ pub fn hints(old: &Checked, new: &Checked, difference: &Difference) -> Vec<Strin
 
 /// A sticky split.
 struct StickySplit<'c> {
-    split: &'c Split,
-    sticky: &'c Sticky,
+    split: &'c SplitSpec,
+    sticky: &'c StickySpec,
     salt: &'c str,
 }
 
@@ -70,7 +70,7 @@ struct StickySplit<'c> {
 fn split<'c>(checked: &'c Checked, name: &str) -> Option<(StickySplit<'c>, usize)> {
     let mut rules = checked.config.rules.iter().zip(0..);
     let (rule, index) = rules.find(|(rule, _)| rule.name == name)?;
-    let (Some(Action::Split(split)), Some(sticky)) = (&rule.action, &rule.sticky) else {
+    let (Some(ActionSpec::Split(split)), Some(sticky)) = (&rule.action, &rule.sticky) else {
         return None;
     };
     let salt = sticky.salt.as_deref().unwrap_or(&rule.name);

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_saphyr::{MessageFormatter, UserMessageFormatter};
 use traffic_split::config::{Config, format_time};
-use traffic_split::{Errors, Moment, Plan};
+use traffic_split::{Errors, Plan, Snapshot};
 
 use crate::document::{self, Node, Value};
 use crate::plugin::{self, Plugin};
@@ -35,7 +35,7 @@ pub struct File {
 pub struct Checked {
     pub plan: Plan,
     /// Where its ramps stand at the time asked for.
-    pub moment: Moment,
+    pub snapshot: Snapshot,
     pub config: Config,
     pub tree: Node,
     /// Environment variables with signing keys that are not set here. The filter finds them in its
@@ -185,20 +185,20 @@ fn compile(plugin: &Plugin) -> Result<Checked, Vec<Mistake>> {
     let plan = Plan::compile(bytes, &env).map_err(mistakes)?;
     let config = Config::parse(bytes).map_err(mistakes)?;
     let tree = plugin.tree.clone().unwrap_or(Node { line: plugin.line, value: Value::Null });
-    let moment = Moment::new(&plan, when::now());
-    Ok(Checked { plan, moment, config, tree, unset: unset.take() })
+    let snapshot = Snapshot::new(&plan, when::now());
+    Ok(Checked { plan, snapshot, config, tree, unset: unset.take() })
 }
 
 impl Checked {
     fn when(self, now: u64) -> Self {
-        Checked { moment: Moment::new(&self.plan, now), ..self }
+        Checked { snapshot: Snapshot::new(&self.plan, now), ..self }
     }
 
     /// The time it is seen at, where a ramp makes that a difference.
     pub fn at(&self) -> Option<String> {
         let ramped = |rule: &traffic_split::Rule| curve::ramp(&self.config, rule.name()).is_some();
         let ramped = self.plan.rules().iter().any(ramped);
-        ramped.then(|| format_time(self.moment.now()))
+        ramped.then(|| format_time(self.snapshot.now()))
     }
 }
 

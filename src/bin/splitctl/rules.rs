@@ -1,7 +1,7 @@
 //! Rules by name, and the shares that they ask for.
 
 use anyhow::{Result, anyhow};
-use traffic_split::{Moment, Plan, Rule, Unassigned};
+use traffic_split::{Plan, Rule, Snapshot, Unassigned};
 
 /// The rule with this name.
 pub fn find<'p>(plan: &'p Plan, name: &str, file: &str) -> Result<&'p Rule> {
@@ -15,8 +15,8 @@ pub fn find<'p>(plan: &'p Plan, name: &str, file: &str) -> Result<&'p Rule> {
 pub const OUTSIDE: &str = "outside slice";
 
 /// Its variants with their shares of all clients, which add up to 1 with those outside its slice.
-pub fn shares<'p>(rule: &'p Rule, moment: &'p Moment) -> Vec<(&'p str, f64)> {
-    let weights = rule.weights(moment);
+pub fn shares<'p>(rule: &'p Rule, snapshot: &'p Snapshot) -> Vec<(&'p str, f64)> {
+    let weights = rule.weights(snapshot);
     let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
     let inside = rule.slice_share();
     let mut shares: Vec<_> = weights
@@ -35,8 +35,8 @@ pub fn rounded(share: f64) -> f64 {
 }
 
 /// Where a key goes: a variant's name or [`OUTSIDE`]; none if it is no key.
-pub fn place<'p>(rule: &'p Rule, moment: &'p Moment, key: &[u8]) -> Option<&'p str> {
-    match rule.assign(moment, key) {
+pub fn place<'p>(rule: &'p Rule, snapshot: &'p Snapshot, key: &[u8]) -> Option<&'p str> {
+    match rule.assign(snapshot, key) {
         Ok(variant) => Some(&variant.name),
         Err(Unassigned::OutsideSlice) => Some(OUTSIDE),
         Err(Unassigned::Unusable) => None,

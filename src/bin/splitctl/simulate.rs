@@ -96,10 +96,10 @@ impl Simulate {
 }
 
 fn simulate(rule: &Rule, checked: &Checked, keys: &Source) -> Shares {
-    let moment = &checked.moment;
+    let snapshot = &checked.snapshot;
     let mut counts: HashMap<&str, u64> = HashMap::new();
     let mut unusable = 0;
-    keys.for_each(|key| match rules::place(rule, moment, key) {
+    keys.for_each(|key| match rules::place(rule, snapshot, key) {
         Some(place) => *counts.entry(place).or_default() += 1,
         None => unusable += 1,
     });
@@ -108,9 +108,9 @@ fn simulate(rule: &Rule, checked: &Checked, keys: &Source) -> Shares {
         let count = counts.get(name).copied().unwrap_or(0);
         Share { variant: name.to_owned(), count, share: count as f64 / usable, expected }
     };
-    let variants = rules::shares(rule, moment).into_iter().map(share).collect();
+    let variants = rules::shares(rule, snapshot).into_iter().map(share).collect();
     let ramp = curve::ramp(&checked.config, rule.name());
-    let ramp = ramp.map(|ramp| Curve::new(&checked.plan, rule, ramp, moment.now()));
+    let ramp = ramp.map(|ramp| Curve::new(&checked.plan, rule, ramp, snapshot.now()));
     Shares { rule: rule.name().to_owned(), sticky: rule.is_sticky(), variants, unusable, ramp }
 }
 

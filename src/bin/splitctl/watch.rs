@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::Args;
 use traffic_split::config::parse_duration;
-use traffic_split::{Moment, Rule};
+use traffic_split::{Rule, Snapshot};
 
 use crate::input::{Checked, Choice};
 use crate::output::{Answer, Format};
@@ -103,11 +103,11 @@ impl Watch {
         let prometheus = Prometheus::new(&self.prometheus);
         let started = Instant::now();
         let look = || {
-            let moment = Moment::new(&checked.plan, when::now());
+            let snapshot = Snapshot::new(&checked.plan, when::now());
             let seconds = self.window.saturating_add(started.elapsed()).as_secs();
             // A verdict rests on two tests.
             let test = Test { alpha: self.alpha / 2.0, margin: self.margin };
-            Look::take(&prometheus, self.labels(), &watched, &moment, seconds, test)
+            Look::take(&prometheus, self.labels(), &watched, &snapshot, seconds, test)
         };
         let mut seen = look()?;
         if self.once {
@@ -147,10 +147,10 @@ impl Watch {
         if chosen.is_empty() {
             bail!("{}: no rule has a split: there is nothing to compare", self.file);
         }
-        chosen.into_iter().map(|rule| self.with_baseline(rule, &checked.moment)).collect()
+        chosen.into_iter().map(|rule| self.with_baseline(rule, &checked.snapshot)).collect()
     }
 
-    fn with_baseline<'c>(&self, rule: &'c Rule, moment: &'c Moment) -> Result<Watched<'c>> {
+    fn with_baseline<'c>(&self, rule: &'c Rule, snapshot: &'c Snapshot) -> Result<Watched<'c>> {
         let name = rule.name();
         if !rule.is_split() {
             bail!("{}: rule {name} has one variant: there is nothing to compare", self.file);
@@ -158,7 +158,7 @@ impl Watch {
         if rule.is_shadow() {
             bail!("{}: rule {name} is in shadow: it has no responses to compare", self.file);
         }
-        let weights = rule.weights(moment);
+        let weights = rule.weights(snapshot);
         let baseline = match &self.baseline {
             Some(wanted) => weights.iter().find(|(variant, _)| variant.name == *wanted),
             // Of equals the first.

@@ -1,7 +1,7 @@
 //! Any bytes are refused with reasons, or become a plan that decides.
 
 use arbitrary::{Result, Unstructured};
-use traffic_split::{Moment, Plan, cookies, decide, effects, limits, shadows};
+use traffic_split::{Plan, Snapshot, cookies, decide, effects, limits, shadows};
 
 use crate::cases::CONFIGURATIONS;
 use crate::given::{Given, World, env};
@@ -35,19 +35,19 @@ fn check(config: &[u8]) {
         Ok(plan) => {
             let request = Given { headers: vec![("x", b"a".to_vec())], source: None };
             // Within every ramp that is written here.
-            let moment = Moment::new(&plan, 1_796_100_000 + config.len() as u64);
-            let decision = decide(&plan, &moment, &request, &mut World::default());
+            let snapshot = Snapshot::new(&plan, 1_796_100_000 + config.len() as u64);
+            let decision = decide(&plan, &snapshot, &request, &mut World::default());
             assert_eq!(decision.rule().is_some(), decision.variant().is_some());
             assert!(effects(&plan, &decision).count() <= 2);
             cookies(&plan, &decision, &request, &mut World::default());
-            shadows(&plan, &moment, &request, &mut World::default()).for_each(drop);
+            shadows(&plan, &snapshot, &request, &mut World::default()).for_each(drop);
             for rule in plan.rules() {
-                let weights = rule.weights(&moment);
+                let weights = rule.weights(&snapshot);
                 assert!(weights.iter().all(|(_, w)| w.is_finite() && *w > 0.0), "{weights:?}");
                 assert!(!weights.is_empty(), "{plan}");
             }
-            for meter in plan.meters().iter() {
-                assert!(meter.name.bytes().all(|b| b.is_ascii_graphic()), "{meter:?}");
+            for metric in plan.metrics().iter() {
+                assert!(metric.name.bytes().all(|b| b.is_ascii_graphic()), "{metric:?}");
             }
             assert!(!plan.to_string().contains('\n'), "{plan}");
         }

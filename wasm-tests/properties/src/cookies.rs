@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
 use serde_json::json;
-use traffic_split::{Cookies, Moment, Plan, cookies as issue, decide, limits};
+use traffic_split::{Cookies, Plan, Snapshot, cookies as issue, decide, limits};
 
 use crate::given::{Given, World, env};
 
@@ -23,7 +23,7 @@ static PLAN: LazyLock<Plan> = LazyLock::new(|| {
     plan.unwrap_or_else(|errors| panic!("{errors}"))
 });
 
-static MOMENT: LazyLock<Moment> = LazyLock::new(|| Moment::new(&PLAN, 0));
+static MOMENT: LazyLock<Snapshot> = LazyLock::new(|| Snapshot::new(&PLAN, 0));
 
 /// How a client comes back.
 struct Return<'a> {
@@ -42,7 +42,7 @@ pub fn cookies(bytes: &[u8]) {
     let (variant, issued) = visit("h", None, &mut world.clone());
     let value = issued.request.as_deref().and_then(|pair| pair.strip_prefix(b"id="));
     let value = value.expect("an identity is issued").to_vec();
-    assert!(value.len() <= limits::SEALED_BYTES);
+    assert!(value.len() <= limits::SIGNED_BYTES);
 
     let sent = back.altered.map_or_else(|| value.clone(), |altered| alter(&value, altered));
     let line = [back.before, b";id=", &sent].concat();

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use arbitrary::{Result, Unstructured};
-use traffic_split::{Ambient, Request};
+use traffic_split::{Environment, Request};
 
 /// Names that configurations under test ask for, in lower case.
 const NAMES: [&str; 10] = [
@@ -73,7 +73,7 @@ impl World {
     }
 }
 
-impl Ambient for World {
+impl Environment for World {
     fn random(&mut self) -> u64 {
         self.random
     }

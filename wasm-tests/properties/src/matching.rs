@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use arbitrary::{Result, Unstructured};
 use serde_json::{Map, Value, json};
-use traffic_split::{Moment, Plan, decide};
+use traffic_split::{Plan, Snapshot, decide};
 
 use crate::given::{Given, World, env};
 
@@ -39,11 +39,12 @@ pub fn matching(bytes: &[u8]) {
     let config = json!({ "variantHeader": "x-v", "variants": { "a": {} }, "rules": rules });
     let plan = Plan::compile(config.to_string().as_bytes(), &env);
     let plan = plan.unwrap_or_else(|errors| panic!("{errors}\n{config}"));
-    let moment = Moment::new(&plan, 0);
+    let snapshot = Snapshot::new(&plan, 0);
     for _ in 0..8 {
         let Ok(request) = request(&mut u) else { return };
         let expected = rules.iter().find(|rule| matches(rule, &request));
-        let got = decide(&plan, &moment, &request, &mut World::default()).rule().map(str::to_owned);
+        let got =
+            decide(&plan, &snapshot, &request, &mut World::default()).rule().map(str::to_owned);
         let expected = expected.and_then(|rule| rule["name"].as_str());
         assert_eq!(got.as_deref(), expected, "{config}\n{request:?}");
     }

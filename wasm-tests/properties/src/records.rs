@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use arbitrary::{Result, Unstructured};
 use serde_json::json;
 use traffic_split::Plan;
-use traffic_split::guard::{Level, Record, Sides};
+use traffic_split::guard::{GuardState, Record, Sides};
 
 use crate::given::env;
 
@@ -41,7 +41,7 @@ pub fn records(bytes: &[u8]) {
         guard.step(&mut record, now);
         now += 1;
     }
-    assert_eq!(record.level, Level::Full, "{record:?}");
+    assert_eq!(record.state, GuardState::Closed, "{record:?}");
 }
 
 fn input(u: &mut Unstructured<'_>) -> Result<(Record, u64)> {

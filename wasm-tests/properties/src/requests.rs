@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
 use serde_json::Value;
-use traffic_split::{Decision, Moment, Plan, cookies, decide, effects, shadows};
+use traffic_split::{Decision, Plan, Snapshot, cookies, decide, effects, shadows};
 
 use crate::cases::CONFIGURATIONS;
 use crate::given::{Given, World, env};
@@ -23,13 +23,13 @@ pub fn requests(bytes: &[u8]) {
     let mut u = Unstructured::new(bytes);
     let Ok((index, request, world)) = input(&mut u) else { return };
     let Some((config, plan)) = PLANS.get(index) else { return };
-    let moment = Moment::new(plan, world.now);
-    let decision = decide(plan, &moment, &request, &mut world.clone());
-    let again = decide(plan, &moment, &request, &mut world.clone());
+    let snapshot = Snapshot::new(plan, world.now);
+    let decision = decide(plan, &snapshot, &request, &mut world.clone());
+    let again = decide(plan, &snapshot, &request, &mut world.clone());
     assert_eq!(format!("{decision:?}"), format!("{again:?}"));
 
     assert_chosen(config, &decision, false);
-    for shadow in shadows(plan, &moment, &request, &mut world.clone()) {
+    for shadow in shadows(plan, &snapshot, &request, &mut world.clone()) {
         assert_chosen(config, &shadow, true);
     }
 

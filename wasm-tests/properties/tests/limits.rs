@@ -224,8 +224,8 @@ const ELSEWHERE: [(&str, &str, &str); 10] = [
         "wasm-tests/properties/tests/limits.rs",
         "a_regex_is_bounded_by_what_it_compiles_to",
     ),
-    ("SEALED_BYTES", "wasm-tests/properties/tests/limits.rs", "the_longest_sealed_value_fits"),
-    ("SEALS", "src/decide/tests.rs", "what_does_not_verify_is_reissued"),
+    ("SIGNED_BYTES", "wasm-tests/properties/tests/limits.rs", "the_longest_sealed_value_fits"),
+    ("SIGNED_VALUES", "src/decide/tests.rs", "what_does_not_verify_is_reissued"),
     ("VALUE_BYTES", "src/request.rs", "unusable_values_are_absent"),
 ];
 
@@ -256,7 +256,7 @@ fn every_limit_is_tested() {
 #[test]
 fn the_longest_sealed_value_fits() {
     let (name, time, mac) = (limits::NAME_BYTES, "ffffffffffffffff".len(), 43);
-    assert!(name + 1 + time + 1 + time + 1 + mac <= limits::SEALED_BYTES);
+    assert!(name + 1 + time + 1 + time + 1 + mac <= limits::SIGNED_BYTES);
 }
 
 /// The bound is on what an expression compiles to, so the two differ by one repetition.

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::net::SocketAddr;
-use traffic_split::{Moment, Plan};
+use traffic_split::{Plan, Snapshot};
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::istio::folder::resources;
 use wasm_tests::istio::mesh::Place;
@@ -39,8 +39,8 @@ pub fn plan(place: &Place, folder: &str) -> Result<Plan> {
 
 /// What the native core decides.
 pub fn decide(plan: &Plan, request: &Request) -> Option<String> {
-    let moment = Moment::new(plan, 0);
-    let decision = traffic_split::decide(plan, &moment, &Native::new(request), &mut NoChance);
+    let snapshot = Snapshot::new(plan, 0);
+    let decision = traffic_split::decide(plan, &snapshot, &Native::new(request), &mut NoChance);
     decision.variant().map(|variant| variant.name.clone())
 }
 

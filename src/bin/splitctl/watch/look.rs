@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use traffic_split::{Moment, Rule};
+use traffic_split::{Rule, Snapshot};
 
 use super::histogram::Histogram;
 use super::prometheus::{Prometheus, Sample};
@@ -79,12 +79,12 @@ impl Look {
         prometheus: &Prometheus,
         labels: &str,
         watched: &[Watched<'_>],
-        moment: &Moment,
+        snapshot: &Snapshot,
         seconds: u64,
         test: Test,
     ) -> Result<Look> {
         let all = ask(prometheus, labels, seconds)?;
-        let rules = watched.iter().map(|watched| side(watched, moment, &all, test)).collect();
+        let rules = watched.iter().map(|watched| side(watched, snapshot, &all, test)).collect();
         Ok(Look { seconds, alpha: test.alpha * 2.0, margin: test.margin, rules })
     }
 
@@ -134,14 +134,14 @@ fn ask(prometheus: &Prometheus, labels: &str, seconds: u64) -> Result<All> {
     Ok(all)
 }
 
-fn side(watched: &Watched<'_>, moment: &Moment, all: &All, test: Test) -> Side {
+fn side(watched: &Watched<'_>, snapshot: &Snapshot, all: &All, test: Test) -> Side {
     let Watched { rule, baseline } = watched;
     let of = |name: &str| all.get(&(rule.name().to_owned(), name.to_owned()));
     let histogram = |seen: &Seen| Histogram::new(seen.buckets.clone());
     let base = of(baseline);
     let base_times = base.map(histogram).unwrap_or_default();
     let slow_ms = base_times.bound(0.95);
-    let weights = rule.weights(moment);
+    let weights = rule.weights(snapshot);
     let weight: f64 = weights.iter().map(|(_, weight)| weight).sum();
     let none = Seen::default();
     let seen = |name: &str| of(name).unwrap_or(&none);

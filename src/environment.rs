@@ -1,7 +1,7 @@
 //! What the core cannot know by itself: chance and time.
 
 /// Asked for only where a decision needs it.
-pub trait Ambient {
+pub trait Environment {
     /// 64 uniform bits; a fast generator will do.
     fn random(&mut self) -> u64;
 
@@ -23,7 +23,7 @@ pub(crate) mod tests {
         pub(crate) now: u64,
     }
 
-    impl Ambient for Fixed {
+    impl Environment for Fixed {
         fn random(&mut self) -> u64 {
             self.draws += 1;
             self.draws.wrapping_mul(0x9e37_79b9_7f4a_7c15)

@@ -1,20 +1,20 @@
 //! What is counted. Names and tags are those that Istio's `extraStatTags` reads: the tag `rule` is
 //! written as `rule=.=NAME;.;` before the metric's own name.
 
-use crate::config::Metrics;
+use crate::config::MetricsLevel;
 
 /// A metric to define before it is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Meter {
+pub struct Metric {
     /// Its kind.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Its name with its tags.
     pub name: String,
 }
 
 /// Kinds of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only grows.
     Counter,
     /// Is set.
@@ -25,22 +25,22 @@ pub enum Kind {
 
 /// Every metric of a plan. A metric is named by its place.
 #[derive(Debug, Default)]
-pub struct Meters {
-    defined: Vec<Meter>,
+pub struct Metrics {
+    defined: Vec<Metric>,
     /// `tsplit_unmatched_total`
-    pub(crate) unmatched: Place,
-    /// `tsplit_absent_total`, by [`Absent`].
-    absent: [Place; Absent::ALL.len()],
+    pub(crate) unmatched: MetricIndex,
+    /// `tsplit_absent_total`, by [`Ignored`].
+    absent: [MetricIndex; Ignored::ALL.len()],
     /// `tsplit_config_generation`
-    pub(crate) generation: Place,
+    pub(crate) generation: MetricIndex,
 }
 
-/// The place of a metric in [`Meters`]; `None` if it is not counted.
-pub type Place = Option<u32>;
+/// The place of a metric in [`Metrics`]; `None` if it is not counted.
+pub type MetricIndex = Option<u32>;
 
 /// Input that was treated as absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absent {
+pub enum Ignored {
     /// A header's value is too long, or holds NUL, CR or LF.
     Value,
     /// Cookies beyond the limits.
@@ -48,18 +48,19 @@ pub enum Absent {
     /// A sticky key is too long.
     Key,
     /// An identity or assignment in a cookie does not verify.
-    Seal,
+    Signature,
 }
 
-impl Absent {
-    pub(crate) const ALL: [Absent; 4] = [Absent::Value, Absent::Cookies, Absent::Key, Absent::Seal];
+impl Ignored {
+    pub(crate) const ALL: [Ignored; 4] =
+        [Ignored::Value, Ignored::Cookies, Ignored::Key, Ignored::Signature];
 
     fn name(self) -> &'static str {
         match self {
-            Absent::Value => "value",
-            Absent::Cookies => "cookies",
-            Absent::Key => "key",
-            Absent::Seal => "seal",
+            Ignored::Value => "value",
+            Ignored::Cookies => "cookies",
+            Ignored::Key => "key",
+            Ignored::Signature => "seal",
         }
     }
 }
@@ -110,29 +111,29 @@ impl Class {
 
 /// The metrics of one variant of one rule.
 #[derive(Debug, Default)]
-pub(crate) struct TargetMeters {
-    requests: [Place; REASONS.len()],
-    responses: [Place; Class::ALL.len()],
+pub(crate) struct TargetMetrics {
+    requests: [MetricIndex; REASONS.len()],
+    responses: [MetricIndex; Class::ALL.len()],
     /// `tsplit_response_time_ms`
-    pub(crate) latency: Place,
+    pub(crate) latency: MetricIndex,
     /// `tsplit_shadow_changed_total`
-    pub(crate) changed: Place,
+    pub(crate) changed: MetricIndex,
     /// `tsplit_guard_tripped`
-    pub(crate) tripped: Place,
+    pub(crate) tripped: MetricIndex,
     /// `tsplit_weight_ppm`
-    pub(crate) weight: Place,
+    pub(crate) weight: MetricIndex,
 }
 
 /// Reasons that are counted, by [`crate::Reason::name`].
 const REASONS: [&str; 6] = ["pinned", "sticky", "persisted", "random", "guard", "shadow"];
 
-impl TargetMeters {
-    pub(crate) fn request(&self, reason: &str) -> Place {
+impl TargetMetrics {
+    pub(crate) fn request(&self, reason: &str) -> MetricIndex {
         let at = REASONS.iter().position(|known| *known == reason)?;
         self.requests.get(at).copied()?
     }
 
-    pub(crate) fn response(&self, class: Class) -> Place {
+    pub(crate) fn response(&self, class: Class) -> MetricIndex {
         let at = Class::ALL.iter().position(|(known, _)| *known == class)?;
         self.responses.get(at).copied()?
     }
@@ -148,64 +149,69 @@ pub(crate) struct Counted<'a> {
     pub(crate) weighed: bool,
 }
 
-impl Meters {
-    pub(crate) fn new(level: Metrics) -> Self {
-        let mut meters = Meters::default();
-        if level != Metrics::Off {
-            meters.unmatched = meters.define(Kind::Counter, &[], "tsplit_unmatched_total");
-            meters.absent = Absent::ALL.map(|absent| {
-                meters.define(Kind::Counter, &[("what", absent.name())], "tsplit_absent_total")
+impl Metrics {
+    pub(crate) fn new(level: MetricsLevel) -> Self {
+        let mut metrics = Metrics::default();
+        if level != MetricsLevel::Off {
+            metrics.unmatched = metrics.define(MetricKind::Counter, &[], "tsplit_unmatched_total");
+            metrics.absent = Ignored::ALL.map(|absent| {
+                metrics.define(
+                    MetricKind::Counter,
+                    &[("what", absent.name())],
+                    "tsplit_absent_total",
+                )
             });
-            meters.generation = meters.define(Kind::Gauge, &[], "tsplit_config_generation");
+            metrics.generation = metrics.define(MetricKind::Gauge, &[], "tsplit_config_generation");
         }
-        meters
+        metrics
     }
 
-    pub(crate) fn absent(&self, what: Absent) -> Place {
-        let at = Absent::ALL.iter().position(|known| *known == what)?;
+    pub(crate) fn absent(&self, what: Ignored) -> MetricIndex {
+        let at = Ignored::ALL.iter().position(|known| *known == what)?;
         self.absent.get(at).copied()?
     }
 
     /// Every metric, in the order of their places.
-    pub fn iter(&self) -> impl Iterator<Item = &Meter> {
+    pub fn iter(&self) -> impl Iterator<Item = &Metric> {
         self.defined.iter()
     }
 
-    pub(crate) fn target(&mut self, level: Metrics, counted: &Counted<'_>) -> TargetMeters {
+    pub(crate) fn target(&mut self, level: MetricsLevel, counted: &Counted<'_>) -> TargetMetrics {
         let Counted { rule, variant, reasons, watched, weighed } = counted;
         let tags = [("rule", *rule), ("variant", *variant)];
-        let mut meters = TargetMeters::default();
-        if level == Metrics::Off {
-            return meters;
+        let mut metrics = TargetMetrics::default();
+        if level == MetricsLevel::Off {
+            return metrics;
         }
         if *watched {
-            meters.tripped = self.define(Kind::Gauge, &tags, "tsplit_guard_tripped");
+            metrics.tripped = self.define(MetricKind::Gauge, &tags, "tsplit_guard_tripped");
         }
         if *weighed {
-            meters.weight = self.define(Kind::Gauge, &tags, "tsplit_weight_ppm");
+            metrics.weight = self.define(MetricKind::Gauge, &tags, "tsplit_weight_ppm");
         }
-        meters.requests = REASONS.map(|reason| {
+        metrics.requests = REASONS.map(|reason| {
             let tags = [tags[0], tags[1], ("reason", reason)];
             reasons
                 .contains(&reason)
-                .then(|| self.define(Kind::Counter, &tags, "tsplit_requests_total"))?
+                .then(|| self.define(MetricKind::Counter, &tags, "tsplit_requests_total"))?
         });
         if reasons.contains(&"shadow") {
-            meters.changed = self.define(Kind::Counter, &tags, "tsplit_shadow_changed_total");
-        } else if level == Metrics::Full {
-            meters.responses = Class::ALL.map(|(_, class)| {
+            metrics.changed =
+                self.define(MetricKind::Counter, &tags, "tsplit_shadow_changed_total");
+        } else if level == MetricsLevel::Full {
+            metrics.responses = Class::ALL.map(|(_, class)| {
                 let tags = [tags[0], tags[1], ("class", class)];
-                self.define(Kind::Counter, &tags, "tsplit_responses_total")
+                self.define(MetricKind::Counter, &tags, "tsplit_responses_total")
             });
-            meters.latency = self.define(Kind::Histogram, &tags, "tsplit_response_time_ms");
+            metrics.latency = self.define(MetricKind::Histogram, &tags, "tsplit_response_time_ms");
         }
-        meters
+        metrics
     }
 
-    fn define(&mut self, kind: Kind, tags: &[(&str, &str)], name: &str) -> Place {
+    fn define(&mut self, kind: MetricKind, tags: &[(&str, &str)], name: &str) -> MetricIndex {
         let place = u32::try_from(self.defined.len()).ok();
         let tags: String = tags.iter().map(|(tag, value)| format!("{tag}=.={value};.;")).collect();
-        self.defined.push(Meter { kind, name: format!("{tags}{name}") });
+        self.defined.push(Metric { kind, name: format!("{tags}{name}") });
         place
     }
 }

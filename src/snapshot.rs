@@ -1,23 +1,23 @@
 //! What of a plan changes with time: where its ramps stand, and which variants its guards hold
 //! back. Renewed about once a second, never by a request.
 
-use crate::guard::Level;
+use crate::guard::GuardState;
 use crate::plan::{Plan, Sharing};
 use crate::split::Split;
 
 /// A plan's ramps and guards at one time.
 #[derive(Debug)]
-pub struct Moment {
+pub struct Snapshot {
     now: u64,
     ramped: Vec<Option<Split>>,
-    pub(crate) levels: Vec<Level>,
+    pub(crate) guard_states: Vec<GuardState>,
 }
 
-impl Moment {
+impl Snapshot {
     /// Where the ramps of a plan stand at a time, in Unix seconds; no guard has tripped.
     pub fn new(plan: &Plan, now: u64) -> Self {
-        let levels = plan.guards.iter().map(|_| Level::Full).collect();
-        Moment { now, ramped: ramped(plan, now), levels }
+        let guard_states = plan.guards.iter().map(|_| GuardState::Closed).collect();
+        Snapshot { now, ramped: ramped(plan, now), guard_states }
     }
 
     /// Moves on to a later time. A clock that steps back is not followed: nobody moves twice.
@@ -34,7 +34,7 @@ impl Moment {
         ramped.unwrap_or(&sharing.split)
     }
 
-    /// The time of the moment, in Unix seconds.
+    /// The time of the snapshot, in Unix seconds.
     pub fn now(&self) -> u64 {
         self.now
     }

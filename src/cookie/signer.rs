@@ -49,11 +49,11 @@ impl Keys {
 
 /// Signs and verifies the values of one cookie.
 #[derive(Debug)]
-pub(crate) struct Seal {
+pub(crate) struct Signer {
     keys: Keys,
 }
 
-impl Seal {
+impl Signer {
     pub(crate) fn new(mut keys: Keys, name: &str) -> Self {
         let named = |key: &mut HmacSha256| {
             key.update(name.as_bytes());
@@ -61,7 +61,7 @@ impl Seal {
         };
         named(&mut keys.first);
         keys.others.iter_mut().for_each(named);
-        Seal { keys }
+        Signer { keys }
     }
 
     pub(crate) fn close(&self, payload: &str, scope: &[u8], issued: u64, expires: u64) -> String {
