@@ -4,8 +4,10 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::guard::Guard;
 use crate::limits;
-use crate::plan::{Action, Plan, Rule, Target, Variant};
+use crate::plan::Plan;
+use crate::rule::{Action, Rule};
 use crate::snapshot::Snapshot;
+use crate::variant::{Target, Variant};
 
 /// Why a rule has no variant for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ impl Rule {
         let weight = |(target, weight): (&'p Target, f64)| (&*target.variant, weight);
         match &self.action {
             Action::To(target) => vec![(&target.variant, 1.0)],
-            Action::Split(sharing) => snapshot.split(sharing).weights().map(weight).collect(),
+            Action::Split(allocation) => snapshot.split(allocation).weights().map(weight).collect(),
         }
     }
 
@@ -50,7 +52,7 @@ impl Rule {
 
     /// Whether it chooses between variants.
     pub fn is_split(&self) -> bool {
-        self.sharing().is_some()
+        self.allocation().is_some()
     }
 
     /// Whether it is only tried.
@@ -81,7 +83,9 @@ impl Rule {
         }
         let target = match &self.action {
             Action::To(target) => target,
-            Action::Split(sharing) => snapshot.split(sharing).pick(xxh64(key, sharing.seed)),
+            Action::Split(allocation) => {
+                snapshot.split(allocation).pick(xxh64(key, allocation.seed))
+            }
         };
         Ok(&target.variant)
     }

@@ -6,10 +6,12 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::environment::Environment;
 use crate::identity::Issued;
-use crate::plan::{Action, Persist, Plan, Rule, Sharing, Target, Variant};
+use crate::plan::Plan;
 use crate::request::Request;
+use crate::rule::{Action, Allocation, Persist, Rule};
 use crate::snapshot::Snapshot;
 use crate::split::Split;
+use crate::variant::{Target, Variant};
 
 /// Which rule decided, and for which variant.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +30,7 @@ pub enum Reason {
     Pinned,
     /// The hash of the client's key fell to the variant.
     Sticky {
-        /// `h` of the recipe in `split.rs`.
+        /// `h` of the recipe in `rendezvous.rs`.
         hash: u64,
     },
     /// The client's earlier assignment was kept.
@@ -118,8 +120,8 @@ fn apply<'p>(
     }
     let (target, reason, persist) = match &rule.action {
         Action::To(target) => (target, Reason::Pinned, None),
-        Action::Split(sharing) => {
-            share(rule, sharing, plan, snapshot, request, environment, issued)
+        Action::Split(allocation) => {
+            share(rule, allocation, plan, snapshot, request, environment, issued)
         }
     };
     Some(Decision { target: Some(target), reason, issued: *issued, persist })
@@ -129,21 +131,21 @@ type Shared<'p> = (&'p Arc<Target>, Reason, Option<&'p Persist>);
 
 fn share<'p>(
     rule: &'p Rule,
-    sharing: &'p Sharing,
+    allocation: &'p Allocation,
     plan: &'p Plan,
     snapshot: &'p Snapshot,
     request: &impl Request,
     environment: &mut impl Environment,
     issued: &mut Issued,
 ) -> Shared<'p> {
-    let split = snapshot.split(sharing);
-    let persist = sharing.persist.as_ref();
+    let split = snapshot.split(allocation);
+    let persist = allocation.persist.as_ref();
     let kept = persist.and_then(|persist| kept(persist, split, request, environment));
     let mut hash = |issued: &mut Issued| {
         let key = rule.key.as_ref();
         match key.and_then(|key| key.identity(request, environment, issued)) {
             Some(identity) => {
-                let hash = xxh64(identity.as_bytes(), sharing.seed);
+                let hash = xxh64(identity.as_bytes(), allocation.seed);
                 (hash, Reason::Sticky { hash })
             }
             None => (environment.random(), Reason::Random),
@@ -156,7 +158,7 @@ fn share<'p>(
             (split.pick(hash), reason, Some(hash))
         }
     };
-    let guarded = sharing.guard.and_then(|place| {
+    let guarded = allocation.guard.and_then(|place| {
         // Nothing is issued to whom a cookie keeps.
         let hash = || known.unwrap_or_else(|| hash(&mut Issued::default()).0);
         plan.guards.get(place)?.redirect(*snapshot.guard_states.get(place)?, target, hash)

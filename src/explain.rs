@@ -5,8 +5,9 @@ use crate::decide::{Decision, decide};
 use crate::environment::Environment;
 use crate::identity::Issued;
 use crate::key::Identity;
-use crate::plan::{Plan, Rule};
+use crate::plan::Plan;
 use crate::request::{self, Request};
+use crate::rule::Rule;
 use crate::snapshot::Snapshot;
 
 /// A decision and the way to it.

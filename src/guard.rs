@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh64::xxh64;
 
-use crate::plan::Target;
-use crate::split::{rehash, uniform};
+use crate::rendezvous::{rehash, uniform};
+use crate::variant::Target;
 
 /// Of the requests for a variant on trial, the share that reaches it.
 const TRIAL_SHARE: f64 = 0.1;

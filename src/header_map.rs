@@ -16,7 +16,7 @@ impl HeaderMap {
     /// Those with names of these lengths, see [`length`].
     pub(crate) fn of_lengths(&self, lengths: u64) -> impl Iterator<Item = (&[u8], &[u8])> {
         let (places, texts) = self.places();
-        let wanted = move |place: &MetricIndex| {
+        let wanted = move |place: &Field| {
             lengths & usize::try_from(place.name_length).map_or(0, length) != 0
         };
         places.filter(wanted).map_while(|place| Some((place.name(texts)?, place.value(texts)?)))
@@ -34,7 +34,7 @@ impl HeaderMap {
     }
 
     /// Where each field lies, and in what.
-    fn places(&self) -> (impl Iterator<Item = MetricIndex>, &[u8]) {
+    fn places(&self) -> (impl Iterator<Item = Field>, &[u8]) {
         let (count, rest) = self.0.split_first_chunk().unwrap_or((&[0; 4], &[]));
         let table = (u32::from_le_bytes(*count) as usize).saturating_mul(8);
         let (lengths, texts) = rest.split_at_checked(table).unwrap_or_default();
@@ -44,7 +44,7 @@ impl HeaderMap {
         let mut start = 0_u64;
         let places = lengths.iter().map(move |[name, value]| {
             let [name_length, value_length] = [name, value].map(|l| u32::from_le_bytes(*l).into());
-            let place = MetricIndex { start, name_length, value_length };
+            let place = Field { start, name_length, value_length };
             start = place.end();
             place
         });
@@ -53,13 +53,13 @@ impl HeaderMap {
 }
 
 /// Where the name of a field starts; behind it and behind its value lies a NUL.
-struct MetricIndex {
+struct Field {
     start: u64,
     name_length: u64,
     value_length: u64,
 }
 
-impl MetricIndex {
+impl Field {
     fn name<'a>(&self, texts: &'a [u8]) -> Option<&'a [u8]> {
         text(texts, self.start, self.name_length)
     }

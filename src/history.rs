@@ -5,7 +5,7 @@
 //! exactly half the sum of |p_i - q_i|, the total variation, which no scheme undercuts. Each step
 //! draws from a hash of its own, so the steps are independent.
 //!
-//! Part of the wire contract, version 1, on top of the one in `split.rs`:
+//! Part of the wire contract, version 1, on top of the one in `rendezvous.rs`:
 //! ```text
 //! step 0: the rendezvous of h under the oldest weights
 //! step k: g = XXH64(h as 8 bytes little endian, seed = XXH64(k as 8 bytes little endian, 0));
@@ -16,8 +16,8 @@
 use xxhash_rust::xxh64::xxh64;
 
 use crate::config::Weights;
+use crate::rendezvous::{Arm, Arms, rehash, uniform};
 use crate::sorted::sorted;
-use crate::split::{Arm, Arms, rehash, uniform};
 
 /// The steps from the oldest weights to the present ones.
 #[derive(Debug)]

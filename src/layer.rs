@@ -6,7 +6,7 @@
 
 use xxhash_rust::xxh64::xxh64;
 
-use crate::split::uniform;
+use crate::rendezvous::uniform;
 
 /// A rule's share of a layer.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::plan::Target;
 use crate::split::Split;
+use crate::variant::Target;
 
 /// A split whose weights change.
 #[derive(Debug)]

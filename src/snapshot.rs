@@ -2,7 +2,8 @@
 //! back. Renewed about once a second, never by a request.
 
 use crate::guard::GuardState;
-use crate::plan::{Plan, Sharing};
+use crate::plan::Plan;
+use crate::rule::Allocation;
 use crate::split::Split;
 
 /// A plan's ramps and guards at one time.
@@ -29,9 +30,9 @@ impl Snapshot {
     }
 
     /// The split of a rule as it stands.
-    pub(crate) fn split<'p>(&'p self, sharing: &'p Sharing) -> &'p Split {
-        let ramped = sharing.ramp.and_then(|place| self.ramped.get(place)?.as_ref());
-        ramped.unwrap_or(&sharing.split)
+    pub(crate) fn split<'p>(&'p self, allocation: &'p Allocation) -> &'p Split {
+        let ramped = allocation.ramp.and_then(|place| self.ramped.get(place)?.as_ref());
+        ramped.unwrap_or(&allocation.split)
     }
 
     /// The time of the snapshot, in Unix seconds.

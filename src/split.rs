@@ -1,25 +1,11 @@
-//! Weighted rendezvous: which variant of a split a key belongs to.
-//!
-//! Each variant gets a score from a hash of (salt, variant's name, key) and its weight, and the
-//! least score wins (P-MinHash, Moulton and Jiang, arXiv 1809.04052). The order of the variants
-//! plays no part, and a change of weights between two variants moves the least share of keys.
-//!
-//! The assignment is a wire contract, version 1, with vectors in `wasm-tests/vectors/`:
-//! ```text
-//! h     = XXH64(key, seed = XXH64(salt, seed = 0))
-//! h_i   = XXH64(h as 8 bytes little endian, seed = XXH64(name_i, seed = 0))
-//! u_i   = ((h_i >> 11) + 0.5) * 2^-53
-//! score = -ln(u_i) / weight_i          ln as in musl's log(); weight 0 takes no part
-//! ```
-//! Equal scores go to the name that sorts first, byte by byte.
+//! A split: which of its variants a hash belongs to, by its weights and those it had before.
 
 use std::sync::Arc;
 
-use xxhash_rust::xxh64::xxh64;
-
 use crate::config::Weights;
 use crate::history::History;
-use crate::plan::Target;
+use crate::rendezvous::{Arm, Arms};
+use crate::variant::Target;
 
 /// A split that is ready to choose.
 #[derive(Debug)]
@@ -85,77 +71,6 @@ fn history(weights: &[(Arc<Target>, f64)], mut earlier: Vec<Weights>) -> Option<
     }
     History::new(&names, &earlier)
 }
-
-/// Names with weights above 0, at least one, each standing for a `T`.
-#[derive(Debug)]
-pub(crate) struct Arms<T> {
-    first: Arm<T>,
-    rest: Vec<Arm<T>>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Arm<T> {
-    name: String,
-    seed: u64,
-    weight: f64,
-    stands_for: T,
-}
-
-impl<T> Arm<T> {
-    pub(crate) fn new(name: &str, stands_for: T, weight: f64) -> Self {
-        Arm { name: name.to_owned(), seed: xxh64(name.as_bytes(), 0), weight, stands_for }
-    }
-
-    /// The arm's score, if it can be so small. Since -ln(u) >= 1 - u, most arms are found to lose
-    /// without a logarithm; the margin is far above what rounding takes.
-    fn score(&self, hash: u64, least: f64) -> Option<f64> {
-        const MARGIN: f64 = 1e-6;
-        let u = uniform(rehash(hash, self.seed));
-        let can = (1.0 - u) * (1.0 - MARGIN) <= least * self.weight;
-        can.then(|| -libm::log(u) / self.weight)
-    }
-
-    fn beats(&self, score: f64, other: &Arm<T>, least: f64) -> bool {
-        score < least || (score == least && self.name < other.name)
-    }
-}
-
-impl<T> Arms<T> {
-    /// `None` if no weight is above 0.
-    pub(crate) fn new(arms: impl IntoIterator<Item = Arm<T>>) -> Option<Self> {
-        let mut arms = arms.into_iter().filter(|arm| arm.weight > 0.0);
-        Some(Arms { first: arms.next()?, rest: arms.collect() })
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Arm<T>> {
-        std::iter::once(&self.first).chain(&self.rest)
-    }
-
-    /// What the arm with the least score stands for.
-    pub(crate) fn pick(&self, hash: u64) -> &T {
-        let (mut winner, mut least) = (&self.first, f64::INFINITY);
-        for arm in self.iter() {
-            if let Some(score) = arm.score(hash, least)
-                && arm.beats(score, winner, least)
-            {
-                (winner, least) = (arm, score);
-            }
-        }
-        &winner.stands_for
-    }
-}
-
-/// A hash derived from another one.
-pub(crate) fn rehash(hash: u64, seed: u64) -> u64 {
-    xxh64(&hash.to_le_bytes(), seed)
-}
-
-/// A hash as a number, uniform between 0 and 1.
-pub(crate) fn uniform(hash: u64) -> f64 {
-    ((hash >> 11) as f64 + 0.5) * TWO_TO_MINUS_53
-}
-
-const TWO_TO_MINUS_53: f64 = 1.0 / (1_u64 << 53) as f64;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use xxhash_rust::xxh64::xxh64;
 
 use super::count::{Counts, record};
-use crate::plan::{Plan, Sharing};
+use crate::plan::Plan;
+use crate::rule::Allocation;
 use crate::snapshot::Snapshot;
 
 thread_local! {
@@ -32,12 +33,12 @@ impl Gauges {
             let latest = told.iter().map(|old| old.by).max().unwrap_or(0);
             let by = latest.wrapping_add(1);
             let mut new = Vec::new();
-            for (name, sharing) in splits(plan) {
+            for (name, allocation) in splits(plan) {
                 let rule = hash(name);
-                let guard = sharing.guard.and_then(|place| plan.guards.get(place));
+                let guard = allocation.guard.and_then(|place| plan.guards.get(place));
                 let tripped = guard.and_then(|guard| counts.number(guard.watch.metrics.tripped));
                 new.extend(tripped.map(|number| Told { rule, number, by }));
-                tell(sharing, counts, snapshot, |number| new.push(Told { rule, number, by }));
+                tell(allocation, counts, snapshot, |number| new.push(Told { rule, number, by }));
             }
             told.retain(|old| {
                 let mut same = new.iter().filter(|new| new.rule == old.rule).peekable();
@@ -54,9 +55,9 @@ impl Gauges {
 
     /// Tells those that change with time.
     pub(super) fn renew(&self, plan: &Plan, counts: &Counts, snapshot: &Snapshot) {
-        for (rule, sharing) in splits(plan).filter(|(_, sharing)| sharing.ramp.is_some()) {
+        for (rule, allocation) in splits(plan).filter(|(_, allocation)| allocation.ramp.is_some()) {
             if self.speaks_for(rule) {
-                tell(sharing, counts, snapshot, |_| {});
+                tell(allocation, counts, snapshot, |_| {});
             }
         }
     }
@@ -73,13 +74,13 @@ fn hash(name: &str) -> u64 {
 }
 
 /// The names of the rules that split, with their splits.
-fn splits(plan: &Plan) -> impl Iterator<Item = (&str, &Sharing)> {
-    plan.rules.iter().filter_map(|rule| Some((&*rule.name, rule.sharing()?)))
+fn splits(plan: &Plan) -> impl Iterator<Item = (&str, &Allocation)> {
+    plan.rules.iter().filter_map(|rule| Some((&*rule.name, rule.allocation()?)))
 }
 
 /// Sets the gauges of a split, in parts per million: Envoy's are whole numbers.
-fn tell(sharing: &Sharing, counts: &Counts, snapshot: &Snapshot, mut told: impl FnMut(u32)) {
-    for (target, share) in snapshot.split(sharing).shares() {
+fn tell(allocation: &Allocation, counts: &Counts, snapshot: &Snapshot, mut told: impl FnMut(u32)) {
+    for (target, share) in snapshot.split(allocation).shares() {
         if let Some(number) = counts.number(target.metrics.weight) {
             record(number, libm::round(share * 1e6) as u64);
             told(number);

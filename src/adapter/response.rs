@@ -8,7 +8,7 @@ use proxy_wasm::types::MapType;
 use super::Running;
 use super::host;
 use crate::Class;
-use crate::plan::Target;
+use crate::variant::Target;
 
 /// What has to be done with the response; most often nothing.
 pub(super) struct Response {

@@ -8,7 +8,7 @@ use super::Running;
 use super::host::{self, Host, HostRequest};
 use super::response::Response;
 use crate::config::MetricsLevel;
-use crate::plan::Target;
+use crate::variant::Target;
 use crate::{Decision, Effect, cookies, decide, effects, shadows};
 
 impl Running {

@@ -1,7 +1,8 @@
 //! What of a plan happens only once there is a response.
 
-use super::{Plan, Rule};
+use super::Plan;
 use crate::config::MetricsLevel;
+use crate::rule::Rule;
 
 impl Plan {
     /// The paths of the fields that need the response: it carries cookies and the debug header, is
@@ -22,11 +23,11 @@ impl Plan {
 
 impl Rule {
     fn response_fields(&self) -> impl Iterator<Item = &'static str> {
-        let sharing = self.sharing();
+        let allocation = self.allocation();
         given([
             (self.key.as_ref().is_some_and(|key| key.issue.is_some()), "sticky.issue"),
-            (sharing.is_some_and(|sharing| sharing.persist.is_some()), "persist"),
-            (sharing.is_some_and(|sharing| sharing.guard.is_some()), "guard"),
+            (allocation.is_some_and(|allocation| allocation.persist.is_some()), "persist"),
+            (allocation.is_some_and(|allocation| allocation.guard.is_some()), "guard"),
         ])
     }
 }

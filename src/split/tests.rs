@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use xxhash_rust::xxh64::xxh64;
+
 use super::*;
 use crate::metrics::TargetMetrics;
-use crate::plan::Variant;
+use crate::rendezvous::{rehash, uniform};
+use crate::variant::Variant;
 
 /// Weights by name.
 type Named = BTreeMap<String, f64>;
@@ -169,14 +172,6 @@ fn salts_are_independent() {
     };
     let sum: f64 = (0..KEYS).map(|i| side("checkout", i) * side("search", i)).sum();
     assert!((sum / f64::from(KEYS)).abs() < 0.005, "{sum}");
-}
-
-#[test]
-fn equal_scores_go_to_the_first_name() {
-    let arm = |name: &str| Arm { name: name.into(), seed: 0, weight: 1.0, stands_for: name.len() };
-    for names in [["a", "bb"], ["bb", "a"]] {
-        assert_eq!(*Arms::new(names.map(arm)).unwrap().pick(7), 1);
-    }
 }
 
 #[test]

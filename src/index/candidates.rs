@@ -10,16 +10,16 @@ pub(crate) struct Candidates([u64; WORDS]);
 
 impl Candidates {
     /// Every rule that there may be.
-    pub(super) const ALL: Self = Candidates([u64::MAX; WORDS]);
+    pub(crate) const ALL: Self = Candidates([u64::MAX; WORDS]);
 
-    pub(super) fn insert(&mut self, rule: u16) {
+    pub(crate) fn insert(&mut self, rule: u16) {
         if let Some(word) = self.0.get_mut(usize::from(rule / 64)) {
             *word |= 1 << (rule % 64);
         }
     }
 
     /// The rules' numbers, the least first.
-    pub(super) fn iter(self) -> impl Iterator<Item = usize> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
         let mut words = self.0.into_iter().zip((0_usize..).step_by(64));
         let (mut word, mut start) = (0, 0);
         std::iter::from_fn(move || {

@@ -1,30 +1,43 @@
 //! From a configuration as written to a plan: what its parts say of each other is checked, and
 //! names are resolved.
 
+mod condition;
+mod split;
+mod sticky;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use xxhash_rust::xxh64::xxh64;
 
-use super::index::Index;
-use super::split::Of;
-use super::sticky::{Cookies, check_layers};
-use super::{Action, Plan, Rule, Target, Variant, condition, split};
 use crate::config::{ActionSpec, Condition, Config, Errors, MetricsLevel, RuleSpec, VariantSpec};
 use crate::guard::Guard;
+use crate::index::Index;
 use crate::layer::Slice;
 use crate::matcher::Matcher;
 use crate::metrics::{Counted, Metrics};
+use crate::plan::Plan;
 use crate::ramp::Ramp;
+use crate::rule::{Action, Rule};
 use crate::sorted::sorted;
+use crate::variant::{Target, Variant};
+use split::Of;
+use sticky::{Cookies, check_layers};
 
-pub(super) type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
+type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 
-pub(super) fn compile(bytes: &[u8], env: Env<'_>) -> Result<Plan, Errors> {
-    let mut errors = Errors::default();
-    let config = Config::read(bytes, &mut errors);
-    let plan = config.map(|config| plan(config, bytes, env, &mut errors));
-    plan.filter(|_| errors.is_empty()).ok_or(errors)
+impl Plan {
+    /// Reads, checks and compiles a configuration. `env` looks up an environment variable: signing
+    /// keys are kept there.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its path and what would be right.
+    pub fn compile(config: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Errors> {
+        let mut errors = Errors::default();
+        let spec = Config::read(config, &mut errors);
+        let plan = spec.map(|spec| plan(spec, config, env, &mut errors));
+        plan.filter(|_| errors.is_empty()).ok_or(errors)
+    }
 }
 
 /// What could not be compiled is left out: `errors` then refuses the plan.
@@ -69,18 +82,18 @@ fn variant(VariantSpec { name, cluster }: VariantSpec) -> Arc<Variant> {
 }
 
 /// What rules refer to, and what they add to the plan.
-pub(super) struct Parts<'e> {
-    pub(super) variants: Vec<Arc<Variant>>,
-    pub(super) cookies: Cookies<'e>,
-    pub(super) ramps: Vec<Ramp>,
-    pub(super) guards: Vec<Guard>,
-    pub(super) metrics: Metrics,
-    pub(super) metrics_level: MetricsLevel,
+struct Parts<'e> {
+    variants: Vec<Arc<Variant>>,
+    cookies: Cookies<'e>,
+    ramps: Vec<Ramp>,
+    guards: Vec<Guard>,
+    metrics: Metrics,
+    metrics_level: MetricsLevel,
     shadow: bool,
 }
 
 impl Parts<'_> {
-    pub(super) fn find(&self, path: &str, name: &str, errors: &mut Errors) -> Option<Arc<Variant>> {
+    fn find(&self, path: &str, name: &str, errors: &mut Errors) -> Option<Arc<Variant>> {
         let found = self.variants.iter().find(|variant| variant.name == name);
         if found.is_none() {
             let known = self.variants.iter().map(|variant| variant.name.as_str()).collect();
@@ -94,7 +107,7 @@ impl Parts<'_> {
     }
 
     /// A variant of a rule, with its metrics.
-    pub(super) fn target(
+    fn target(
         &mut self,
         rule: &Arc<str>,
         variant: Arc<Variant>,

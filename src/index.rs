@@ -5,14 +5,17 @@
 //! needs nothing of the kind is tried on every request. What is found here is still asked whether
 //! it matches, so two things with one hash cost time, never a wrong decision.
 
+mod candidates;
+mod prefix;
+
 use xxhash_rust::xxh64::xxh64;
 
-use super::Rule;
-use super::candidates::Candidates;
-use super::prefix::Prefixes;
 use crate::matcher::{Matcher, Test, Text};
 use crate::request::{self, Request};
+use crate::rule::Rule;
 use crate::sorted::sorted;
+pub(crate) use candidates::Candidates;
+use prefix::Prefixes;
 
 /// Trying so few rules costs less than looking them up.
 const FEW: usize = 8;
@@ -45,7 +48,7 @@ enum Need<'r> {
 
 impl Index {
     /// The index of so many rules; `None` where it would not pay.
-    pub(super) fn new(rules: &[Rule]) -> Option<Index> {
+    pub(crate) fn new(rules: &[Rule]) -> Option<Index> {
         if rules.len() <= FEW {
             return None;
         }
@@ -79,7 +82,7 @@ impl Index {
     }
 
     /// The rules that may match this request: all that do are among them.
-    pub(super) fn candidates(&self, request: &impl Request) -> Candidates {
+    pub(crate) fn candidates(&self, request: &impl Request) -> Candidates {
         let mut found = self.always;
         if !self.headers.is_empty() {
             for (name, value) in request.headers_of_lengths(self.headers.lengths) {

@@ -84,7 +84,7 @@ fn finds_every_rule_that_matches() {
         assert!(plan.index.is_some());
         for _ in 0..100 {
             let request = request(&mut rng);
-            let names = |rule: &crate::plan::Rule| rule.name.clone();
+            let names = |rule: &crate::rule::Rule| rule.name.clone();
             let indexed = plan.candidates(&request).filter(|rule| rule.matches(&request));
             let naive = plan.rules.iter().filter(|rule| rule.matches(&request));
             let naive: Vec<_> = naive.map(names).collect();

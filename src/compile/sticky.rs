@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::compile::Env;
-use super::{Key, Persist};
+use super::Env;
 use crate::config::{
     CookieSpec, Decimal, Errors, KeySource, LayerSpec, PersistSpec, RuleSpec, Signing, StickySpec,
 };
 use crate::cookie::{Cookie, Keys};
 use crate::identity::Issue;
+use crate::key::Key;
 use crate::limits;
+use crate::rule::Persist;
 
 /// The cookies of one configuration: each name has one meaning.
 pub(super) struct Cookies<'e> {

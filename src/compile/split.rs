@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::compile::Parts;
-use super::{Sharing, Target};
+use super::Parts;
 use crate::config::{Decimal, Errors, GuardSpec, RampSpec, SplitSpec, Weights};
 use crate::guard::Guard;
 use crate::metrics::Counted;
 use crate::ramp::Ramp;
+use crate::rule::Allocation;
 use crate::split::Split;
+use crate::variant::Target;
 
 /// The rule that a split is of.
 pub(super) struct Of<'a> {
@@ -26,7 +27,7 @@ pub(super) fn compile(
     seed: u64,
     parts: &mut Parts<'_>,
     errors: &mut Errors,
-) -> Option<Sharing> {
+) -> Option<Allocation> {
     // What is only tried has no responses to watch: there its guard is checked, and waits.
     let guarded = config.guard.as_ref().filter(|_| !of.shadow).map(|_| parts.guards.len());
     let targets = targets(of, &config, guarded, parts, errors);
@@ -41,7 +42,7 @@ pub(super) fn compile(
         parts.ramps.len().saturating_sub(1)
     });
     let split = Split::new(&targets, config.history)?;
-    Some(Sharing { split, seed, persist, ramp, guard: guarded })
+    Some(Allocation { split, seed, persist, ramp, guard: guarded })
 }
 
 /// Why this variant of the split can be chosen.

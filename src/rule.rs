@@ -1,0 +1,73 @@
+//! Rules that are ready to be asked: what they match, and what they do with what matches.
+
+use std::sync::Arc;
+
+use crate::cookie::Cookie;
+use crate::key::Key;
+use crate::layer::Slice;
+use crate::matcher::Matcher;
+use crate::request::Request;
+use crate::split::Split;
+use crate::variant::Target;
+
+/// One rule, ready to be asked.
+#[derive(Debug)]
+pub struct Rule {
+    pub(crate) name: Arc<str>,
+    /// Entries (OR) of conditions (AND); `None` matches every request.
+    pub(crate) entries: Option<Vec<Vec<Matcher>>>,
+    /// The clients that the rule may take; `None` for all.
+    pub(crate) slice: Option<Slice>,
+    /// How a client is recognised.
+    pub(crate) key: Option<Key>,
+    /// Whether the rule is only tried.
+    pub(crate) shadow: bool,
+    pub(crate) action: Action,
+}
+
+#[derive(Debug)]
+pub(crate) enum Action {
+    To(Arc<Target>),
+    Split(Box<Allocation>),
+}
+
+/// A split with all that keeps or changes it.
+#[derive(Debug)]
+pub(crate) struct Allocation {
+    pub(crate) split: Split,
+    /// XXH64 of the salt.
+    pub(crate) seed: u64,
+    pub(crate) persist: Option<Persist>,
+    /// The place of the ramp whose split is used instead.
+    pub(crate) ramp: Option<usize>,
+    /// The place of its guard.
+    pub(crate) guard: Option<usize>,
+}
+
+/// A cookie that keeps an assignment.
+#[derive(Debug)]
+pub(crate) struct Persist {
+    pub(crate) cookie: Cookie,
+    /// Whether a variant of weight 0 keeps its clients.
+    pub(crate) drain: bool,
+}
+
+impl Rule {
+    /// Its split, where it has one.
+    pub(crate) fn allocation(&self) -> Option<&Allocation> {
+        match &self.action {
+            Action::To(_) => None,
+            Action::Split(allocation) => Some(allocation),
+        }
+    }
+
+    pub(crate) fn matches(&self, request: &impl Request) -> bool {
+        self.entries.is_none() || self.missed(request).any(|missed| missed.is_none())
+    }
+
+    /// For each entry of `match`, the first condition that the request does not meet.
+    pub(crate) fn missed(&self, request: &impl Request) -> impl Iterator<Item = Option<usize>> {
+        let entries = self.entries.iter().flatten();
+        entries.map(|entry| entry.iter().position(|matcher| !matcher.matches(request)))
+    }
+}
