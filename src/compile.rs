@@ -150,7 +150,10 @@ fn check_names(rules: &[RuleSpec], errors: &mut Errors) {
 
 fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> Option<Rule> {
     let name: Arc<str> = rule.name.as_str().into();
-    let entries = rule.entries.map(|entries| compile_entries(entries, errors));
+    let entries = match rule.entries {
+        Some(entries) => compile_entries(entries, errors).map(Some),
+        None => Some(None),
+    };
     let slice = rule.layer.map(|layer| Slice::new(&layer.name, layer.start, layer.end));
     let key = rule.sticky.as_ref().map(|sticky| parts.cookies.key(sticky, errors));
     let shadow = rule.shadow || parts.shadow;
@@ -169,12 +172,14 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
             Action::Split(Box::new(split::compile(&of, *split, seed, parts, errors)?))
         }
     };
-    Some(Rule { name, entries, slice, key, shadow: rule.shadow, action })
+    Some(Rule { name, entries: entries?, slice, key, shadow: rule.shadow, action })
 }
 
-fn compile_entries(entries: Vec<Vec<Condition>>, errors: &mut Errors) -> Vec<Vec<Matcher>> {
-    let matchers = |conditions: Vec<Condition>| {
-        conditions.into_iter().filter_map(|c| condition::compile(c, errors)).collect()
-    };
-    entries.into_iter().map(matchers).collect()
+/// The matchers of a rule's entries; `None` if one of its conditions could not be compiled. All of
+/// them are tried, so that `errors` tells of each.
+fn compile_entries(entries: Vec<Vec<Condition>>, errors: &mut Errors) -> Option<Vec<Vec<Matcher>>> {
+    let mut matcher = |condition| condition::compile(condition, errors);
+    let compiled: Vec<Vec<Option<Matcher>>> =
+        entries.into_iter().map(|entry| entry.into_iter().map(&mut matcher).collect()).collect();
+    compiled.into_iter().map(|entry| entry.into_iter().collect()).collect()
 }

@@ -13,19 +13,21 @@ mod guard;
 mod header;
 mod node;
 mod operator;
+mod part;
 mod ramp;
 mod rule;
 mod split;
 mod sticky;
 mod time;
 
-pub use condition::{Condition, Subject};
+pub use condition::{Condition, ConditionTest};
 pub use cookie::{CookieSpec, SameSite, Signing};
 pub use duration::parse as parse_duration;
 pub use error::{Error, Errors};
 pub use guard::GuardSpec;
 pub use node::Node;
 pub use operator::{Cidr, Operator};
+pub use part::Part;
 pub use ramp::RampSpec;
 pub use rule::{ActionSpec, LayerSpec, RuleSpec};
 pub use split::{SplitSpec, Weights};
@@ -191,7 +193,10 @@ fn rules(object: &mut Object<'_>, errors: &mut Errors) -> Vec<RuleSpec> {
     let rules: Vec<RuleSpec> =
         fields.iter().filter_map(|field| rule::read(field, errors)).collect();
     let conditions = rules.iter().filter_map(|rule| rule.entries.as_ref()).flatten().flatten();
-    let regexes = conditions.filter(|condition| matches!(condition.operator, Operator::Regex(_)));
+    let is_regex = |condition: &&Condition| {
+        matches!(condition.test, ConditionTest::Text { operator: Operator::Regex(_), .. })
+    };
+    let regexes = conditions.filter(is_regex);
     if regexes.count() > limits::REGEXES {
         let most = limits::REGEXES;
         let remedy = format!("more than {most} regular expressions; use exact, prefix or in");

@@ -1,12 +1,12 @@
 //! The way to a decision, for people: what each rule made of the request, and with which key.
 
-use crate::config::{KeySource, Subject};
+use crate::config::{KeySource, Part};
 use crate::decide::{Decision, decide};
 use crate::environment::Environment;
 use crate::identity::Issued;
 use crate::key::Identity;
 use crate::plan::Plan;
-use crate::request::{self, Request};
+use crate::request::Request;
 use crate::rule::Rule;
 use crate::snapshot::Snapshot;
 
@@ -109,29 +109,9 @@ fn key(
     let value = identity.as_bytes().to_vec();
     let source = match key.sent(request) {
         Some((source, _)) => source.clone(),
-        None => KeySource::Cookie(key.issue.as_ref()?.cookie.name.clone()),
+        None => KeySource::Part(Part::Cookie(key.issue.as_ref()?.cookie.name.clone())),
     };
     Some(FoundKey { source, value, issued: matches!(identity, Identity::Issued(_)) })
-}
-
-impl Subject {
-    /// What a condition on this part of the request looks at: nothing, one value, or several of a
-    /// repeated header.
-    pub fn values<'a>(&'a self, request: &'a impl Request) -> Vec<Vec<u8>> {
-        let header = |name: &'a str| request::header(request, name).map(<[u8]>::to_vec).collect();
-        let one = |value: Option<&[u8]>| value.map(<[u8]>::to_vec).into_iter().collect();
-        match self {
-            Subject::Header(name) => header(name),
-            Subject::Method => header(":method"),
-            Subject::Authority => header(":authority"),
-            Subject::Cookie(name) => one(request::cookie(request, name)),
-            Subject::QueryParam(name) => one(request::query_param(request, name)),
-            Subject::Path => one(request::path(request)),
-            Subject::SourceIp => {
-                request.source_address().map(|ip| ip.to_string().into_bytes()).into_iter().collect()
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -151,6 +131,10 @@ mod tests {
               "layer": "l", "slice": [0, 100],
               "sticky": { "key": [ { "cookie": "uid" }, { "header": "user" } ],
                           "issue": { "cookie": "id", "maxAge": "1d" } } } ] }"#;
+
+    fn cookie(name: &str) -> KeySource {
+        KeySource::Part(Part::Cookie(name.into()))
+    }
 
     fn explained(headers: &[(&'static str, &str)], check: impl FnOnce(Explanation<'_>, &Snapshot)) {
         let plan = Plan::compile(CONFIG.as_bytes(), &|_| None).unwrap();
@@ -182,8 +166,12 @@ mod tests {
     #[test]
     fn the_key_is_the_one_that_was_hashed() {
         for (headers, source, value) in [
-            ([("cookie", "uid=7"), ("user", "8")], KeySource::Cookie("uid".into()), "7"),
-            ([("cookie", "uid="), ("user", " 8")], KeySource::Header("user".into()), "8"),
+            ([("cookie", "uid=7"), ("user", "8")], cookie("uid"), "7"),
+            (
+                [("cookie", "uid="), ("user", " 8")],
+                KeySource::Part(Part::Header("user".into())),
+                "8",
+            ),
         ] {
             explained(&headers, |explanation, snapshot| {
                 let step = &explanation.steps[1];
@@ -203,7 +191,7 @@ mod tests {
             let step = &explanation.steps[1];
             let key = step.key.as_ref().unwrap();
             assert!(key.issued);
-            assert_eq!(key.source, KeySource::Cookie("id".into()));
+            assert_eq!(key.source, cookie("id"));
             assert!(step.position.is_some_and(|position| position < 100.0));
             assert_eq!(step.rule.assign(snapshot, &key.value).ok(), explanation.decision.variant());
         });

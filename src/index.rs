@@ -10,6 +10,7 @@ mod prefix;
 
 use xxhash_rust::xxh64::xxh64;
 
+use crate::config::Part;
 use crate::matcher::{Matcher, Test, Text};
 use crate::request::{self, Request};
 use crate::rule::Rule;
@@ -56,8 +57,9 @@ impl Index {
             always: Candidates::default(),
             headers: Names::new(rules, HEADER),
             cookies: Names::new(rules, COOKIE),
-            paths: tests(rules)
-                .any(|test| matches!(test, Test::Path(text) if text.values().is_some())),
+            paths: tests(rules).any(
+                |test| matches!(test, Test::Text(Part::Path, text) if text.values().is_some()),
+            ),
             prefixes: Prefixes::default(),
             needs: Vec::new(),
         };
@@ -129,9 +131,9 @@ impl Index {
 fn need(entry: &[Matcher]) -> Option<Need<'_>> {
     let tests = || entry.iter().filter(|matcher| !matcher.not).map(|matcher| &matcher.test);
     let valued = tests().find_map(|test| match test {
-        Test::Path(text) => match text.prefix() {
+        Test::Text(Part::Path, text) => match text.prefix() {
             Some(prefix) => Some(Need::Prefix(prefix)),
-            None => Some(hashes(text, PATH)?),
+            None => hashes(text, PATH),
         },
         test => {
             let (kind, name, text) = named(test)?;
@@ -150,12 +152,10 @@ fn hashes(text: &Text, seed: u64) -> Option<Need<'static>> {
 
 /// The name of the header or cookie that a test looks at.
 fn named(test: &Test) -> Option<(u64, &str, &Text)> {
-    match test {
-        Test::Header(name, text) => Some((HEADER, name, text)),
-        Test::Method(text) => Some((HEADER, ":method", text)),
-        Test::Authority(text) => Some((HEADER, ":authority", text)),
-        Test::Cookie(name, text) => Some((COOKIE, name, text)),
-        Test::QueryParam(..) | Test::Path(_) | Test::SourceIp(_) => None,
+    let Test::Text(part, text) = test else { return None };
+    match part {
+        Part::Cookie(name) => Some((COOKIE, name, text)),
+        part => part.header_name().map(|name| (HEADER, name, text)),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::environment::Environment;
 use crate::identity::{Id, Issue, Issued};
 use crate::limits;
 use crate::metrics::Ignored;
-use crate::request::{self, Request};
+use crate::request::Request;
 
 /// Where to look for a client's identity.
 #[derive(Debug)]
@@ -81,9 +81,7 @@ fn find<'a>(source: &'a KeySource, request: &'a impl Request) -> Option<Identity
         (!value.is_empty()).then_some(Identity::Sent(value))
     };
     match source {
-        KeySource::Header(name) => request::header(request, name).find_map(sent),
-        KeySource::Cookie(name) => request::find_cookie(request, name, sent),
-        KeySource::QueryParam(name) => request::query_param(request, name).and_then(sent),
+        KeySource::Part(part) => part.find(request, sent),
         KeySource::SourceIp => address(request.source_address()?),
     }
 }
@@ -100,8 +98,17 @@ fn address<'a>(address: IpAddr) -> Option<Identity<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Part;
     use crate::environment::tests::Fixed;
     use crate::request::tests::Given;
+
+    fn header(name: &str) -> KeySource {
+        KeySource::Part(Part::Header(name.into()))
+    }
+
+    fn cookie(name: &str) -> KeySource {
+        KeySource::Part(Part::Cookie(name.into()))
+    }
 
     fn find(sources: &[KeySource], request: &Given) -> Option<String> {
         let key = Key { sources: sources.to_vec(), issue: None };
@@ -111,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_first_identity_is_taken() {
-        let sources = [KeySource::Cookie("uid".into()), KeySource::Header("x-user".into())];
+        let sources = [cookie("uid"), header("x-user")];
         for (headers, expected) in [
             (vec![("cookie", "uid=7"), ("x-user", "8")], Some("7")),
             (vec![("cookie", "uid="), ("x-user", " 8 ")], Some("8")),
@@ -128,7 +135,7 @@ mod tests {
     fn a_key_over_its_limit_is_absent() {
         let length = |bytes| {
             let request = Given::new([("x", "k".repeat(bytes))]);
-            find(&[KeySource::Header("x".into())], &request).map(|key| key.len())
+            find(&[header("x")], &request).map(|key| key.len())
         };
         assert_eq!(length(limits::KEY_BYTES), Some(limits::KEY_BYTES));
         assert_eq!(length(limits::KEY_BYTES + 1), None);

@@ -10,7 +10,8 @@ pub(crate) use network::Networks;
 pub(crate) use search::Search;
 pub(crate) use text::{Operand, Text};
 
-use crate::request::{self, Request};
+use crate::config::Part;
+use crate::request::Request;
 
 /// One condition.
 #[derive(Debug)]
@@ -19,17 +20,10 @@ pub(crate) struct Matcher {
     pub(crate) not: bool,
 }
 
-/// A part of the request and what is asked of it.
+/// What is asked of a request.
 #[derive(Debug)]
 pub(crate) enum Test {
-    /// True if any one of a repeated header's values passes; they are never joined
-    /// (CVE-2026-26308).
-    Header(String, Text),
-    Cookie(String, Text),
-    QueryParam(String, Text),
-    Path(Text),
-    Method(Text),
-    Authority(Text),
+    Text(Part, Text),
     SourceIp(Networks),
 }
 
@@ -43,18 +37,8 @@ impl Matcher {
 
 impl Test {
     fn passes(&self, request: &impl Request) -> bool {
-        let header = |name, text: &Text| request::header(request, name).any(|v| text.matches(v));
         match self {
-            Test::Header(name, text) => header(name, text),
-            Test::Method(text) => header(":method", text),
-            Test::Authority(text) => header(":authority", text),
-            Test::Cookie(name, text) => {
-                request::cookie(request, name).is_some_and(|value| text.matches(value))
-            }
-            Test::QueryParam(name, text) => {
-                request::query_param(request, name).is_some_and(|value| text.matches(value))
-            }
-            Test::Path(text) => request::path(request).is_some_and(|value| text.matches(value)),
+            Test::Text(part, text) => part.any(request, |value| text.matches(value)),
             Test::SourceIp(networks) => {
                 request.source_address().is_some_and(|address| networks.contain(address))
             }

@@ -2,9 +2,10 @@
 //! what is longer than its limit, or holds what no value may hold, counts as absent.
 
 mod cookies;
+mod part;
 mod query;
 
-pub(crate) use cookies::{cookie, each_cookie, find_cookie, other_cookies};
+pub(crate) use cookies::{each_cookie, find_cookie, other_cookies};
 pub(crate) use query::query_param;
 
 use std::net::IpAddr;

@@ -2,27 +2,22 @@
 
 use regex_lite::{Regex, RegexBuilder};
 
-use crate::config::{Condition, Errors, Operator, Subject};
+use crate::config::{Condition, ConditionTest, Errors, Operator};
 use crate::limits;
 use crate::matcher::{List, Matcher, Networks, Operand, Search, Test, Text};
 
+/// The matcher of a condition; `None` if its regular expression is wrong, which `errors` then tells.
 pub(super) fn compile(condition: Condition, errors: &mut Errors) -> Option<Matcher> {
-    let Condition { path, subject, operator, not, ignore_case } = condition;
-    let not = not != (operator == Operator::Present(false));
-    if let Operator::Cidrs(cidrs) = operator {
-        return Some(Matcher { test: Test::SourceIp(Networks::new(&cidrs)), not });
-    }
-    let text = text(&path, operator, ignore_case, errors)?;
-    let test = match subject {
-        Subject::Header(name) => Test::Header(name, text),
-        Subject::Cookie(name) => Test::Cookie(name, text),
-        Subject::QueryParam(name) => Test::QueryParam(name, text),
-        Subject::Path => Test::Path(text),
-        Subject::Method => Test::Method(text),
-        Subject::Authority => Test::Authority(text),
-        Subject::SourceIp => return None,
-    };
-    Some(Matcher { test, not })
+    let Condition { path, test, not } = condition;
+    Some(match test {
+        ConditionTest::SourceIp(cidrs) => {
+            Matcher { test: Test::SourceIp(Networks::new(&cidrs)), not }
+        }
+        ConditionTest::Text { part, operator, ignore_case } => {
+            let not = not != (operator == Operator::Present(false));
+            Matcher { test: Test::Text(part, text(&path, operator, ignore_case, errors)?), not }
+        }
+    })
 }
 
 fn text(path: &str, operator: Operator, ignore_case: bool, errors: &mut Errors) -> Option<Text> {
@@ -34,9 +29,8 @@ fn text(path: &str, operator: Operator, ignore_case: bool, errors: &mut Errors) 
         Operator::Contains(text) => Text::Contains(Search::new(&text, ignore_case)),
         Operator::In(texts) => Text::In(List::new(texts.iter().map(String::as_str), ignore_case)),
         Operator::Regex(pattern) => Text::Regex(regex(path, &pattern, ignore_case, errors)?),
-        Operator::Range(start, end) => Text::Range(start..end),
+        Operator::Range(range) => Text::Range(range),
         Operator::Present(_) => Text::Present,
-        Operator::Cidrs(_) => return None,
     })
 }
 

@@ -1,9 +1,9 @@
 //! A cookie that the filter sets, with its attributes (RFC 6265bis section 4.1).
 
-use super::condition;
 use super::duration;
 use super::error::Errors;
 use super::field::{Field, Object};
+use super::part;
 use crate::limits;
 
 /// A cookie as written, with the defaults filled in.
@@ -61,7 +61,7 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Cooki
     let at = object.path.clone();
     let name = object
         .required("cookie", "name the cookie", errors)
-        .and_then(|field| condition::cookie_name(field, errors));
+        .and_then(|field| part::cookie_name(field, errors));
     let max_age = object
         .required("maxAge", "give how long it lasts, as in 30d", errors)
         .and_then(|field| duration::read(field, limits::MAX_AGE, errors));

@@ -1,6 +1,7 @@
 //! What a condition asks of a value, with Istio's words where it has them.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
 use super::error::Errors;
 use super::field::{Field, Object};
@@ -22,11 +23,9 @@ pub enum Operator {
     /// Equal to one of these.
     In(Vec<String>),
     /// An integer in the half-open interval `[start, end)`.
-    Range(i64, i64),
+    Range(Range<i64>),
     /// There at all, or (`false`) not there.
     Present(bool),
-    /// An address in one of these networks.
-    Cidrs(Vec<Cidr>),
 }
 
 /// A network: an address and the length of its prefix in bits.
@@ -117,7 +116,7 @@ fn range(field: &Field<'_>, errors: &mut Errors) -> Option<Operator> {
         .and_then(|field| field.integer(errors));
     object.finish(errors);
     match (start?, end?) {
-        (start, end) if start < end => Some(Operator::Range(start, end)),
+        (start, end) if start < end => Some(Operator::Range(start..end)),
         _ => field.wrong("must have `start` less than `end`, which is excluded", errors),
     }
 }

@@ -1,11 +1,12 @@
 //! What keeps a client with its variant: a key that is hashed, an identity that is issued where
 //! there is none, and an assignment that is kept.
 
-use super::condition;
+use std::fmt;
+
 use super::cookie::{self, CookieSpec};
 use super::error::Errors;
 use super::field::Field;
-use super::header;
+use super::part::{self, Part};
 use crate::limits;
 
 /// How a client is recognised.
@@ -24,14 +25,20 @@ pub struct StickySpec {
 /// A place in the request where a client's identity may be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
-    /// A header, in lower case.
-    Header(String),
-    /// A cookie.
-    Cookie(String),
-    /// A query parameter.
-    QueryParam(String),
+    /// A text of the request.
+    Part(Part),
     /// The client's address as Envoy sees it.
     SourceIp,
+}
+
+/// A source as people call it, as in `cookie uid`.
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KeySource::Part(part) => part.fmt(f),
+            KeySource::SourceIp => f.write_str("source address"),
+        }
+    }
 }
 
 /// Keeps an assignment, whatever becomes of the weights.
@@ -84,25 +91,28 @@ fn keys(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<KeySource>> {
 
 fn key(field: &Field<'_>, errors: &mut Errors) -> Option<KeySource> {
     let mut object = field.object(errors)?;
-    let header = object.optional("header").map(|field| {
-        let name = field.text(limits::TEXT_BYTES, errors)?;
-        header::readable(&field.path, name, errors).map(KeySource::Header)
-    });
-    let cookie = object
-        .optional("cookie")
-        .map(|field| condition::cookie_name(field, errors).map(KeySource::Cookie));
-    let param = object
-        .optional("queryParam")
-        .map(|field| condition::param_name(field, errors).map(KeySource::QueryParam));
-    let source_ip = object.optional("sourceIp").map(|field| match field.bool(errors)? {
+    let mut given = Vec::new();
+    for named in &part::NAMED {
+        if let Some(field) = object.optional(named.in_key) {
+            let name = field.text(limits::TEXT_BYTES, errors);
+            let part = name.and_then(|name| (named.read)(&field.path, name, errors));
+            given.push(part.map(KeySource::Part));
+        }
+    }
+    if let Some(field) = object.optional("sourceIp") {
+        given.push(source_ip(field, errors));
+    }
+    object.finish(errors);
+    match given.as_mut_slice() {
+        [source] => source.take(),
+        _ => field.wrong("must have one of header, cookie, queryParam, sourceIp", errors),
+    }
+}
+
+fn source_ip(field: &Field<'_>, errors: &mut Errors) -> Option<KeySource> {
+    match field.bool(errors)? {
         true => Some(KeySource::SourceIp),
         false => field.wrong("must be true; leave it out otherwise", errors),
-    });
-    object.finish(errors);
-    let mut given = [header, cookie, param, source_ip].into_iter().flatten();
-    match (given.next(), given.next()) {
-        (Some(source), None) => source,
-        _ => field.wrong("must have one of header, cookie, queryParam, sourceIp", errors),
     }
 }
 

@@ -4,12 +4,6 @@ use super::{Request, is_clean, trim, trim_start};
 use crate::limits;
 use crate::metrics::Ignored;
 
-/// The value of the first cookie with this name. Of two, user agents send the one with the longer
-/// path first (RFC 6265 section 5.4).
-pub(crate) fn cookie<'a>(request: &'a impl Request, name: &str) -> Option<&'a [u8]> {
-    find_cookie(request, name, Some)
-}
-
 /// What is found in the values of the cookies with this name, looked at in the order of arrival.
 pub(crate) fn find_cookie<'a, T>(
     request: &'a impl Request,
@@ -122,7 +116,7 @@ mod tests {
 
     fn find(lines: &[&str], name: &str) -> Option<String> {
         let request = Given::new(lines.iter().map(|line| ("cookie", *line)));
-        cookie(&request, name).map(|value| String::from_utf8(value.to_vec()).unwrap())
+        find_cookie(&request, name, Some).map(|value| String::from_utf8(value.to_vec()).unwrap())
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Conditions and keys in words, in the terms of the configuration.
 
-use traffic_split::config::{Condition, KeySource, Operator, RuleSpec, Subject};
+use traffic_split::config::{Condition, ConditionTest, KeySource, Operator, RuleSpec};
 use traffic_split::{Missed, Step};
 
 use crate::given::Given;
@@ -13,7 +13,7 @@ pub fn missed(rule: &RuleSpec, step: &Step<'_>, request: &Given) -> Vec<String> 
     let entry = |missed: &Missed| rule.entries.as_ref()?.get(missed.entry);
     let line = |missed: &Missed| {
         let condition = entry(missed)?.get(missed.condition)?;
-        let seen = seen(&condition.subject, request);
+        let seen = seen(condition, request);
         Some(format!(
             "match[{}]: {} must {}, but {seen}",
             missed.entry,
@@ -33,20 +33,10 @@ pub fn met(rule: &RuleSpec, step: &Step<'_>, request: &Given) -> Vec<String> {
         return Vec::new();
     };
     let line = |condition: &Condition| {
-        let seen = seen(&condition.subject, request);
+        let seen = seen(condition, request);
         format!("match[{index}]: {} must {}, and {seen}", name(condition), question(condition))
     };
     entry.iter().map(line).collect()
-}
-
-/// Where a key was found.
-pub fn source(source: &KeySource) -> String {
-    match source {
-        KeySource::Header(name) => format!("header {name}"),
-        KeySource::Cookie(name) => format!("cookie {name}"),
-        KeySource::QueryParam(name) => format!("query parameter {name}"),
-        KeySource::SourceIp => "source address".into(),
-    }
 }
 
 /// What a layer makes of a client.
@@ -65,34 +55,44 @@ pub fn layer(rule: &RuleSpec, step: &Step<'_>) -> Option<String> {
 /// Where a rule looks for keys.
 pub fn sources(rule: &RuleSpec) -> String {
     let keys = rule.sticky.iter().flat_map(|sticky| &sticky.key);
-    keys.map(source).collect::<Vec<_>>().join(", ")
+    keys.map(KeySource::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn name(condition: &Condition) -> String {
-    match &condition.subject {
-        Subject::Header(name) => format!("header {name}"),
-        Subject::Cookie(name) => format!("cookie {name}"),
-        Subject::QueryParam(name) => format!("query parameter {name}"),
-        Subject::Path => "path".into(),
-        Subject::Method => "method".into(),
-        Subject::Authority => "authority".into(),
-        Subject::SourceIp => "source address".into(),
+    match &condition.test {
+        ConditionTest::Text { part, .. } => part.to_string(),
+        ConditionTest::SourceIp(_) => KeySource::SourceIp.to_string(),
     }
 }
 
-fn seen(subject: &Subject, request: &Given) -> String {
-    let values = subject.values(request);
-    let text = |value: &Vec<u8>| format!("{:?}", String::from_utf8_lossy(value));
+fn seen(condition: &Condition, request: &Given) -> String {
+    let text = |value: &[u8]| format!("{:?}", String::from_utf8_lossy(value));
+    let values: Vec<String> = match &condition.test {
+        ConditionTest::Text { part, .. } => part.values(request).into_iter().map(text).collect(),
+        ConditionTest::SourceIp(_) => request.source.iter().map(|ip| format!("\"{ip}\"")).collect(),
+    };
     match values.as_slice() {
         [] => "it is absent".into(),
-        values => format!("it is {}", values.iter().map(text).collect::<Vec<_>>().join(", ")),
+        values => format!("it is {}", values.join(", ")),
     }
 }
 
 fn question(condition: &Condition) -> String {
     let not = if condition.not { "not " } else { "" };
-    let case = if condition.ignore_case { " in any case" } else { "" };
-    let asked = match &condition.operator {
+    match &condition.test {
+        ConditionTest::SourceIp(cidrs) => {
+            let cidrs = cidrs.iter().map(|cidr| format!("{}/{}", cidr.address, cidr.prefix));
+            format!("{not}be in {}", list(cidrs))
+        }
+        ConditionTest::Text { operator, ignore_case, .. } => {
+            let case = if *ignore_case { " in any case" } else { "" };
+            format!("{not}{}{case}", asked(operator))
+        }
+    }
+}
+
+fn asked(operator: &Operator) -> String {
+    match operator {
         Operator::Exact(text) => format!("be {text:?}"),
         Operator::Prefix(text) => format!("begin with {text:?}"),
         Operator::Suffix(text) => format!("end with {text:?}"),
@@ -101,15 +101,10 @@ fn question(condition: &Condition) -> String {
         Operator::In(texts) => {
             format!("be one of {}", list(texts.iter().map(|text| format!("{text:?}"))))
         }
-        Operator::Range(start, end) => format!("be an integer in [{start}, {end})"),
+        Operator::Range(range) => format!("be an integer in [{}, {})", range.start, range.end),
         Operator::Present(true) => "be present".into(),
         Operator::Present(false) => "be absent".into(),
-        Operator::Cidrs(cidrs) => {
-            let cidrs = cidrs.iter().map(|cidr| format!("{}/{}", cidr.address, cidr.prefix));
-            format!("be in {}", list(cidrs))
-        }
-    };
-    format!("{not}{asked}{case}")
+    }
 }
 
 fn list(items: impl ExactSizeIterator<Item = String>) -> String {

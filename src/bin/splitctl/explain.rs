@@ -150,7 +150,7 @@ fn explained(checked: &Checked, request: &Given, explanation: &Explanation<'_>) 
         cluster: variant.and_then(|variant| variant.cluster.clone()),
         reason: decision.reason().name(),
         key: key.map(|key| Key {
-            source: describe::source(&key.source),
+            source: key.source.to_string(),
             value: (!key.issued).then(|| String::from_utf8_lossy(&key.value).into_owned()),
             issued: key.issued,
         }),

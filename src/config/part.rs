@@ -1,0 +1,100 @@
+//! The parts of a request that hold text, and the names that a configuration has for them.
+
+use std::fmt;
+
+use super::error::Errors;
+use super::field::Field;
+use super::header;
+use crate::limits;
+
+/// A part of a request that holds text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The header of this name, which is in lower case.
+    Header(String),
+    /// The cookie of this name.
+    Cookie(String),
+    /// The query parameter of this name, as it stands in the URL: percent-encoded.
+    QueryParam(String),
+    /// `:path` without its query.
+    Path,
+    /// `:method`
+    Method,
+    /// `:authority`, with the port where the client sent one.
+    Authority,
+}
+
+/// A part as people call it, as in `header x-user-group`.
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Header(name) => write!(f, "header {name}"),
+            Part::Cookie(name) => write!(f, "cookie {name}"),
+            Part::QueryParam(name) => write!(f, "query parameter {name}"),
+            Part::Path => f.write_str("path"),
+            Part::Method => f.write_str("method"),
+            Part::Authority => f.write_str("authority"),
+        }
+    }
+}
+
+/// A kind of part of which a request has many, each with a name.
+pub(super) struct NamedPart {
+    /// The field of a `match` entry, whose keys are the names.
+    pub(super) in_match: &'static str,
+    /// The field of a sticky key, whose value is the name.
+    pub(super) in_key: &'static str,
+    /// Checks a name that stands at a path of the configuration.
+    pub(super) read: fn(&str, &str, &mut Errors) -> Option<Part>,
+}
+
+/// Every kind of named part: a new one is registered here.
+pub(super) const NAMED: [NamedPart; 3] = [
+    NamedPart {
+        in_match: "headers",
+        in_key: "header",
+        read: |path, name, errors| header::readable(path, name, errors).map(Part::Header),
+    },
+    NamedPart {
+        in_match: "cookies",
+        in_key: "cookie",
+        read: |path, name, errors| check_cookie(path, name, errors).map(Part::Cookie),
+    },
+    NamedPart {
+        in_match: "queryParams",
+        in_key: "queryParam",
+        read: |path, name, errors| check_param(path, name, errors).map(Part::QueryParam),
+    },
+];
+
+/// Every part of which a request has one, by the field of a `match` entry: a new one is registered
+/// here.
+pub(super) const UNNAMED: [(&str, Part); 3] =
+    [("path", Part::Path), ("method", Part::Method), ("authority", Part::Authority)];
+
+pub(super) fn cookie_name(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
+    check_cookie(&field.path, field.text(limits::TEXT_BYTES, errors)?, errors)
+}
+
+/// RFC 6265 section 4.1.1: a cookie's name is a token.
+fn check_cookie(path: &str, name: &str, errors: &mut Errors) -> Option<String> {
+    if header::is_token(name) {
+        return Some(name.to_owned());
+    }
+    errors.invalid(
+        path,
+        format!("{name:?}"),
+        "must be a cookie's name: no blanks, ';', '=' or '\"'",
+    );
+    None
+}
+
+fn check_param(path: &str, name: &str, errors: &mut Errors) -> Option<String> {
+    let plain = |b: u8| b.is_ascii_graphic() && !b"&=#".contains(&b);
+    if !name.is_empty() && name.bytes().all(plain) {
+        return Some(name.to_owned());
+    }
+    let remedy = "must be a query parameter's name as it stands in the URL, percent-encoded";
+    errors.invalid(path, format!("{name:?}"), remedy);
+    None
+}
