@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh64::xxh64;
 
-use crate::config::{ActionSpec, Condition, Config, Errors, MetricsLevel, RuleSpec, VariantSpec};
+use crate::config::{
+    ActionSpec, Condition, Config, Errors, MetricsLevel, Mode, RuleSpec, VariantSpec,
+};
 use crate::guard::Guard;
 use crate::index::Index;
 use crate::layer::Slice;
@@ -52,7 +54,7 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
         guards: Vec::new(),
         metrics: Metrics::new(config.metrics),
         metrics_level: config.metrics,
-        shadow: config.shadow,
+        shadow: config.mode == Mode::Shadow,
     };
     let rules = config.rules.into_iter();
     let rules = rules.filter_map(|rule| compile_rule(rule, &mut parts, errors));
@@ -156,7 +158,8 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
     };
     let slice = rule.layer.map(|layer| Slice::new(&layer.name, layer.start, layer.end));
     let key = rule.sticky.as_ref().map(|sticky| parts.cookies.key(sticky, errors));
-    let shadow = rule.shadow || parts.shadow;
+    let tried = rule.mode == Mode::Shadow;
+    let shadow = tried || parts.shadow;
     let action = match rule.action? {
         ActionSpec::To(to) => {
             let variant = parts.find(&format!("{}.to", rule.path), &to, errors)?;
@@ -172,7 +175,7 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
             Action::Split(Box::new(split::compile(&of, *split, seed, parts, errors)?))
         }
     };
-    Some(Rule { name, entries: entries?, slice, key, shadow: rule.shadow, action })
+    Some(Rule { name, entries: entries?, slice, key, shadow: tried, action })
 }
 
 /// The matchers of a rule's entries; `None` if one of its conditions could not be compiled. All of

@@ -11,6 +11,7 @@ mod error;
 mod field;
 mod guard;
 mod header;
+mod mode;
 mod node;
 mod operator;
 mod part;
@@ -25,6 +26,7 @@ pub use cookie::{CookieSpec, SameSite, Signing};
 pub use duration::parse as parse_duration;
 pub use error::{Error, Errors};
 pub use guard::GuardSpec;
+pub use mode::Mode;
 pub use node::Node;
 pub use operator::{Cidr, Operator};
 pub use part::Part;
@@ -50,8 +52,8 @@ pub struct Config {
     pub variants: Vec<VariantSpec>,
     /// The rules; the first one that matches decides.
     pub rules: Vec<RuleSpec>,
-    /// Whether all rules are only tried.
-    pub shadow: bool,
+    /// Whether any request is changed; `shadow` here holds for all rules.
+    pub mode: Mode,
     /// What is counted.
     pub metrics: MetricsLevel,
     /// The response header that tells rule, variant and reason, in lower case.
@@ -100,7 +102,7 @@ impl Config {
             variant_header: routing_header(&mut object, "variantHeader", errors),
             variants: variants(&mut object, errors),
             rules: rules(&mut object, errors),
-            shadow: rule::shadow(&mut object, errors),
+            mode: mode::read(&mut object, errors),
             metrics: metrics(&mut object, errors),
             debug_header: routing_header(&mut object, "debugHeader", errors),
         };

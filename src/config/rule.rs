@@ -3,6 +3,7 @@
 use super::condition::{self, Condition};
 use super::error::Errors;
 use super::field::{Field, Object};
+use super::mode::{self, Mode};
 use super::split::{self, SplitSpec};
 use super::sticky::{self, StickySpec};
 use crate::limits;
@@ -20,8 +21,8 @@ pub struct RuleSpec {
     pub layer: Option<LayerSpec>,
     /// How a client is recognised; without it a split draws anew for every request.
     pub sticky: Option<StickySpec>,
-    /// Whether the rule is only tried: evaluated and counted, while nothing is rewritten.
-    pub shadow: bool,
+    /// Whether the requests that it matches are changed.
+    pub mode: Mode,
     /// Where a request that matches goes; `None` when it could not be read.
     pub action: Option<ActionSpec>,
 }
@@ -52,7 +53,7 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
     let name = object.required("name", remedy, errors).and_then(|field| field.name(errors));
     let entries = object.optional("match").map(|field| entries(field, errors));
     let layer = layer(&mut object, errors);
-    let shadow = shadow(&mut object, errors);
+    let mode = mode::read(&mut object, errors);
     let action = action(&mut object, errors);
     let sticky = object.optional("sticky").map(|field| sticky::read(field, errors));
     object.finish(errors);
@@ -72,17 +73,7 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
         errors.required(&format!("{path}.sticky"), "a `layer` tells clients apart by `sticky`");
     }
     let (name, sticky) = (name.unwrap_or_default(), sticky.flatten());
-    Some(RuleSpec { path, name, entries, layer, sticky, shadow, action })
-}
-
-/// `mode: enforce`, the default, or `mode: shadow`.
-pub(super) fn shadow(object: &mut Object<'_>, errors: &mut Errors) -> bool {
-    let Some(field) = object.optional("mode") else { return false };
-    match field.text(limits::TEXT_BYTES, errors) {
-        Some("shadow") => true,
-        Some("enforce") | None => false,
-        Some(_) => field.wrong("must be enforce or shadow", errors).unwrap_or(false),
-    }
+    Some(RuleSpec { path, name, entries, layer, sticky, mode, action })
 }
 
 fn entries(field: &Field<'_>, errors: &mut Errors) -> Vec<Vec<Condition>> {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+use traffic_split::config::Mode;
 use traffic_split::{Effect, Explanation, Reason, Rule, Snapshot, cookies, effects, explain};
 
 use crate::curve;
@@ -187,7 +188,13 @@ fn steps(checked: &Checked, request: &Given, explanation: &Explanation<'_>) -> V
             why.extend(layer.and_then(|step| describe::layer(rule, step)));
             let outside = !decided && layer.is_some();
             let matched = step.map(|_| decided);
-            Step { rule: rule.name.clone(), matched, outside, shadow: rule.shadow, why }
+            Step {
+                rule: rule.name.clone(),
+                matched,
+                outside,
+                shadow: rule.mode == Mode::Shadow,
+                why,
+            }
         })
         .collect()
 }
@@ -204,7 +211,7 @@ fn notes(checked: &Checked, rule: Option<&str>) -> Vec<String> {
     let note = |name: &String| {
         format!("{name} is not set here, so no cookie signed with its keys is believed")
     };
-    let shadow = checked.config.shadow.then(|| {
+    let shadow = (checked.config.mode == Mode::Shadow).then(|| {
         "mode: shadow: this is counted, and the request goes on as if there were no filter".into()
     });
     let ramp = rule.and_then(|rule| curve::ramp(&checked.config, rule));
