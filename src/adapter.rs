@@ -17,7 +17,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, Bytes, LogLevel};
 
 use crate::guard::Sides;
-use crate::{Environment, Errors, Plan, Snapshot};
+use crate::{Environment, Plan, Snapshot};
 use count::Counts;
 use gauges::Gauges;
 use guards::Guards;
@@ -47,7 +47,7 @@ impl Running {
             return None;
         }
         let plan = Plan::compile(&configuration(), &|name| std::env::var(name).ok());
-        match plan.and_then(seen_whole) {
+        match plan {
             Ok(plan) => {
                 info!("configured: {plan}");
                 Some(Self::new(plan))
@@ -88,17 +88,6 @@ impl Running {
         self.gauges.renew(&self.plan, &self.counts, &snapshot);
         self.guards.share(self, &mut snapshot, now);
     }
-}
-
-/// Refuses what needs the response in a module that sees only requests.
-fn seen_whole(plan: Plan) -> Result<Plan, Errors> {
-    let mut errors = Errors::default();
-    if !host::sees_responses() {
-        for path in plan.response_fields() {
-            errors.forbidden(&path, "needs the response: load traffic_split.wasm, which sees it");
-        }
-    }
-    if errors.is_empty() { Ok(plan) } else { Err(errors) }
 }
 
 /// The plugin's configuration; empty where Envoy was given none.

@@ -2,6 +2,7 @@
 
 use xxhash_rust::xxh64::xxh64;
 
+use crate::config::Mode;
 use crate::guard::Guard;
 use crate::limits;
 use crate::plan::Plan;
@@ -57,7 +58,7 @@ impl Rule {
 
     /// Whether it is only tried.
     pub fn is_shadow(&self) -> bool {
-        self.shadow
+        self.mode == Mode::Shadow
     }
 
     /// Whether a client stays with its variant.

@@ -20,6 +20,7 @@ use crate::matcher::Matcher;
 use crate::metrics::{Counted, Metrics};
 use crate::plan::Plan;
 use crate::ramp::Ramp;
+use crate::reason::Reason;
 use crate::rule::{Action, Rule};
 use crate::sorted::sorted;
 use crate::variant::{Target, Variant};
@@ -54,13 +55,13 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
         guards: Vec::new(),
         metrics: Metrics::new(config.metrics),
         metrics_level: config.metrics,
-        shadow: config.mode == Mode::Shadow,
+        mode: config.mode,
     };
     let rules = config.rules.into_iter();
     let rules = rules.filter_map(|rule| compile_rule(rule, &mut parts, errors));
     let rules: Vec<_> = rules.collect();
     let index = Index::new(&rules);
-    let shadows = rules.iter().any(|rule| rule.shadow);
+    let shadows = rules.iter().any(|rule| rule.mode == Mode::Shadow);
     Plan {
         cluster_header: config.cluster_header,
         variant_header: config.variant_header,
@@ -70,7 +71,7 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
         ramps: parts.ramps,
         guards: parts.guards,
         shadows,
-        shadow: parts.shadow,
+        mode: parts.mode,
         metrics_level: parts.metrics_level,
         metrics: parts.metrics,
         // The upper half is as good as the lower one, and a gauge shows it without rounding.
@@ -91,7 +92,7 @@ struct Parts<'e> {
     guards: Vec<Guard>,
     metrics: Metrics,
     metrics_level: MetricsLevel,
-    shadow: bool,
+    mode: Mode,
 }
 
 impl Parts<'_> {
@@ -158,12 +159,16 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
     };
     let slice = rule.layer.map(|layer| Slice::new(&layer.name, layer.start, layer.end));
     let key = rule.sticky.as_ref().map(|sticky| parts.cookies.key(sticky, errors));
-    let tried = rule.mode == Mode::Shadow;
-    let shadow = tried || parts.shadow;
+    // A rule of a plan in shadow is only counted, as is one that is in shadow itself.
+    let mode = if parts.mode == Mode::Shadow { Mode::Shadow } else { rule.mode };
     let action = match rule.action? {
         ActionSpec::To(to) => {
             let variant = parts.find(&format!("{}.to", rule.path), &to, errors)?;
-            let reasons = &[if shadow { "shadow" } else { "pinned" }];
+            let reason = match mode {
+                Mode::Enforce => Reason::Pinned,
+                Mode::Shadow => Reason::Shadow,
+            };
+            let reasons = &[reason];
             let counted =
                 Counted { rule: &name, variant: &to, reasons, watched: false, weighed: false };
             Action::To(parts.target(&name, variant, &counted, None))
@@ -171,11 +176,11 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
         ActionSpec::Split(split) => {
             let salt = rule.sticky.and_then(|sticky| sticky.salt);
             let seed = xxh64(salt.as_ref().unwrap_or(&rule.name).as_bytes(), 0);
-            let of = Of { path: &rule.path, name: &name, shadow, sticky: key.is_some() };
+            let of = Of { path: &rule.path, name: &name, mode, sticky: key.is_some() };
             Action::Split(Box::new(split::compile(&of, *split, seed, parts, errors)?))
         }
     };
-    Some(Rule { name, entries: entries?, slice, key, shadow: tried, action })
+    Some(Rule { name, entries: entries?, slice, key, mode: rule.mode, action })
 }
 
 /// The matchers of a rule's entries; `None` if one of its conditions could not be compiled. All of

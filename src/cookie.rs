@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use crate::config::{CookieSpec, SameSite};
 use crate::limits;
-use crate::metrics::Ignored;
+use crate::request::Ignored;
 use crate::request::{self, Request};
 
 /// A cookie that is ready to be read and written.

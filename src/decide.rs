@@ -4,43 +4,27 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh64::xxh64;
 
+use crate::config::Mode;
 use crate::environment::Environment;
 use crate::identity::Issued;
+use crate::key::Identity;
 use crate::plan::Plan;
+use crate::reason::Reason;
 use crate::request::Request;
 use crate::rule::{Action, Allocation, Persist, Rule};
 use crate::snapshot::Snapshot;
 use crate::split::Split;
 use crate::variant::{Target, Variant};
 
-/// Which rule decided, and for which variant.
+/// Which rule decided, for which variant, and why.
 #[derive(Clone, Copy, Debug)]
 pub struct Decision<'p> {
     pub(crate) target: Option<&'p Arc<Target>>,
     reason: Reason,
+    hash: Option<u64>,
     pub(crate) issued: Issued,
     /// The cookie to set, so that a new assignment is kept.
     pub(crate) persist: Option<&'p Persist>,
-}
-
-/// Why a request goes where it goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// The rule names the variant.
-    Pinned,
-    /// The hash of the client's key fell to the variant.
-    Sticky {
-        /// `h` of the recipe in `rendezvous.rs`.
-        hash: u64,
-    },
-    /// The client's earlier assignment was kept.
-    Persisted,
-    /// The split is not sticky, or the request had no key: the variant was drawn.
-    Random,
-    /// The variant chosen has failed: this one is its fallback.
-    Guard,
-    /// No rule matched: Envoy's own route decides.
-    Unmatched,
 }
 
 impl<'p> Decision<'p> {
@@ -54,40 +38,52 @@ impl<'p> Decision<'p> {
         self.target.map(|target| &*target.variant)
     }
 
-    /// Why.
+    /// Why the request goes there.
     pub fn reason(&self) -> Reason {
         self.reason
     }
-}
 
-impl Reason {
-    /// Its name in logs, metrics and outputs.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Reason::Pinned => "pinned",
-            Reason::Sticky { .. } => "sticky",
-            Reason::Persisted => "persisted",
-            Reason::Random => "random",
-            Reason::Guard => "guard",
-            Reason::Unmatched => "unmatched",
-        }
+    /// The hash of the client's key, where it chose the variant: `h` of the recipe in
+    /// `rendezvous.rs`.
+    pub fn hash(&self) -> Option<u64> {
+        self.hash
     }
 }
 
-/// The first rule that matches decides. Rules in shadow are passed over.
+/// Decides by the first rule that matches. Rules in shadow are passed over.
+///
+/// ```
+/// use traffic_split::testing::FixedEnvironment;
+/// use traffic_split::{HeaderList, Plan, Reason, Snapshot, decide};
+///
+/// let config = br#"{ "variantHeader": "x-v", "variants": { "stable": {}, "canary": {} },
+///     "rules": [{ "name": "rollout", "split": { "stable": 90, "canary": 10 },
+///                 "sticky": { "key": [{ "header": "x-user" }] } }] }"#;
+/// let plan = Plan::compile(config, &|_| None).unwrap();
+/// let snapshot = Snapshot::new(&plan, 0);
+/// let request = HeaderList::new([("x-user", "7")]);
+/// let decision = decide(&plan, &snapshot, &request, &mut FixedEnvironment::default());
+/// assert_eq!(decision.rule(), Some("rollout"));
+/// assert_eq!(decision.reason(), Reason::Sticky);
+/// ```
 pub fn decide<'p>(
     plan: &'p Plan,
     snapshot: &'p Snapshot,
     request: &impl Request,
     environment: &mut impl Environment,
 ) -> Decision<'p> {
-    let mut issued = Issued::default();
-    let mut live = plan.candidates(request).filter(|rule| !rule.shadow);
-    live.find_map(|rule| apply(rule, plan, snapshot, request, environment, &mut issued))
-        .unwrap_or(Decision { target: None, reason: Reason::Unmatched, issued, persist: None })
+    let mut decider = Decider { plan, snapshot, request, environment, issued: Issued::default() };
+    let mut live = plan.candidates(request).filter(|rule| rule.mode == Mode::Enforce);
+    live.find_map(|rule| decider.apply(rule)).unwrap_or(Decision {
+        target: None,
+        reason: Reason::Unmatched,
+        hash: None,
+        issued: decider.issued,
+        persist: None,
+    })
 }
 
-/// What each rule in shadow would have decided by itself. Nothing of it is to be carried out.
+/// Decides by each rule in shadow alone. Nothing of these decisions is to be carried out.
 pub fn shadows<'p>(
     plan: &'p Plan,
     snapshot: &'p Snapshot,
@@ -95,91 +91,115 @@ pub fn shadows<'p>(
     environment: &mut impl Environment,
 ) -> impl Iterator<Item = Decision<'p>> {
     let rules = plan.shadows.then(|| plan.candidates(request)).into_iter().flatten();
-    rules.filter(|rule| rule.shadow).filter_map(move |rule| {
-        apply(rule, plan, snapshot, request, environment, &mut Issued::default())
+    rules.filter(|rule| rule.mode == Mode::Shadow).filter_map(move |rule| {
+        let issued = Issued::default();
+        Decider { plan, snapshot, request, environment, issued }.apply(rule)
     })
 }
 
-/// Where a rule sends a request; `None` if the request is not for it.
-fn apply<'p>(
-    rule: &'p Rule,
+/// All that a decision depends on, and the identity that it issues on its way.
+struct Decider<'p, 'a, R, E> {
     plan: &'p Plan,
     snapshot: &'p Snapshot,
-    request: &impl Request,
-    environment: &mut impl Environment,
-    issued: &mut Issued,
-) -> Option<Decision<'p>> {
-    if !rule.matches(request) {
-        return None;
-    }
-    if let Some(slice) = &rule.slice {
-        let identity = rule.key.as_ref()?.identity(request, environment, issued)?;
-        if !slice.holds(identity.as_bytes()) {
+    request: &'a R,
+    environment: &'a mut E,
+    issued: Issued,
+}
+
+/// A place in a split: the hash of a key, or chance.
+#[derive(Clone, Copy)]
+struct Draw {
+    hash: u64,
+    reason: Reason,
+}
+
+impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
+    /// Where a rule sends the request; `None` if the request is not for it.
+    fn apply(&mut self, rule: &'p Rule) -> Option<Decision<'p>> {
+        if !rule.matches(self.request) {
             return None;
         }
-    }
-    let (target, reason, persist) = match &rule.action {
-        Action::To(target) => (target, Reason::Pinned, None),
-        Action::Split(allocation) => {
-            share(rule, allocation, plan, snapshot, request, environment, issued)
-        }
-    };
-    Some(Decision { target: Some(target), reason, issued: *issued, persist })
-}
-
-type Shared<'p> = (&'p Arc<Target>, Reason, Option<&'p Persist>);
-
-fn share<'p>(
-    rule: &'p Rule,
-    allocation: &'p Allocation,
-    plan: &'p Plan,
-    snapshot: &'p Snapshot,
-    request: &impl Request,
-    environment: &mut impl Environment,
-    issued: &mut Issued,
-) -> Shared<'p> {
-    let split = snapshot.split(allocation);
-    let persist = allocation.persist.as_ref();
-    let kept = persist.and_then(|persist| kept(persist, split, request, environment));
-    let mut hash = |issued: &mut Issued| {
-        let key = rule.key.as_ref();
-        match key.and_then(|key| key.identity(request, environment, issued)) {
-            Some(identity) => {
-                let hash = xxh64(identity.as_bytes(), allocation.seed);
-                (hash, Reason::Sticky { hash })
+        if let Some(slice) = &rule.slice {
+            let identity = self.identity(rule)?;
+            if !slice.holds(identity.as_bytes()) {
+                return None;
             }
-            None => (environment.random(), Reason::Random),
         }
-    };
-    let (target, reason, known) = match kept {
-        Some(target) => (target, Reason::Persisted, None),
-        None => {
-            let (hash, reason) = hash(issued);
-            (split.pick(hash), reason, Some(hash))
-        }
-    };
-    let guarded = allocation.guard.and_then(|place| {
-        // Nothing is issued to whom a cookie keeps.
-        let hash = || known.unwrap_or_else(|| hash(&mut Issued::default()).0);
-        plan.guards.get(place)?.redirect(*snapshot.guard_states.get(place)?, target, hash)
-    });
-    match guarded {
-        // Not kept: its clients come back with the variant.
-        Some(fallback) => (fallback, Reason::Guard, None),
-        None => (target, reason, persist.filter(|_| reason != Reason::Persisted)),
+        Some(match &rule.action {
+            Action::To(target) => self.decision(target, Reason::Pinned),
+            Action::Split(allocation) => self.allocate(rule, allocation),
+        })
     }
-}
 
-/// The variant that the client was assigned to before, if it still is one of the split's.
-fn kept<'p>(
-    persist: &'p Persist,
-    split: &'p Split,
-    request: &impl Request,
-    environment: &mut impl Environment,
-) -> Option<&'p Arc<Target>> {
-    let now = || environment.now();
-    let (target, weighted) = persist.cookie.find(request, now, |name| split.named(name))?;
-    (weighted || persist.drain).then_some(target)
+    fn decision(&self, target: &'p Arc<Target>, reason: Reason) -> Decision<'p> {
+        let target = Some(target);
+        Decision { target, reason, hash: None, issued: self.issued, persist: None }
+    }
+
+    /// The variant of a split: the one assigned before, or else one by the hash of the key or by
+    /// chance; its fallback where its guard is open.
+    fn allocate(&mut self, rule: &'p Rule, allocation: &'p Allocation) -> Decision<'p> {
+        let split = self.snapshot.split(allocation);
+        let persist = allocation.persist.as_ref();
+        let persisted = persist.and_then(|persist| self.persisted(persist, split));
+        let (target, reason, draw) = match persisted {
+            Some(target) => (target, Reason::Persisted, None),
+            None => {
+                let draw = self.draw(rule, allocation);
+                (split.pick(draw.hash), draw.reason, Some(draw))
+            }
+        };
+        if let Some(fallback) = self.guarded(rule, allocation, target, draw) {
+            // The assignment is not kept: clients come back once the guard closes.
+            return self.decision(fallback, Reason::Guard);
+        }
+        let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
+        let persist = persist.filter(|_| reason != Reason::Persisted);
+        Decision { hash, persist, ..self.decision(target, reason) }
+    }
+
+    fn draw(&mut self, rule: &'p Rule, allocation: &Allocation) -> Draw {
+        match self.identity(rule) {
+            Some(identity) => {
+                Draw { hash: xxh64(identity.as_bytes(), allocation.seed), reason: Reason::Sticky }
+            }
+            None => Draw { hash: self.environment.random(), reason: Reason::Random },
+        }
+    }
+
+    fn identity(&mut self, rule: &'p Rule) -> Option<Identity<'_>> {
+        rule.key.as_ref()?.identity(self.request, self.environment, &mut self.issued)
+    }
+
+    /// The variant that the client was assigned to before, if it still is one of the split's.
+    fn persisted(&mut self, persist: &'p Persist, split: &'p Split) -> Option<&'p Arc<Target>> {
+        let environment = &mut *self.environment;
+        let found = persist.cookie.find(self.request, || environment.now(), |v| split.named(v));
+        let (target, weighted) = found?;
+        (weighted || persist.drain).then_some(target)
+    }
+
+    /// The variant that takes over from `target`, if the guard of the split sends it there.
+    fn guarded(
+        &mut self,
+        rule: &'p Rule,
+        allocation: &'p Allocation,
+        target: &'p Arc<Target>,
+        draw: Option<Draw>,
+    ) -> Option<&'p Arc<Target>> {
+        let index = allocation.guard?;
+        let (guard, state) = (self.plan.guards.get(index)?, self.snapshot.guard_states.get(index)?);
+        guard.redirect(*state, target, || match draw {
+            Some(draw) => draw.hash,
+            None => {
+                // A client whom a cookie keeps is issued nothing.
+                let issued = std::mem::take(&mut self.issued);
+                let draw = self.draw(rule, allocation);
+                self.issued = issued;
+                draw.hash
+            }
+        })
+    }
 }
 
 #[cfg(test)]

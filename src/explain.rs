@@ -118,8 +118,8 @@ fn key(
 mod tests {
     use super::*;
     use crate::Reason;
-    use crate::environment::tests::Fixed;
-    use crate::request::tests::Given;
+    use crate::request::HeaderList;
+    use crate::testing::FixedEnvironment;
 
     const CONFIG: &str = r#"{
         "variantHeader": "v", "variants": { "a": {}, "b": {} },
@@ -139,8 +139,8 @@ mod tests {
     fn explained(headers: &[(&'static str, &str)], check: impl FnOnce(Explanation<'_>, &Snapshot)) {
         let plan = Plan::compile(CONFIG.as_bytes(), &|_| None).unwrap();
         let snapshot = Snapshot::new(&plan, 0);
-        let request = Given::new(headers.iter().copied());
-        check(explain(&plan, &snapshot, &request, &mut Fixed::default()), &snapshot);
+        let request = HeaderList::new(headers.iter().copied());
+        check(explain(&plan, &snapshot, &request, &mut FixedEnvironment::default()), &snapshot);
     }
 
     #[test]

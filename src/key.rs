@@ -8,7 +8,7 @@ use crate::config::KeySource;
 use crate::environment::Environment;
 use crate::identity::{Id, Issue, Issued};
 use crate::limits;
-use crate::metrics::Ignored;
+use crate::request::Ignored;
 use crate::request::Request;
 
 /// Where to look for a client's identity.
@@ -99,8 +99,8 @@ fn address<'a>(address: IpAddr) -> Option<Identity<'a>> {
 mod tests {
     use super::*;
     use crate::config::Part;
-    use crate::environment::tests::Fixed;
-    use crate::request::tests::Given;
+    use crate::request::HeaderList;
+    use crate::testing::FixedEnvironment;
 
     fn header(name: &str) -> KeySource {
         KeySource::Part(Part::Header(name.into()))
@@ -110,9 +110,10 @@ mod tests {
         KeySource::Part(Part::Cookie(name.into()))
     }
 
-    fn find(sources: &[KeySource], request: &Given) -> Option<String> {
+    fn find(sources: &[KeySource], request: &HeaderList) -> Option<String> {
         let key = Key { sources: sources.to_vec(), issue: None };
-        let identity = key.identity(request, &mut Fixed::default(), &mut Issued::default());
+        let identity =
+            key.identity(request, &mut FixedEnvironment::default(), &mut Issued::default());
         identity.map(|identity| String::from_utf8(identity.as_bytes().to_vec()).unwrap())
     }
 
@@ -127,14 +128,14 @@ mod tests {
             (vec![("cookie", "uid= "), ("x-user", "")], None),
             (vec![], None),
         ] {
-            assert_eq!(find(&sources, &Given::new(headers.clone())).as_deref(), expected);
+            assert_eq!(find(&sources, &HeaderList::new(headers.clone())).as_deref(), expected);
         }
     }
 
     #[test]
     fn a_key_over_its_limit_is_absent() {
         let length = |bytes| {
-            let request = Given::new([("x", "k".repeat(bytes))]);
+            let request = HeaderList::new([("x", "k".repeat(bytes))]);
             find(&[header("x")], &request).map(|key| key.len())
         };
         assert_eq!(length(limits::KEY_BYTES), Some(limits::KEY_BYTES));
@@ -149,7 +150,7 @@ mod tests {
             ("2001:DB8:0::1", Some("2001:db8::1")),
             ("", None),
         ] {
-            let request = Given { source: address.parse().ok(), ..Given::default() };
+            let request = HeaderList::default().with_source(address.parse().ok());
             assert_eq!(find(&[KeySource::SourceIp], &request).as_deref(), text);
         }
     }

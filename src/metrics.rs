@@ -2,6 +2,8 @@
 //! written as `rule=.=NAME;.;` before the metric's own name.
 
 use crate::config::MetricsLevel;
+use crate::reason::Reason;
+use crate::request::Ignored;
 
 /// A metric to define before it is counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,47 +25,20 @@ pub enum MetricKind {
     Histogram,
 }
 
-/// Every metric of a plan. A metric is named by its place.
+/// Every metric of a plan. A metric is named by its index.
 #[derive(Debug, Default)]
 pub struct Metrics {
     defined: Vec<Metric>,
     /// `tsplit_unmatched_total`
     pub(crate) unmatched: MetricIndex,
     /// `tsplit_absent_total`, by [`Ignored`].
-    absent: [MetricIndex; Ignored::ALL.len()],
+    ignored: [MetricIndex; Ignored::ALL.len()],
     /// `tsplit_config_generation`
     pub(crate) generation: MetricIndex,
 }
 
-/// The place of a metric in [`Metrics`]; `None` if it is not counted.
+/// The index of a metric in [`Metrics`]; `None` if it is not counted.
 pub type MetricIndex = Option<u32>;
-
-/// Input that was treated as absent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ignored {
-    /// A header's value is too long, or holds NUL, CR or LF.
-    Value,
-    /// Cookies beyond the limits.
-    Cookies,
-    /// A sticky key is too long.
-    Key,
-    /// An identity or assignment in a cookie does not verify.
-    Signature,
-}
-
-impl Ignored {
-    pub(crate) const ALL: [Ignored; 4] =
-        [Ignored::Value, Ignored::Cookies, Ignored::Key, Ignored::Signature];
-
-    fn name(self) -> &'static str {
-        match self {
-            Ignored::Value => "value",
-            Ignored::Cookies => "cookies",
-            Ignored::Key => "key",
-            Ignored::Signature => "seal",
-        }
-    }
-}
 
 /// The class of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,13 +56,20 @@ pub enum Class {
 }
 
 impl Class {
-    const ALL: [(Class, &'static str); 5] = [
-        (Class::Success, "2xx"),
-        (Class::Redirect, "3xx"),
-        (Class::ClientError, "4xx"),
-        (Class::ServerError, "5xx"),
-        (Class::Reset, "reset"),
-    ];
+    /// Every class, in the order of their numbers.
+    const ALL: [Class; 5] =
+        [Class::Success, Class::Redirect, Class::ClientError, Class::ServerError, Class::Reset];
+
+    /// The name of the class as the value of a metric's label.
+    fn name(self) -> &'static str {
+        match self {
+            Class::Success => "2xx",
+            Class::Redirect => "3xx",
+            Class::ClientError => "4xx",
+            Class::ServerError => "5xx",
+            Class::Reset => "reset",
+        }
+    }
 
     /// Of a `:status`, and of the `grpc-status` of a response that is an error from its headers on
     /// (mapped to HTTP as in Envoy's `source/common/grpc/status.cc`).
@@ -112,7 +94,9 @@ impl Class {
 /// The metrics of one variant of one rule.
 #[derive(Debug, Default)]
 pub(crate) struct TargetMetrics {
-    requests: [MetricIndex; REASONS.len()],
+    /// `tsplit_requests_total`, by [`Reason`].
+    requests: [MetricIndex; Reason::ALL.len()],
+    /// `tsplit_responses_total`, by [`Class`].
     responses: [MetricIndex; Class::ALL.len()],
     /// `tsplit_response_time_ms`
     pub(crate) latency: MetricIndex,
@@ -124,18 +108,15 @@ pub(crate) struct TargetMetrics {
     pub(crate) weight: MetricIndex,
 }
 
-/// Reasons that are counted, by [`crate::Reason::name`].
-const REASONS: [&str; 6] = ["pinned", "sticky", "persisted", "random", "guard", "shadow"];
-
 impl TargetMetrics {
-    pub(crate) fn request(&self, reason: &str) -> MetricIndex {
-        let at = REASONS.iter().position(|known| *known == reason)?;
-        self.requests.get(at).copied()?
+    /// The counter of requests that went to the target for this reason.
+    pub(crate) fn request(&self, reason: Reason) -> MetricIndex {
+        self.requests.get(reason as usize).copied()?
     }
 
+    /// The counter of responses of this class.
     pub(crate) fn response(&self, class: Class) -> MetricIndex {
-        let at = Class::ALL.iter().position(|(known, _)| *known == class)?;
-        self.responses.get(at).copied()?
+        self.responses.get(class as usize).copied()?
     }
 }
 
@@ -143,7 +124,8 @@ impl TargetMetrics {
 pub(crate) struct Counted<'a> {
     pub(crate) rule: &'a str,
     pub(crate) variant: &'a str,
-    pub(crate) reasons: &'a [&'static str],
+    /// The reasons for which it can be chosen.
+    pub(crate) reasons: &'a [Reason],
     pub(crate) watched: bool,
     /// Whether it is one of a split, and has a weight.
     pub(crate) weighed: bool,
@@ -154,24 +136,21 @@ impl Metrics {
         let mut metrics = Metrics::default();
         if level != MetricsLevel::Off {
             metrics.unmatched = metrics.define(MetricKind::Counter, &[], "tsplit_unmatched_total");
-            metrics.absent = Ignored::ALL.map(|absent| {
-                metrics.define(
-                    MetricKind::Counter,
-                    &[("what", absent.name())],
-                    "tsplit_absent_total",
-                )
+            metrics.ignored = Ignored::ALL.map(|what| {
+                let tags = &[("what", what.name())];
+                metrics.define(MetricKind::Counter, tags, "tsplit_absent_total")
             });
             metrics.generation = metrics.define(MetricKind::Gauge, &[], "tsplit_config_generation");
         }
         metrics
     }
 
-    pub(crate) fn absent(&self, what: Ignored) -> MetricIndex {
-        let at = Ignored::ALL.iter().position(|known| *known == what)?;
-        self.absent.get(at).copied()?
+    /// The counter of requests of which such input was ignored.
+    pub(crate) fn ignored(&self, what: Ignored) -> MetricIndex {
+        self.ignored.get(what as usize).copied()?
     }
 
-    /// Every metric, in the order of their places.
+    /// Every metric, in the order of their indexes.
     pub fn iter(&self) -> impl Iterator<Item = &Metric> {
         self.defined.iter()
     }
@@ -189,18 +168,18 @@ impl Metrics {
         if *weighed {
             metrics.weight = self.define(MetricKind::Gauge, &tags, "tsplit_weight_ppm");
         }
-        metrics.requests = REASONS.map(|reason| {
-            let tags = [tags[0], tags[1], ("reason", reason)];
+        metrics.requests = Reason::ALL.map(|reason| {
+            let tags = [tags[0], tags[1], ("reason", reason.name())];
             reasons
                 .contains(&reason)
                 .then(|| self.define(MetricKind::Counter, &tags, "tsplit_requests_total"))?
         });
-        if reasons.contains(&"shadow") {
+        if reasons.contains(&Reason::Shadow) {
             metrics.changed =
                 self.define(MetricKind::Counter, &tags, "tsplit_shadow_changed_total");
         } else if level == MetricsLevel::Full {
-            metrics.responses = Class::ALL.map(|(_, class)| {
-                let tags = [tags[0], tags[1], ("class", class)];
+            metrics.responses = Class::ALL.map(|class| {
+                let tags = [tags[0], tags[1], ("class", class.name())];
                 self.define(MetricKind::Counter, &tags, "tsplit_responses_total")
             });
             metrics.latency = self.define(MetricKind::Histogram, &tags, "tsplit_response_time_ms");
@@ -209,10 +188,10 @@ impl Metrics {
     }
 
     fn define(&mut self, kind: MetricKind, tags: &[(&str, &str)], name: &str) -> MetricIndex {
-        let place = u32::try_from(self.defined.len()).ok();
+        let index = u32::try_from(self.defined.len()).ok();
         let tags: String = tags.iter().map(|(tag, value)| format!("{tag}=.={value};.;")).collect();
         self.defined.push(Metric { kind, name: format!("{tags}{name}") });
-        place
+        index
     }
 }
 

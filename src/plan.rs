@@ -1,12 +1,9 @@
 //! A configuration that has been checked as a whole and made ready: from here on nothing can fail.
 
-#[cfg(any(test, target_arch = "wasm32"))]
-mod response;
-
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::MetricsLevel;
+use crate::config::{MetricsLevel, Mode};
 use crate::guard::Guard;
 use crate::identity::Issue;
 use crate::index::{Candidates, Index};
@@ -26,10 +23,10 @@ pub struct Plan {
     pub(crate) issues: Vec<Arc<Issue>>,
     pub(crate) ramps: Vec<Ramp>,
     pub(crate) guards: Vec<Guard>,
-    /// Whether any rule is only tried.
+    /// Whether any rule is in shadow.
     pub(crate) shadows: bool,
-    /// Whether nothing is rewritten.
-    pub(crate) shadow: bool,
+    /// Whether decisions are carried out.
+    pub(crate) mode: Mode,
     pub(crate) metrics_level: MetricsLevel,
     pub(crate) metrics: Metrics,
     /// A number that stands for the configuration: proxies that run the same have the same.

@@ -65,8 +65,8 @@ impl Ramp {
 
 #[cfg(test)]
 mod tests {
-    use crate::environment::tests::Fixed;
-    use crate::request::tests::Given;
+    use crate::request::HeaderList;
+    use crate::testing::FixedEnvironment;
     use crate::{Plan, Snapshot, decide};
 
     const START: u64 = 1_796_115_600;
@@ -86,8 +86,8 @@ mod tests {
 
     fn assigned(plan: &Plan, snapshot: &Snapshot, users: u32) -> Vec<String> {
         let user = |i| {
-            let request = Given::new([("x-user", format!("user-{i}"))]);
-            let decision = decide(plan, snapshot, &request, &mut Fixed::default());
+            let request = HeaderList::new([("x-user", format!("user-{i}"))]);
+            let decision = decide(plan, snapshot, &request, &mut FixedEnvironment::default());
             decision.variant().unwrap().name.clone()
         };
         (0..users).map(user).collect()

@@ -2,8 +2,13 @@
 //! what is longer than its limit, or holds what no value may hold, counts as absent.
 
 mod cookies;
+mod ignored;
+mod list;
 mod part;
 mod query;
+
+pub use ignored::{Ignored, IgnoredSet};
+pub use list::HeaderList;
 
 pub(crate) use cookies::{each_cookie, find_cookie, other_cookies};
 pub(crate) use query::query_param;
@@ -11,7 +16,6 @@ pub(crate) use query::query_param;
 use std::net::IpAddr;
 
 use crate::limits;
-use crate::metrics::Ignored;
 
 /// A request as it arrived.
 pub trait Request {
@@ -34,6 +38,11 @@ pub trait Request {
 
     /// Notes that some input is treated as absent.
     fn note_ignored(&self, _what: Ignored) {}
+
+    /// The kinds of input noted so far.
+    fn ignored(&self) -> IgnoredSet {
+        IgnoredSet::default()
+    }
 }
 
 /// The length of a name as one bit of a set, the last bit for all that are longer: most of a
@@ -91,34 +100,8 @@ fn trim_start(mut value: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// A request given as its headers.
-    #[derive(Default)]
-    pub(crate) struct Given {
-        pub(crate) headers: Vec<(&'static str, Vec<u8>)>,
-        pub(crate) source: Option<IpAddr>,
-    }
-
-    impl Given {
-        pub(crate) fn new<V: Into<Vec<u8>>>(
-            headers: impl IntoIterator<Item = (&'static str, V)>,
-        ) -> Self {
-            let headers = headers.into_iter().map(|(name, value)| (name, value.into())).collect();
-            Given { headers, source: None }
-        }
-    }
-
-    impl Request for Given {
-        fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-            self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()))
-        }
-
-        fn source_address(&self) -> Option<IpAddr> {
-            self.source
-        }
-    }
 
     #[test]
     fn only_blanks_are_trimmed() {
@@ -131,7 +114,7 @@ pub(crate) mod tests {
     fn unusable_values_are_absent() {
         let longest = vec![b'a'; limits::VALUE_BYTES];
         let longer = vec![b'a'; limits::VALUE_BYTES + 1];
-        let request = Given::new([
+        let request = HeaderList::new([
             ("x", b"a\0b".to_vec()),
             ("x", b"a\rb".to_vec()),
             ("x", b"a\nb".to_vec()),
@@ -145,7 +128,7 @@ pub(crate) mod tests {
     #[test]
     fn the_path_ends_before_its_query() {
         for (target, expected) in [("/a?b=/c", "/a"), ("/a#b", "/a"), ("/a%3Fb", "/a%3Fb")] {
-            assert_eq!(path(&Given::new([(":path", target)])), Some(expected.as_bytes()));
+            assert_eq!(path(&HeaderList::new([(":path", target)])), Some(expected.as_bytes()));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::config::Mode;
 use crate::cookie::Cookie;
 use crate::key::Key;
 use crate::layer::Slice;
@@ -20,8 +21,8 @@ pub struct Rule {
     pub(crate) slice: Option<Slice>,
     /// How a client is recognised.
     pub(crate) key: Option<Key>,
-    /// Whether the rule is only tried.
-    pub(crate) shadow: bool,
+    /// Whether its decisions are carried out.
+    pub(crate) mode: Mode,
     pub(crate) action: Action,
 }
 

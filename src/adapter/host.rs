@@ -9,7 +9,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType};
 
 use crate::header_map::HeaderMap;
-use crate::{Environment, Ignored, Request};
+use crate::{Environment, Ignored, IgnoredSet, Request};
 
 /// Chance and time, from Envoy.
 pub(super) struct Host;
@@ -49,20 +49,13 @@ impl Environment for Host {
     }
 }
 
-/// Whether Envoy calls this module for responses: `wasm-tests/strip` makes it false where not.
-#[inline(never)]
-pub(super) fn sees_responses() -> bool {
-    std::hint::black_box(true)
-}
-
 /// The request as Envoy holds it, read when first asked for.
 #[derive(Default)]
 pub(super) struct HostRequest {
     /// A single read would give only the first of several values, so all are read at once.
     headers: OnceCell<HeaderMap>,
     source: OnceCell<Option<IpAddr>>,
-    /// What of it was treated as absent.
-    absent: [Cell<bool>; Ignored::ALL.len()],
+    ignored: Cell<IgnoredSet>,
 }
 
 impl Request for HostRequest {
@@ -87,10 +80,13 @@ impl Request for HostRequest {
     }
 
     fn note_ignored(&self, what: Ignored) {
-        let mut noted = self.absent.iter().zip(Ignored::ALL);
-        if let Some((noted, _)) = noted.find(|(_, known)| *known == what) {
-            noted.set(true);
-        }
+        let mut ignored = self.ignored.get();
+        ignored.insert(what);
+        self.ignored.set(ignored);
+    }
+
+    fn ignored(&self) -> IgnoredSet {
+        self.ignored.get()
     }
 }
 
@@ -98,11 +94,6 @@ impl HostRequest {
     /// Whether a header was sent; where the headers cannot be read, any may have been.
     pub(super) fn may_have(&self, name: &str) -> bool {
         self.headers().next().is_none() || self.header(name).next().is_some()
-    }
-
-    /// What of it was treated as absent, each once.
-    pub(super) fn noted(&self) -> impl Iterator<Item = Ignored> {
-        self.absent.iter().zip(Ignored::ALL).filter_map(|(noted, what)| noted.get().then_some(what))
     }
 }
 

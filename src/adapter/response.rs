@@ -1,52 +1,49 @@
 //! What a decision leaves to the response.
 
-use std::sync::Arc;
-
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::MapType;
 
 use super::Running;
 use super::host;
-use crate::Class;
 use crate::variant::Target;
+use crate::{Class, ResponseEffects};
 
 /// What has to be done with the response; most often nothing.
 pub(super) struct Response {
-    pub(super) set_cookies: Vec<String>,
-    /// The value of the debug header.
-    pub(super) debug: Option<String>,
-    /// Whose responses are counted, and since when, in milliseconds since 1970.
-    pub(super) counted: Option<(Arc<Target>, u64)>,
+    effects: ResponseEffects,
+    /// Since when it is waited for, in milliseconds since 1970, where it is counted.
+    since: u64,
 }
 
 impl Response {
+    pub(super) fn new(effects: ResponseEffects) -> Self {
+        let since = effects.observed.as_ref().map_or(0, |_| host::milliseconds());
+        Response { effects, since }
+    }
+
     /// Whether anything is left.
     pub(super) fn is_needed(&self) -> bool {
-        !self.set_cookies.is_empty() || self.debug.is_some() || self.counted.is_some()
+        !self.effects.is_empty()
     }
 
     /// Does what is left, now that there are response headers.
     pub(super) fn answer(self, running: &Running) {
-        // Beside whatever the upstream sets.
-        for cookie in self.set_cookies {
-            host::add_response_header("set-cookie", &cookie);
+        for header in self.effects.headers {
+            host::add_response_header(&header.name, &header.value);
         }
-        if let (Some(name), Some(value)) = (&running.plan.debug_header, self.debug) {
-            host::add_response_header(name, &value);
-        }
-        if let Some((target, since)) = self.counted {
+        if let Some(target) = self.effects.observed {
             let status = |name| {
                 hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, name).ok().flatten()
             };
             let class = Class::of(status(":status").as_deref(), status("grpc-status").as_deref());
-            running.responded(&target, class, since);
+            running.responded(&target, class, self.since);
         }
     }
 
     /// There will be none.
     pub(super) fn reset(self, running: &Running) {
-        if let Some((target, since)) = self.counted {
-            running.responded(&target, Class::Reset, since);
+        if let Some(target) = self.effects.observed {
+            running.responded(&target, Class::Reset, self.since);
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::Parts;
-use crate::config::{Decimal, Errors, GuardSpec, RampSpec, SplitSpec, Weights};
+use crate::config::{Decimal, Errors, GuardSpec, Mode, RampSpec, SplitSpec, Weights};
 use crate::guard::Guard;
 use crate::metrics::Counted;
 use crate::ramp::Ramp;
+use crate::reason::Reason;
 use crate::rule::Allocation;
 use crate::split::Split;
 use crate::variant::Target;
@@ -15,7 +16,8 @@ use crate::variant::Target;
 pub(super) struct Of<'a> {
     pub(super) path: &'a str,
     pub(super) name: &'a Arc<str>,
-    pub(super) shadow: bool,
+    /// Whether its decisions are carried out.
+    pub(super) mode: Mode,
     pub(super) sticky: bool,
 }
 
@@ -29,12 +31,13 @@ pub(super) fn compile(
     errors: &mut Errors,
 ) -> Option<Allocation> {
     // What is only tried has no responses to watch: there its guard is checked, and waits.
-    let guarded = config.guard.as_ref().filter(|_| !of.shadow).map(|_| parts.guards.len());
+    let guarded =
+        config.guard.as_ref().filter(|_| of.mode == Mode::Enforce).map(|_| parts.guards.len());
     let targets = targets(of, &config, guarded, parts, errors);
     let persist = config.persist.map(|persist| parts.cookies.persist(persist, errors));
     if let Some(guard) = config.guard {
         let guard = compile_guard(of, guard, &targets, errors);
-        parts.guards.extend(guard.filter(|_| !of.shadow));
+        parts.guards.extend(guard.filter(|_| of.mode == Mode::Enforce));
     }
     let ramp = config.ramp.filter(|ramp| check_ramp(ramp, &targets, &config.history, errors));
     let ramp = ramp.map(|ramp| {
@@ -46,15 +49,18 @@ pub(super) fn compile(
 }
 
 /// Why this variant of the split can be chosen.
-fn reasons(of: &Of<'_>, config: &SplitSpec, variant: &str) -> Vec<&'static str> {
+fn reasons(of: &Of<'_>, config: &SplitSpec, variant: &str) -> Vec<Reason> {
     let takes_over = config.guard.as_ref().is_some_and(|guard| guard.fallback == variant);
-    if of.shadow {
-        return vec!["shadow"];
+    if of.mode == Mode::Shadow {
+        return vec![Reason::Shadow];
     }
-    let possible =
-        [(of.sticky, "sticky"), (config.persist.is_some(), "persisted"), (takes_over, "guard")];
+    let possible = [
+        (of.sticky, Reason::Sticky),
+        (config.persist.is_some(), Reason::Persisted),
+        (takes_over, Reason::Guard),
+    ];
     let possible = possible.into_iter().filter_map(|(can, reason)| can.then_some(reason));
-    possible.chain(["random"]).collect()
+    possible.chain([Reason::Random]).collect()
 }
 
 fn targets(
@@ -70,7 +76,8 @@ fn targets(
             rule: of.name,
             variant: name,
             reasons: &reasons(of, config, name),
-            watched: !of.shadow && config.guard.as_ref().is_some_and(|guard| guard.watch == *name),
+            watched: of.mode == Mode::Enforce
+                && config.guard.as_ref().is_some_and(|guard| guard.watch == *name),
             weighed: true,
         };
         let takes_part = |guard: &GuardSpec| guard.watch == *name || guard.fallback == *name;

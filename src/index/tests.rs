@@ -4,7 +4,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use crate::plan::Plan;
-use crate::request::tests::Given;
+use crate::request::HeaderList;
 
 /// Few, so that rules and requests often meet; some a prefix of another.
 const VALUES: [&str; 6] = ["", "a", "b", "ab", "abc", "B"];
@@ -61,7 +61,7 @@ fn plan(rng: &mut Rng) -> Plan {
     Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap()
 }
 
-fn request(rng: &mut Rng) -> Given {
+fn request(rng: &mut Rng) -> HeaderList {
     let value = |rng: &mut Rng| VALUES[rng.usize(..VALUES.len())];
     let path = PATHS[rng.usize(..PATHS.len())];
     let mut headers = vec![(":path", format!("{path}?q={}", rng.u32(..3)))];
@@ -72,7 +72,7 @@ fn request(rng: &mut Rng) -> Given {
     for _ in 0..rng.usize(..3) {
         headers.push(("cookie", format!("x={}; y={}; x={}", value(rng), value(rng), value(rng))));
     }
-    Given::new(headers)
+    HeaderList::new(headers)
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! Cookies, parsed in place (RFC 6265bis section 5.6).
 
-use super::{Request, is_clean, trim, trim_start};
+use super::{Ignored, Request, is_clean, trim, trim_start};
 use crate::limits;
-use crate::metrics::Ignored;
 
 /// What is found in the values of the cookies with this name, looked at in the order of arrival.
 pub(crate) fn find_cookie<'a, T>(
@@ -111,11 +110,11 @@ fn pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::Given;
+    use super::super::HeaderList;
     use super::*;
 
     fn find(lines: &[&str], name: &str) -> Option<String> {
-        let request = Given::new(lines.iter().map(|line| ("cookie", *line)));
+        let request = HeaderList::new(lines.iter().map(|line| ("cookie", *line)));
         find_cookie(&request, name, Some).map(|value| String::from_utf8(value.to_vec()).unwrap())
     }
 
@@ -158,7 +157,8 @@ mod tests {
     #[test]
     fn no_byte_that_ends_a_field_is_echoed() {
         let lines = ["a=1; b=2\r\nx: y; c", "d=\0;e=3;;", " f=4"];
-        let kept = other_cookies(&Given::new(lines.map(|line| ("cookie", line))), |n| n == b"e");
+        let kept =
+            other_cookies(&HeaderList::new(lines.map(|line| ("cookie", line))), |n| n == b"e");
         assert_eq!(kept, [&b"a=1"[..], b"c", b"f=4"]);
     }
 

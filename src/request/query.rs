@@ -16,7 +16,7 @@ pub(crate) fn query_param<'a>(request: &'a impl Request, name: &str) -> Option<&
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::Given;
+    use super::super::HeaderList;
     use super::*;
 
     #[test]
@@ -33,7 +33,7 @@ mod tests {
             ("/#?b=1", None),
             ("/b=1", None),
         ] {
-            let request = Given::new([(":path", target)]);
+            let request = HeaderList::new([(":path", target)]);
             assert_eq!(query_param(&request, "b"), expected.map(str::as_bytes), "{target}");
         }
     }
@@ -41,7 +41,8 @@ mod tests {
     #[test]
     fn scanning_is_bounded() {
         let target = |before: usize| format!("/?{}b=1", "a&".repeat(before));
-        let find = |before| query_param(&Given::new([(":path", target(before))]), "b").is_some();
+        let find =
+            |before| query_param(&HeaderList::new([(":path", target(before))]), "b").is_some();
         assert!(find(limits::QUERY_PAIRS - 1));
         assert!(!find(limits::QUERY_PAIRS));
     }

@@ -2,8 +2,9 @@
 
 use divan::{Bencher, black_box};
 use serde_json::Value;
+use traffic_split::testing::FixedEnvironment;
 use traffic_split::{Plan, Reason, Snapshot, decide};
-use wasm_tests::native::{Native, NoChance};
+use wasm_tests::native;
 use wasm_tests::standard::Standard;
 
 fn main() {
@@ -50,10 +51,15 @@ fn hash(bencher: Bencher<'_, '_>) {
     let plan = plan(&standard.rules(1));
     let snapshot = Snapshot::new(&plan, 0);
     let message = standard.message();
-    let request = Native::new(&message);
-    bencher.bench(|| {
-        let decision = decide(black_box(&plan), &snapshot, black_box(&request), &mut NoChance);
-        assert!(matches!(decision.reason(), Reason::Sticky { .. }));
+    let request = native::request(&message);
+    bencher.bench_local(|| {
+        let decision = decide(
+            black_box(&plan),
+            &snapshot,
+            black_box(&request),
+            &mut FixedEnvironment::default(),
+        );
+        assert!(matches!(decision.reason(), Reason::Sticky));
     });
 }
 
@@ -61,9 +67,14 @@ fn decided(bencher: Bencher<'_, '_>, configuration: &Value, rule: &str) {
     let plan = plan(configuration);
     let snapshot = Snapshot::new(&plan, 0);
     let message = standard().message();
-    let request = Native::new(&message);
-    bencher.bench(|| {
-        let decision = decide(black_box(&plan), &snapshot, black_box(&request), &mut NoChance);
+    let request = native::request(&message);
+    bencher.bench_local(|| {
+        let decision = decide(
+            black_box(&plan),
+            &snapshot,
+            black_box(&request),
+            &mut FixedEnvironment::default(),
+        );
         assert_eq!(decision.rule(), Some(rule));
     });
 }

@@ -2,92 +2,51 @@
 
 use crate::message::Request;
 use anyhow::{Context, Result, anyhow};
-use std::net::{IpAddr, Ipv4Addr};
-use traffic_split::{Plan, Snapshot};
+use std::net::Ipv4Addr;
+use traffic_split::testing::{Entropy, FixedEnvironment};
+use traffic_split::{HeaderList, Outcome, Plan, Snapshot};
 
-/// A request as the core sees it.
-pub struct Native<'a> {
-    request: &'a Request,
-    headers: Vec<(String, &'a [u8])>,
-}
-
-impl<'a> Native<'a> {
-    /// With its names in lower case, as in Envoy.
-    pub fn new(request: &'a Request) -> Self {
-        let pseudo = [
-            (":method", &request.method),
-            (":path", &request.path),
-            (":authority", &request.authority),
-        ];
-        let pseudo = pseudo.map(|(name, text)| (name.to_owned(), text.as_bytes()));
-        let named =
-            request.headers.iter().map(|(name, value)| (name.to_lowercase(), value.0.as_slice()));
-        Self { request, headers: pseudo.into_iter().chain(named).collect() }
-    }
-}
-
-impl traffic_split::Request for Native<'_> {
-    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.headers.iter().map(|(name, value)| (name.as_bytes(), *value))
-    }
-
-    fn source_address(&self) -> Option<IpAddr> {
-        Some(self.request.source.unwrap_or(Ipv4Addr::LOCALHOST.into()))
-    }
-}
-
-/// Chance and time of a core in which neither decides anything.
-pub struct NoChance;
-
-impl traffic_split::Environment for NoChance {
-    fn random(&mut self) -> u64 {
-        0
-    }
-
-    fn entropy(&mut self) -> Option<[u8; 16]> {
-        None
-    }
-
-    fn now(&mut self) -> u64 {
-        0
-    }
-}
-
-/// Chance and time of a core as a test wants them.
-pub struct Chosen {
-    /// Every identity that is issued.
-    pub id: [u8; 16],
-    /// Seconds since 1970.
-    pub now: u64,
-}
-
-impl traffic_split::Environment for Chosen {
-    fn random(&mut self) -> u64 {
-        0
-    }
-
-    fn entropy(&mut self) -> Option<[u8; 16]> {
-        Some(self.id)
-    }
-
-    fn now(&mut self) -> u64 {
-        self.now
-    }
+/// A request as the core sees it, with its names in lower case, as in Envoy.
+pub fn request(message: &Request) -> HeaderList {
+    let pseudo = [
+        (":method", &message.method),
+        (":path", &message.path),
+        (":authority", &message.authority),
+    ];
+    let pseudo = pseudo.map(|(name, text)| (name.to_owned(), text.clone().into_bytes()));
+    let named = message.headers.iter().map(|(name, value)| (name.to_lowercase(), value.0.clone()));
+    let source = message.source.unwrap_or(Ipv4Addr::LOCALHOST.into());
+    HeaderList::new(pseudo.into_iter().chain(named)).with_source(Some(source))
 }
 
 /// The variant that the core chooses where chance has no part.
 pub fn variant(plan: &Plan, request: &Request) -> Option<String> {
     let snapshot = Snapshot::new(plan, 0);
-    let decision = traffic_split::decide(plan, &snapshot, &Native::new(request), &mut NoChance);
+    let decision = traffic_split::decide(
+        plan,
+        &snapshot,
+        &self::request(request),
+        &mut FixedEnvironment::default(),
+    );
     decision.variant().map(|variant| variant.name.clone())
 }
 
-/// The first `Set-Cookie` field that the core answers this request with, at any time.
-pub fn set_cookie(plan: &Plan, request: &Request, chosen: &mut Chosen) -> Result<String> {
-    let (request, snapshot) = (Native::new(request), Snapshot::new(plan, chosen.now));
-    let decision = traffic_split::decide(plan, &snapshot, &request, chosen);
-    let cookies = traffic_split::cookies(plan, &decision, &request, chosen);
-    cookies.response.into_iter().next().context("no cookie is set")
+/// The first `Set-Cookie` field that the core answers this request with, in this environment.
+pub fn set_cookie(
+    plan: &Plan,
+    message: &Request,
+    environment: &mut FixedEnvironment,
+) -> Result<String> {
+    let snapshot = Snapshot::new(plan, environment.now);
+    let outcome = Outcome::decide(plan, &snapshot, &request(message), environment);
+    let headers = outcome.into_response().headers;
+    let set = headers.into_iter().find(|header| header.name == "set-cookie");
+    Ok(set.context("no cookie is set")?.value)
+}
+
+/// What issues this identity whenever one is asked for; `now` is in Unix seconds.
+pub fn issuing(id: [u8; 16], now: u64) -> FixedEnvironment {
+    FixedEnvironment { entropy: Entropy::Fixed(id), now, ..FixedEnvironment::default() }
 }
 
 /// The environment of every filter under test, which holds its signing keys.

@@ -2,12 +2,13 @@
 
 use anyhow::{Context, Result};
 use traffic_split::Snapshot;
+use traffic_split::testing::FixedEnvironment;
 use wasm_tests::bootstrap::{self, CLUSTER_HEADER, DEFAULT, Listener, VARIANT_HEADER};
 use wasm_tests::case::{self, Asked, Case};
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::envoy::{Envoy, Setup};
 use wasm_tests::message::Reply;
-use wasm_tests::native::{self, Native, NoChance};
+use wasm_tests::native;
 use wasm_tests::{find, raw, upstream};
 
 #[test]
@@ -18,8 +19,12 @@ fn in_the_native_core() -> Result<()> {
         let snapshot = Snapshot::new(&plan, 0);
         for asked in &case.requests {
             let request = asked.request();
-            let decision =
-                traffic_split::decide(&plan, &snapshot, &Native::new(&request), &mut NoChance);
+            let decision = traffic_split::decide(
+                &plan,
+                &snapshot,
+                &native::request(&request),
+                &mut FixedEnvironment::default(),
+            );
             let variant = decision.variant().map(|variant| variant.name.as_str());
             let expected = (asked.expect.rule.as_deref(), asked.expect.variant.as_deref());
             if (decision.rule(), variant) != expected {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::message::{Reply, Request, pair};
-use wasm_tests::native::{self, Chosen, ENVIRONMENT};
+use wasm_tests::native::{self, ENVIRONMENT};
 use wasm_tests::updated::Updated;
 
 fn configuration(split: Value, drain: Option<bool>) -> Value {
@@ -108,7 +108,7 @@ async fn what_was_not_assigned_here_is_reassigned() -> Result<()> {
     let all_a = native::plan(&configuration(json!({"a": 1}), None).to_string())?;
     let at = |now, host: &str| -> Result<String> {
         let request = Request { authority: host.into(), ..Request::default() };
-        let set = native::set_cookie(&all_a, &request, &mut Chosen { id: [0; 16], now })?;
+        let set = native::set_cookie(&all_a, &request, &mut native::issuing([0; 16], now))?;
         Ok(pair(&set).to_owned())
     };
     let ours = at(now, "example.com")?;

@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use traffic_split::config::format_time;
+use traffic_split::testing::FixedEnvironment;
 use traffic_split::{Plan, Snapshot};
 use wasm_tests::bootstrap::{self, Listener};
 use wasm_tests::load::standard_errors;
-use wasm_tests::native::{self, Native, NoChance};
+use wasm_tests::native;
 use wasm_tests::scene::Scene;
 use wasm_tests::traffic::{self, Traffic, Visit};
 
@@ -45,8 +46,12 @@ fn expected(plan: &Plan, now: u64) -> Vec<String> {
     let snapshot = Snapshot::new(plan, now);
     let variant = |user| {
         let request = traffic::request(user);
-        let decision =
-            traffic_split::decide(plan, &snapshot, &Native::new(&request), &mut NoChance);
+        let decision = traffic_split::decide(
+            plan,
+            &snapshot,
+            &native::request(&request),
+            &mut FixedEnvironment::default(),
+        );
         decision.variant().map(|variant| variant.name.clone()).unwrap_or_default()
     };
     (0..USERS).map(variant).collect()

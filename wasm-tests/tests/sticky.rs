@@ -3,10 +3,11 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 use traffic_split::Snapshot;
+use traffic_split::testing::FixedEnvironment;
 use wasm_tests::client::Protocol;
 use wasm_tests::load::{self, counts, standard_errors};
 use wasm_tests::message::Request;
-use wasm_tests::native::{self, Native, NoChance};
+use wasm_tests::native;
 use wasm_tests::scene::Scene;
 
 const SHARES: [(&str, f64); 3] = [("stable", 0.899), ("canary", 0.1), ("sliver", 0.001)];
@@ -53,8 +54,12 @@ async fn every_worker_every_start_and_the_native_core_agree() -> Result<()> {
     let snapshot = Snapshot::new(&plan, 0);
     let requests = requests(2_000);
     let native = requests.iter().map(|request| {
-        let decision =
-            traffic_split::decide(&plan, &snapshot, &Native::new(request), &mut NoChance);
+        let decision = traffic_split::decide(
+            &plan,
+            &snapshot,
+            &native::request(request),
+            &mut FixedEnvironment::default(),
+        );
         decision.variant().map_or_else(String::new, |variant| variant.name.clone())
     });
     let expected: Vec<_> = native.collect();

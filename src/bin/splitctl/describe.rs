@@ -1,15 +1,13 @@
 //! Conditions and keys in words, in the terms of the configuration.
 
 use traffic_split::config::{Condition, ConditionTest, KeySource, Operator, RuleSpec};
-use traffic_split::{Missed, Step};
-
-use crate::given::Given;
+use traffic_split::{HeaderList, Missed, Step};
 
 /// Elements of a list that are shown.
 const SHOWN: usize = 5;
 
 /// Why a rule does not match: what each entry asks first that the request does not have.
-pub fn missed(rule: &RuleSpec, step: &Step<'_>, request: &Given) -> Vec<String> {
+pub fn missed(rule: &RuleSpec, step: &Step<'_>, request: &HeaderList) -> Vec<String> {
     let entry = |missed: &Missed| rule.entries.as_ref()?.get(missed.entry);
     let line = |missed: &Missed| {
         let condition = entry(missed)?.get(missed.condition)?;
@@ -25,7 +23,7 @@ pub fn missed(rule: &RuleSpec, step: &Step<'_>, request: &Given) -> Vec<String> 
 }
 
 /// Why a rule matches: what the first entry asks that the request meets.
-pub fn met(rule: &RuleSpec, step: &Step<'_>, request: &Given) -> Vec<String> {
+pub fn met(rule: &RuleSpec, step: &Step<'_>, request: &HeaderList) -> Vec<String> {
     let Some(entries) = &rule.entries else {
         return vec!["no match: every request".into()];
     };
@@ -65,7 +63,7 @@ fn name(condition: &Condition) -> String {
     }
 }
 
-fn seen(condition: &Condition, request: &Given) -> String {
+fn seen(condition: &Condition, request: &HeaderList) -> String {
     let text = |value: &[u8]| format!("{:?}", String::from_utf8_lossy(value));
     let values: Vec<String> = match &condition.test {
         ConditionTest::Text { part, .. } => part.values(request).into_iter().map(text).collect(),

@@ -8,11 +8,13 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use traffic_split::config::Mode;
-use traffic_split::{Effect, Explanation, Reason, Rule, Snapshot, cookies, effects, explain};
+use traffic_split::{
+    Explanation, HeaderChange, HeaderList, Outcome, Reason, Rule, Snapshot, explain,
+};
 
 use crate::curve;
 use crate::describe;
-use crate::given::{self, Example, Given};
+use crate::given::{self, Example};
 use crate::input::{Checked, Choice};
 use crate::output::{Answer, Format, Ordered};
 use crate::when::When;
@@ -112,7 +114,7 @@ impl Explain {
         }))
     }
 
-    fn request(&self) -> Given {
+    fn request(&self) -> HeaderList {
         let pseudo = [
             (":method", Some(&self.method)),
             (":path", Some(&self.path)),
@@ -122,7 +124,7 @@ impl Explain {
         let mut headers: Vec<_> =
             pseudo.map(|(name, value)| (name.to_owned(), value.clone())).collect();
         headers.extend(self.headers.iter().cloned());
-        Given { headers, source: self.source_ip }
+        HeaderList::new(headers).with_source(self.source_ip)
     }
 }
 
@@ -130,21 +132,22 @@ fn example(checked: &Checked) -> Example {
     Example { now: checked.snapshot.now() }
 }
 
-fn explained(checked: &Checked, request: &Given, explanation: &Explanation<'_>) -> Explained {
+fn explained(checked: &Checked, request: &HeaderList, explanation: &Explanation<'_>) -> Explained {
     let decision = &explanation.decision;
     let last = explanation.steps.last().filter(|_| decision.rule().is_some());
     let key = last.and_then(|step| step.key.as_ref());
-    let hash = match decision.reason() {
-        Reason::Sticky { hash } => Some(hash),
-        _ => None,
-    };
+    let hash = decision.hash();
     let chance =
         decision.reason() == Reason::Random || hash.is_some() && key.is_some_and(|key| key.issued);
     let certain = !chance;
     let variant = decision.variant().filter(|_| certain);
-    let header = |effect: Effect<'_>| (effect.header.to_owned(), effect.value.map(str::to_owned));
-    let cookies = cookies(&checked.plan, decision, request, &mut example(checked)).response;
-    let name = |cookie: &String| cookie.split('=').next().unwrap_or_default().to_owned();
+    let outcome = Outcome::of(&checked.plan, *decision, request, &mut example(checked));
+    // The `cookie` header would hold the identity, which is drawn for a real client only.
+    let routing = outcome.request_headers().filter(|change| change.name != "cookie");
+    let headers = routing.filter(|_| certain).map(header).collect();
+    let set_cookies = outcome.into_response().headers.into_iter();
+    let set_cookies = set_cookies.filter(|header| header.name == "set-cookie");
+    let name = |value: &str| value.split('=').next().unwrap_or_default().to_owned();
     Explained {
         rule: decision.rule().map(str::to_owned),
         variant: variant.map(|variant| variant.name.clone()),
@@ -157,14 +160,17 @@ fn explained(checked: &Checked, request: &Given, explanation: &Explanation<'_>) 
         }),
         hash: hash.filter(|_| certain).map(|hash| format!("{hash:016x}")),
         chances: last.filter(|_| chance).map(|step| chances(step.rule, &checked.snapshot)),
-        headers: Ordered(
-            effects(&checked.plan, decision).filter(|_| certain).map(header).collect(),
-        ),
-        cookies: cookies.iter().map(name).collect(),
+        headers: Ordered(headers),
+        cookies: set_cookies.map(|header| name(&header.value)).collect(),
         rules: steps(checked, request, explanation),
         notes: notes(checked, decision.rule()),
         draw: draw(checked, decision.rule()),
     }
+}
+
+fn header(change: HeaderChange<'_>) -> (String, Option<String>) {
+    let value = change.value.map(|value| String::from_utf8_lossy(value).into_owned());
+    (change.name.to_owned(), value)
 }
 
 fn chances(rule: &Rule, snapshot: &Snapshot) -> Ordered<f64> {
@@ -173,7 +179,7 @@ fn chances(rule: &Rule, snapshot: &Snapshot) -> Ordered<f64> {
     Ordered(weights.iter().map(|(v, weight)| (v.name.clone(), weight / total)).collect())
 }
 
-fn steps(checked: &Checked, request: &Given, explanation: &Explanation<'_>) -> Vec<Step> {
+fn steps(checked: &Checked, request: &HeaderList, explanation: &Explanation<'_>) -> Vec<Step> {
     let reached = explanation.steps.iter().map(Some).chain(std::iter::repeat(None));
     let rules = checked.config.rules.iter().zip(reached);
     rules

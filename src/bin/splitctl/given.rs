@@ -1,24 +1,6 @@
 //! A request given on the command line.
 
-use std::net::IpAddr;
-
-use traffic_split::{Environment, Request};
-
-/// A request as its headers, pseudo-headers among them, with names in lower case.
-pub struct Given {
-    pub headers: Vec<(String, String)>,
-    pub source: Option<IpAddr>,
-}
-
-impl Request for Given {
-    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))
-    }
-
-    fn source_address(&self) -> Option<IpAddr> {
-        self.source
-    }
-}
+use traffic_split::Environment;
 
 /// Chance of which nothing depends on the outcome: what is drawn is never shown as certain.
 pub struct Example {

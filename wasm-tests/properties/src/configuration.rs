@@ -1,10 +1,11 @@
 //! Any bytes are refused with reasons, or become a plan that decides.
 
 use arbitrary::{Result, Unstructured};
-use traffic_split::{Plan, Snapshot, cookies, decide, effects, limits, shadows};
+use traffic_split::testing::FixedEnvironment;
+use traffic_split::{HeaderList, Outcome, Plan, Snapshot, limits};
 
 use crate::cases::CONFIGURATIONS;
-use crate::given::{Given, World, env};
+use crate::given::env;
 use crate::written;
 
 /// Bytes as they are, a configuration written after them that is right in most places, or one that
@@ -33,14 +34,16 @@ fn damaged(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
 fn check(config: &[u8]) {
     match Plan::compile(config, &env) {
         Ok(plan) => {
-            let request = Given { headers: vec![("x", b"a".to_vec())], source: None };
+            let request = HeaderList::new([("x", "a")]);
             // Within every ramp that is written here.
             let snapshot = Snapshot::new(&plan, 1_796_100_000 + config.len() as u64);
-            let decision = decide(&plan, &snapshot, &request, &mut World::default());
+            let environment = &mut FixedEnvironment::default();
+            let outcome = Outcome::decide(&plan, &snapshot, &request, environment);
+            let decision = outcome.decision();
             assert_eq!(decision.rule().is_some(), decision.variant().is_some());
-            assert!(effects(&plan, &decision).count() <= 2);
-            cookies(&plan, &decision, &request, &mut World::default());
-            shadows(&plan, &snapshot, &request, &mut World::default()).for_each(drop);
+            assert!(outcome.request_headers().count() <= 3);
+            let metrics = plan.metrics().iter().count();
+            assert!(outcome.counters().all(|index| (index as usize) < metrics));
             for rule in plan.rules() {
                 let weights = rule.weights(&snapshot);
                 assert!(weights.iter().all(|(_, w)| w.is_finite() && *w > 0.0), "{weights:?}");

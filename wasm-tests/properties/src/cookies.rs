@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
 use serde_json::json;
-use traffic_split::{Cookies, Plan, Snapshot, cookies as issue, decide, limits};
+use traffic_split::testing::{Entropy, FixedEnvironment};
+use traffic_split::{HeaderList, Outcome, Plan, Snapshot, limits};
 
-use crate::given::{Given, World, env};
+use crate::given::{any_environment, env};
 
 const DAY: u64 = 86_400;
 const HOSTS: [&str; 4] = ["h", "H:8080", "other", ""];
@@ -23,7 +24,7 @@ static PLAN: LazyLock<Plan> = LazyLock::new(|| {
     plan.unwrap_or_else(|errors| panic!("{errors}"))
 });
 
-static MOMENT: LazyLock<Snapshot> = LazyLock::new(|| Snapshot::new(&PLAN, 0));
+static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| Snapshot::new(&PLAN, 0));
 
 /// How a client comes back.
 struct Return<'a> {
@@ -38,16 +39,16 @@ struct Return<'a> {
 /// A client is issued an identity, and comes back with it or with what it made of it.
 pub fn cookies(bytes: &[u8]) {
     let mut u = Unstructured::new(bytes);
-    let Ok((world, back)) = input(&mut u) else { return };
-    let (variant, issued) = visit("h", None, &mut world.clone());
-    let value = issued.request.as_deref().and_then(|pair| pair.strip_prefix(b"id="));
+    let Ok((environment, back)) = input(&mut u) else { return };
+    let issued = visit("h", None, &mut environment.clone());
+    let value = issued.cookie.as_deref().and_then(|pair| pair.strip_prefix(b"id="));
     let value = value.expect("an identity is issued").to_vec();
     assert!(value.len() <= limits::SIGNED_BYTES);
 
     let sent = back.altered.map_or_else(|| value.clone(), |altered| alter(&value, altered));
     let line = [back.before, b";id=", &sent].concat();
-    let mut later = World { now: back.now, ..world.clone() };
-    let (again, reissued) = visit(back.host, Some(&line), &mut later);
+    let mut later = FixedEnvironment { now: back.now, ..environment.clone() };
+    let again = visit(back.host, Some(&line), &mut later);
 
     // However it was altered, a pair with the value itself may be left.
     let is_intact = |pair: &[u8]| {
@@ -55,23 +56,35 @@ pub fn cookies(bytes: &[u8]) {
         halves.is_some_and(|(name, rest)| trim(name) == b"id" && trim(&rest[1..]) == value)
     };
     let intact = line.split(|b| *b == b';').map(trim).any(is_intact);
-    let in_time =
-        world.now <= back.now.saturating_add(limits::CLOCK_SKEW) && back.now < world.now + DAY;
+    let in_time = environment.now <= back.now.saturating_add(limits::CLOCK_SKEW)
+        && back.now < environment.now + DAY;
     let here = back.host.eq_ignore_ascii_case("h") || back.host == "H:8080";
     if intact && in_time && here {
-        assert_eq!((again, reissued), (variant, Cookies::default()));
+        assert_eq!(again, Visit { variant: issued.variant, ..Visit::default() });
     } else {
-        assert_eq!(reissued.response.len(), 1, "accepted: {line:?}");
+        assert_eq!(again.set_cookies.len(), 1, "accepted: {line:?}");
     }
 }
 
-fn visit(host: &str, cookie: Option<&[u8]>, world: &mut World) -> (String, Cookies) {
-    let mut headers = vec![(":authority", host.as_bytes().to_vec())];
-    headers.extend(cookie.map(|line| ("cookie", line.to_vec())));
-    let request = Given { headers, source: None };
-    let decision = decide(&PLAN, &MOMENT, &request, world);
-    let variant = decision.variant().map(|variant| variant.name.clone()).unwrap_or_default();
-    (variant, issue(&PLAN, &decision, &request, world))
+/// What a client got.
+#[derive(Debug, Default, PartialEq)]
+struct Visit {
+    variant: String,
+    /// The request's `cookie` header, where it was rewritten.
+    cookie: Option<Vec<u8>>,
+    set_cookies: Vec<String>,
+}
+
+fn visit(host: &str, cookie: Option<&[u8]>, environment: &mut FixedEnvironment) -> Visit {
+    let cookie = cookie.map(|line| ("cookie", line));
+    let request = HeaderList::new([(":authority", host.as_bytes())].into_iter().chain(cookie));
+    let outcome = Outcome::decide(&PLAN, &SNAPSHOT, &request, environment);
+    let variant = outcome.decision().variant();
+    let variant = variant.map(|variant| variant.name.clone()).unwrap_or_default();
+    let rewritten = outcome.request_headers().find(|change| change.name == "cookie");
+    let cookie = rewritten.and_then(|change| change.value).map(<[u8]>::to_vec);
+    let headers = outcome.into_response().headers;
+    Visit { variant, cookie, set_cookies: headers.into_iter().map(|h| h.value).collect() }
 }
 
 fn alter(value: &[u8], (kept, others, left_out): (usize, &[u8], usize)) -> Vec<u8> {
@@ -86,14 +99,20 @@ fn trim(value: &[u8]) -> &[u8] {
     value.get(start..end).unwrap_or_default()
 }
 
-fn input<'a>(u: &mut Unstructured<'a>) -> Result<(World, Return<'a>)> {
-    let mut world = World::any(u)?;
-    world.entropy.get_or_insert_default();
-    world.now %= 1 << 40;
+fn input<'a>(u: &mut Unstructured<'a>) -> Result<(FixedEnvironment, Return<'a>)> {
+    let mut environment = any_environment(u)?;
+    if environment.entropy == Entropy::Missing {
+        environment.entropy = Entropy::Fixed([0; 16]);
+    }
+    environment.now %= 1 << 40;
     // Half of them within the day.
     let seconds = if u.arbitrary()? { DAY } else { 3 * DAY };
     let later = u.int_in_range(0..=seconds)?;
-    let now = if u.ratio(1, 8)? { world.now.saturating_sub(later) } else { world.now + later };
+    let now = if u.ratio(1, 8)? {
+        environment.now.saturating_sub(later)
+    } else {
+        environment.now + later
+    };
     let altered = match u.arbitrary()? {
         true => None,
         false => {
@@ -102,7 +121,7 @@ fn input<'a>(u: &mut Unstructured<'a>) -> Result<(World, Return<'a>)> {
         }
     };
     let host = *u.choose(&HOSTS)?;
-    Ok((world, Return { host, now, altered, before: piece(u, 40)? }))
+    Ok((environment, Return { host, now, altered, before: piece(u, 40)? }))
 }
 
 fn piece<'a>(u: &mut Unstructured<'a>, most: usize) -> Result<&'a [u8]> {

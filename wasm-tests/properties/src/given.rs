@@ -1,9 +1,10 @@
-//! A request and a world made of bytes.
+//! Requests and environments made of bytes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use arbitrary::{Result, Unstructured};
-use traffic_split::{Environment, Request};
+use traffic_split::HeaderList;
+use traffic_split::testing::{Entropy, FixedEnvironment};
 
 /// Names that configurations under test ask for, in lower case.
 const NAMES: [&str; 10] = [
@@ -19,25 +20,22 @@ const NAMES: [&str; 10] = [
     "x-split-variant",
 ];
 
-/// A request given as its headers.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Given {
-    pub(crate) headers: Vec<(&'static str, Vec<u8>)>,
-    pub(crate) source: Option<IpAddr>,
+/// A request with any bytes in any header.
+pub(crate) fn any_request(u: &mut Unstructured<'_>) -> Result<HeaderList> {
+    let source = source(u)?;
+    let mut headers = Vec::new();
+    for _ in 0..u.int_in_range(0..=8)? {
+        let name = *u.choose(&NAMES)?;
+        let length = u.int_in_range(0..=64)?;
+        headers.push((name, u.bytes(usize::min(length, u.len()))?));
+    }
+    Ok(HeaderList::new(headers).with_source(source))
 }
 
-impl Given {
-    /// Any bytes in any header.
-    pub(crate) fn any(u: &mut Unstructured<'_>) -> Result<Self> {
-        let source = source(u)?;
-        let mut headers = Vec::new();
-        for _ in 0..u.int_in_range(0..=8)? {
-            let name = *u.choose(&NAMES)?;
-            let length = u.int_in_range(0..=64)?;
-            headers.push((name, u.bytes(usize::min(length, u.len()))?.to_vec()));
-        }
-        Ok(Given { headers, source })
-    }
+/// Any chance and any time.
+pub(crate) fn any_environment(u: &mut Unstructured<'_>) -> Result<FixedEnvironment> {
+    let (draws, entropy, now) = (u.arbitrary()?, u.arbitrary::<Option<_>>()?, u.arbitrary()?);
+    Ok(FixedEnvironment { draws, entropy: entropy.map_or(Entropy::Missing, Entropy::Fixed), now })
 }
 
 pub(crate) fn source(u: &mut Unstructured<'_>) -> Result<Option<IpAddr>> {
@@ -49,45 +47,7 @@ pub(crate) fn source(u: &mut Unstructured<'_>) -> Result<Option<IpAddr>> {
     })
 }
 
-impl Request for Given {
-    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()))
-    }
-
-    fn source_address(&self) -> Option<IpAddr> {
-        self.source
-    }
-}
-
-/// Chance and time.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct World {
-    pub(crate) random: u64,
-    pub(crate) entropy: Option<[u8; 16]>,
-    pub(crate) now: u64,
-}
-
-impl World {
-    pub(crate) fn any(u: &mut Unstructured<'_>) -> Result<Self> {
-        Ok(World { random: u.arbitrary()?, entropy: u.arbitrary()?, now: u.arbitrary()? })
-    }
-}
-
-impl Environment for World {
-    fn random(&mut self) -> u64 {
-        self.random
-    }
-
-    fn entropy(&mut self) -> Option<[u8; 16]> {
-        self.entropy
-    }
-
-    fn now(&mut self) -> u64 {
-        self.now
-    }
-}
-
-/// The environment of the plans under test.
+/// The environment variables of the plans under test.
 pub(crate) fn env(name: &str) -> Option<String> {
     (name == "KEYS").then(|| format!("{},{}", "k".repeat(32), "l".repeat(40)))
 }

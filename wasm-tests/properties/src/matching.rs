@@ -5,9 +5,10 @@ use std::net::IpAddr;
 
 use arbitrary::{Result, Unstructured};
 use serde_json::{Map, Value, json};
-use traffic_split::{Plan, Snapshot, decide};
+use traffic_split::testing::FixedEnvironment;
+use traffic_split::{HeaderList, Plan, Snapshot, decide};
 
-use crate::given::{Given, World, env};
+use crate::given::env;
 
 /// What an expression comes to, said without one.
 type Judge = fn(&str) -> bool;
@@ -43,8 +44,9 @@ pub fn matching(bytes: &[u8]) {
     for _ in 0..8 {
         let Ok(request) = request(&mut u) else { return };
         let expected = rules.iter().find(|rule| matches(rule, &request));
-        let got =
-            decide(&plan, &snapshot, &request, &mut World::default()).rule().map(str::to_owned);
+        let got = decide(&plan, &snapshot, &request, &mut FixedEnvironment::default())
+            .rule()
+            .map(str::to_owned);
         let expected = expected.and_then(|rule| rule["name"].as_str());
         assert_eq!(got.as_deref(), expected, "{config}\n{request:?}");
     }
@@ -95,7 +97,7 @@ fn condition(u: &mut Unstructured<'_>) -> Result<Value> {
     })
 }
 
-fn request(u: &mut Unstructured<'_>) -> Result<Given> {
+fn request(u: &mut Unstructured<'_>) -> Result<HeaderList> {
     let mut path = b"/".to_vec();
     path.extend(value(u)?);
     if u.arbitrary()? {
@@ -112,7 +114,7 @@ fn request(u: &mut Unstructured<'_>) -> Result<Given> {
         headers.push((name, line));
     }
     let source = ADDRESSES.get(u.int_in_range(0..=4)?).and_then(|text| text.parse().ok());
-    Ok(Given { headers, source })
+    Ok(HeaderList::new(headers).with_source(source))
 }
 
 fn value(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
@@ -123,7 +125,7 @@ fn value(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     })
 }
 
-fn matches(rule: &Value, request: &Given) -> bool {
+fn matches(rule: &Value, request: &HeaderList) -> bool {
     let entries = rule["match"].as_array().into_iter().flatten();
     entries.filter_map(Value::as_object).any(|entry| {
         entry.iter().all(|(subject, conditions)| match subject.as_str() {
@@ -141,7 +143,7 @@ fn matches(rule: &Value, request: &Given) -> bool {
 }
 
 /// The values that a condition is asked of, trimmed.
-fn values(subject: &str, name: &str, request: &Given) -> Vec<Vec<u8>> {
+fn values(subject: &str, name: &str, request: &HeaderList) -> Vec<Vec<u8>> {
     let all = |name: &str| {
         let named = request.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.trim_ascii().to_vec()).collect::<Vec<_>>()

@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
 use serde_json::Value;
-use traffic_split::{Decision, Plan, Snapshot, cookies, decide, effects, shadows};
+use traffic_split::testing::FixedEnvironment;
+use traffic_split::{Decision, HeaderList, Outcome, Plan, Snapshot, decide, shadows};
 
 use crate::cases::CONFIGURATIONS;
-use crate::given::{Given, World, env};
+use crate::given::{any_environment, any_request, env};
 
 static PLANS: LazyLock<Vec<(&Value, Plan)>> = LazyLock::new(|| {
     let plan = |config: &'static Value| {
@@ -21,35 +22,35 @@ static PLANS: LazyLock<Vec<(&Value, Plan)>> = LazyLock::new(|| {
 /// A request of any bytes to one of the plans.
 pub fn requests(bytes: &[u8]) {
     let mut u = Unstructured::new(bytes);
-    let Ok((index, request, world)) = input(&mut u) else { return };
+    let Ok((index, request, environment)) = input(&mut u) else { return };
     let Some((config, plan)) = PLANS.get(index) else { return };
-    let snapshot = Snapshot::new(plan, world.now);
-    let decision = decide(plan, &snapshot, &request, &mut world.clone());
-    let again = decide(plan, &snapshot, &request, &mut world.clone());
+    let snapshot = Snapshot::new(plan, environment.now);
+    let decision = decide(plan, &snapshot, &request, &mut environment.clone());
+    let again = decide(plan, &snapshot, &request, &mut environment.clone());
     assert_eq!(format!("{decision:?}"), format!("{again:?}"));
 
     assert_chosen(config, &decision, false);
-    for shadow in shadows(plan, &snapshot, &request, &mut world.clone()) {
+    for shadow in shadows(plan, &snapshot, &request, &mut environment.clone()) {
         assert_chosen(config, &shadow, true);
     }
 
     let variant = decision.variant().map(|variant| variant.name.as_str());
     let cluster = variant.and_then(|variant| config["variants"][variant]["cluster"].as_str());
-    for effect in effects(plan, &decision) {
-        let expected = match effect.header {
-            "x-split-cluster" => cluster,
-            "x-split-variant" => variant,
+    let outcome = Outcome::decide(plan, &snapshot, &request, &mut environment.clone());
+    for change in outcome.request_headers() {
+        match change.name {
+            "x-split-cluster" => assert_eq!(change.value, cluster.map(str::as_bytes)),
+            "x-split-variant" => assert_eq!(change.value, variant.map(str::as_bytes)),
+            "cookie" => {
+                let value = change.value.expect("cookies are never removed");
+                assert!(!value.iter().any(|b| matches!(b, b'\0' | b'\r' | b'\n')), "{value:?}");
+            }
             other => panic!("writes {other}"),
-        };
-        assert_eq!(effect.value, expected);
+        }
     }
-
-    let cookies = cookies(plan, &decision, &request, &mut world.clone());
-    for cookie in &cookies.response {
-        assert!(cookie.bytes().all(|b| b == b' ' || b.is_ascii_graphic()), "{cookie}");
-    }
-    if let Some(header) = cookies.request {
-        assert!(!header.iter().any(|b| matches!(b, b'\0' | b'\r' | b'\n')), "{header:?}");
+    for header in outcome.into_response().headers {
+        let plain = |b: u8| b == b' ' || b.is_ascii_graphic();
+        assert!(header.value.bytes().all(plain), "{header:?}");
     }
 }
 
@@ -73,11 +74,12 @@ fn assert_chosen(config: &Value, decision: &Decision<'_>, shadow: bool) {
     }
 }
 
-fn input(u: &mut Unstructured<'_>) -> Result<(usize, Given, World)> {
+fn input(u: &mut Unstructured<'_>) -> Result<(usize, HeaderList, FixedEnvironment)> {
     let index = u.choose_index(PLANS.len())?;
-    let mut world = World::any(u)?;
+    let mut environment = any_environment(u)?;
     // Half of them about the time of the ramp, 2026-12-01T09:00:00Z.
-    world.now =
-        if u.arbitrary()? { world.now % (1 << 40) } else { 1_796_000_000 + world.now % (1 << 18) };
-    Ok((index, Given::any(u)?, world))
+    let now = environment.now;
+    environment.now =
+        if u.arbitrary()? { now % (1 << 40) } else { 1_796_000_000 + now % (1 << 18) };
+    Ok((index, any_request(u)?, environment))
 }

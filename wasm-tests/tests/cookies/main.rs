@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::message::{Reply, Request, pair};
-use wasm_tests::native::{self, Chosen};
+use wasm_tests::native;
 use wasm_tests::scene::Scene;
 
 const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
@@ -55,7 +55,7 @@ fn now() -> Result<u64> {
 /// `split=...` as it was issued at that time, to the usual host, by the native core.
 fn issued_at(now: u64) -> Result<String> {
     let plan = native::plan(&configuration("split").to_string())?;
-    let mut chosen = Chosen { id: [7; 16], now };
+    let mut chosen = native::issuing([7; 16], now);
     Ok(pair(&native::set_cookie(&plan, &Request::get("/"), &mut chosen)?).to_owned())
 }
 

@@ -3,13 +3,14 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::net::SocketAddr;
+use traffic_split::testing::FixedEnvironment;
 use traffic_split::{Plan, Snapshot};
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::istio::folder::resources;
 use wasm_tests::istio::mesh::Place;
 use wasm_tests::load::{self, counts, standard_errors};
 use wasm_tests::message::{Reply, Request};
-use wasm_tests::native::{self, Native, NoChance};
+use wasm_tests::native;
 
 /// Fixed keys: no chance is involved. A good hash keeps 3 standard errors for all but 0.3 % of
 /// salts.
@@ -40,7 +41,12 @@ pub fn plan(place: &Place, folder: &str) -> Result<Plan> {
 /// What the native core decides.
 pub fn decide(plan: &Plan, request: &Request) -> Option<String> {
     let snapshot = Snapshot::new(plan, 0);
-    let decision = traffic_split::decide(plan, &snapshot, &Native::new(request), &mut NoChance);
+    let decision = traffic_split::decide(
+        plan,
+        &snapshot,
+        &native::request(request),
+        &mut FixedEnvironment::default(),
+    );
     decision.variant().map(|variant| variant.name.clone())
 }
 

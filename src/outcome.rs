@@ -1,0 +1,246 @@
+//! What a decision does, as data: the adapter carries it out, and `splitctl` shows it.
+//!
+//! A new effect on the request is one more change in [`Outcome::request_headers`]; a new effect on
+//! the response is one more header or field of [`ResponseEffects`].
+
+use std::sync::Arc;
+
+use crate::config::{MetricsLevel, Mode};
+use crate::decide::{Decision, decide, shadows};
+use crate::environment::Environment;
+use crate::identity::Id;
+use crate::plan::Plan;
+use crate::reason::Reason;
+use crate::request::{IgnoredSet, Request, other_cookies};
+use crate::snapshot::Snapshot;
+use crate::variant::Target;
+
+/// All that one request comes to.
+#[derive(Debug)]
+pub struct Outcome<'p> {
+    plan: &'p Plan,
+    decision: Decision<'p>,
+    /// The decisions of the rules in shadow.
+    shadows: Vec<Decision<'p>>,
+    reason: Reason,
+    /// The input that was treated as absent.
+    ignored: IgnoredSet,
+    /// The cookies handed out; `None` where the whole plan is in shadow, which rewrites nothing.
+    cookies: Option<Cookies>,
+}
+
+/// A change of one request header, which replaces all its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderChange<'o> {
+    /// The name of the header, in lower case.
+    pub name: &'o str,
+    /// The only value from now on; `None` removes the header.
+    pub value: Option<&'o [u8]>,
+}
+
+/// What is left to the response.
+#[derive(Clone, Debug, Default)]
+pub struct ResponseEffects {
+    /// Headers to add beside those of the same name.
+    pub headers: Vec<ResponseHeader>,
+    /// The variant whose response is counted, if it is.
+    pub(crate) observed: Option<Arc<Target>>,
+}
+
+/// A header to add to the response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseHeader {
+    /// The name of the header, in lower case.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Cookies {
+    /// The request's only `cookie` header from now on: the client's cookies and the identities
+    /// just issued, so that every later hop sees what the client will send next time.
+    request: Option<Vec<u8>>,
+    /// `Set-Cookie` fields to add to the response.
+    response: Vec<String>,
+}
+
+impl<'p> Outcome<'p> {
+    /// Decides about a request, and says what is to be done.
+    ///
+    /// ```
+    /// use traffic_split::testing::FixedEnvironment;
+    /// use traffic_split::{HeaderList, Outcome, Plan, Snapshot};
+    ///
+    /// let config = br#"{ "variantHeader": "x-v", "variants": { "canary": {} },
+    ///                    "rules": [{ "name": "all", "to": "canary" }] }"#;
+    /// let plan = Plan::compile(config, &|_| None).unwrap();
+    /// let snapshot = Snapshot::new(&plan, 0);
+    /// let request = HeaderList::new([("x-v", "stable")]);
+    /// let environment = &mut FixedEnvironment::default();
+    /// let outcome = Outcome::decide(&plan, &snapshot, &request, environment);
+    /// let changes: Vec<_> = outcome.request_headers().map(|c| (c.name, c.value)).collect();
+    /// assert_eq!(changes, [("x-v", Some(&b"canary"[..]))]);
+    /// ```
+    pub fn decide(
+        plan: &'p Plan,
+        snapshot: &'p Snapshot,
+        request: &impl Request,
+        environment: &mut impl Environment,
+    ) -> Self {
+        let decision = decide(plan, snapshot, request, environment);
+        let mut outcome = Outcome::of(plan, decision, request, environment);
+        outcome.shadows = shadows(plan, snapshot, request, environment).collect();
+        outcome.ignored = request.ignored();
+        outcome
+    }
+
+    /// What a decision does, without those of the rules in shadow.
+    pub fn of(
+        plan: &'p Plan,
+        decision: Decision<'p>,
+        request: &impl Request,
+        environment: &mut impl Environment,
+    ) -> Self {
+        let (reason, cookies) = match plan.mode {
+            Mode::Enforce => {
+                (decision.reason(), Some(cookies(plan, &decision, request, environment)))
+            }
+            Mode::Shadow if decision.target.is_some() => (Reason::Shadow, None),
+            Mode::Shadow => (decision.reason(), None),
+        };
+        let ignored = request.ignored();
+        Outcome { plan, decision, shadows: Vec::new(), reason, ignored, cookies }
+    }
+
+    /// The decision.
+    pub fn decision(&self) -> &Decision<'p> {
+        &self.decision
+    }
+
+    /// The changes of request headers, in order. Each routing header is written or removed,
+    /// whatever a client sent in it; nothing is changed where the whole plan is in shadow.
+    pub fn request_headers(&self) -> impl Iterator<Item = HeaderChange<'_>> {
+        let variant = self.decision.variant();
+        let cluster = variant.and_then(|variant| variant.cluster.as_deref());
+        let name = variant.map(|variant| variant.name.as_str());
+        self.cookies.iter().flat_map(move |cookies| {
+            let routing = [(&self.plan.cluster_header, cluster), (&self.plan.variant_header, name)];
+            let routing = routing.into_iter().filter_map(|(header, value)| {
+                Some(HeaderChange { name: header.as_deref()?, value: value.map(str::as_bytes) })
+            });
+            let cookie = cookies.request.as_deref();
+            routing.chain(cookie.map(|v| HeaderChange { name: "cookie", value: Some(v) }))
+        })
+    }
+
+    /// The counters to increment, by their indexes in [`crate::Metrics`].
+    pub fn counters(&self) -> impl Iterator<Item = u32> {
+        let metrics = &self.plan.metrics;
+        let ignored = self.ignored.iter().map(|what| metrics.ignored(what));
+        let decided = match self.decision.target {
+            // What is only counted goes where Envoy's own route says, so it counts as changed.
+            Some(target) => [target.metrics.request(self.reason), target.metrics.changed],
+            None => [metrics.unmatched, None],
+        };
+        let shadows = self.shadows.iter().flat_map(|shadow| {
+            let differs = shadow.variant() != self.decision.variant();
+            shadow.target.into_iter().flat_map(move |target| {
+                let changed = target.metrics.changed.filter(|_| differs);
+                [target.metrics.request(Reason::Shadow), changed]
+            })
+        });
+        ignored.chain(decided).chain(shadows).flatten()
+    }
+
+    /// The filter state to set for access logs, by name: none but under `metrics: full`.
+    pub fn filter_state(&self) -> Vec<(&'static str, String)> {
+        if self.plan.metrics_level != MetricsLevel::Full {
+            return Vec::new();
+        }
+        let [rule, variant] = self.names().map(str::to_owned);
+        let mut state = vec![
+            ("tsplit.rule", rule),
+            ("tsplit.variant", variant),
+            ("tsplit.reason", self.reason.name().to_owned()),
+        ];
+        let shadow = |target: &Arc<Target>| format!("{}={}", target.rule, target.variant.name);
+        let shadows: Vec<_> = self.shadows.iter().filter_map(|s| s.target.map(shadow)).collect();
+        if !shadows.is_empty() {
+            state.push(("tsplit.shadow", shadows.join(",")));
+        }
+        state
+    }
+
+    /// What is left to the response; most often nothing.
+    pub fn into_response(self) -> ResponseEffects {
+        let mut headers = Vec::new();
+        let mut observed = None;
+        let debug = self.plan.debug_header.as_ref().map(|name| {
+            let ([rule, variant], reason) = (self.names(), self.reason.name());
+            let value = format!("rule={rule}; variant={variant}; reason={reason}");
+            ResponseHeader { name: name.clone(), value }
+        });
+        if let Some(cookies) = self.cookies {
+            let set = |value| ResponseHeader { name: "set-cookie".to_owned(), value };
+            headers.extend(cookies.response.into_iter().map(set));
+            let counts = self.plan.metrics_level == MetricsLevel::Full;
+            observed = self.decision.target.filter(|target| counts || target.guard.is_some());
+        }
+        headers.extend(debug);
+        ResponseEffects { headers, observed: observed.cloned() }
+    }
+
+    /// The names of the rule and the variant, `-` where there is none.
+    fn names(&self) -> [&str; 2] {
+        let variant = self.decision.variant().map(|variant| variant.name.as_str());
+        [self.decision.rule(), variant].map(|name| name.unwrap_or("-"))
+    }
+}
+
+impl ResponseEffects {
+    /// Whether nothing is left to do.
+    pub fn is_empty(&self) -> bool {
+        self.headers.is_empty() && self.observed.is_none()
+    }
+}
+
+fn cookies(
+    plan: &Plan,
+    decision: &Decision<'_>,
+    request: &impl Request,
+    environment: &mut impl Environment,
+) -> Cookies {
+    let mut cookies = match decision.issued.id {
+        Some(id) => issue(plan, decision, id, request, environment.now()),
+        None => Cookies::default(),
+    };
+    if let (Some(persist), Some(variant)) = (decision.persist, decision.variant()) {
+        let value = persist.cookie.value(&variant.name, request, environment.now());
+        cookies.response.push(persist.cookie.set(&value));
+    }
+    cookies
+}
+
+/// The cookies with a new identity. `now` is in Unix seconds.
+fn issue(
+    plan: &Plan,
+    decision: &Decision<'_>,
+    id: Id,
+    request: &impl Request,
+    now: u64,
+) -> Cookies {
+    let issued = || plan.issues.iter().filter(|issue| decision.issued.has(issue));
+    let replaced = |name: &[u8]| issued().any(|issue| issue.cookie.name.as_bytes() == name);
+    let mut pairs = other_cookies(request, replaced);
+    let mut response = Vec::new();
+    for issue in issued() {
+        let value = issue.cookie.value(id.as_str(), request, now);
+        pairs.push(format!("{}={value}", issue.cookie.name).into_bytes());
+        response.push(issue.cookie.set(&value));
+    }
+    Cookies { request: Some(pairs.join(&b"; "[..])), response }
+}
+
+#[cfg(test)]
+mod tests;

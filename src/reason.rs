@@ -1,0 +1,50 @@
+//! Why a request goes where it goes.
+
+/// The reason of a decision, by which requests are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The rule names the variant.
+    Pinned,
+    /// The hash of the client's key fell to the variant.
+    Sticky,
+    /// The client's earlier assignment was kept.
+    Persisted,
+    /// The split is not sticky, or the request had no key: the variant was drawn.
+    Random,
+    /// The guard of the variant chosen is open: this one is its fallback.
+    Guard,
+    /// The decision is only counted: its rule, or the whole configuration, is in shadow.
+    Shadow,
+    /// No rule matched: Envoy's own route decides.
+    Unmatched,
+}
+
+impl Reason {
+    /// Every reason, in the order of their numbers.
+    pub(crate) const ALL: [Reason; 7] = [
+        Reason::Pinned,
+        Reason::Sticky,
+        Reason::Persisted,
+        Reason::Random,
+        Reason::Guard,
+        Reason::Shadow,
+        Reason::Unmatched,
+    ];
+
+    /// The name of the reason in logs, metrics and outputs.
+    ///
+    /// ```
+    /// assert_eq!(traffic_split::Reason::Sticky.name(), "sticky");
+    /// ```
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Pinned => "pinned",
+            Reason::Sticky => "sticky",
+            Reason::Persisted => "persisted",
+            Reason::Random => "random",
+            Reason::Guard => "guard",
+            Reason::Shadow => "shadow",
+            Reason::Unmatched => "unmatched",
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Input of a request that the filter treats as absent.
+
+/// A kind of ignored input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// The value of a header is too long, or holds NUL, CR or LF.
+    Value,
+    /// Cookies lie beyond the limits.
+    Cookies,
+    /// A sticky key is too long.
+    Key,
+    /// An identity or assignment in a cookie does not verify.
+    Signature,
+}
+
+impl Ignored {
+    /// Every kind, in the order of their numbers.
+    pub(crate) const ALL: [Ignored; 4] =
+        [Ignored::Value, Ignored::Cookies, Ignored::Key, Ignored::Signature];
+
+    /// The label `what` of the metric `tsplit_absent_total`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Ignored::Value => "value",
+            Ignored::Cookies => "cookies",
+            Ignored::Key => "key",
+            Ignored::Signature => "seal",
+        }
+    }
+}
+
+/// Kinds of ignored input, each once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IgnoredSet(u8);
+
+impl IgnoredSet {
+    /// Adds a kind.
+    pub fn insert(&mut self, what: Ignored) {
+        self.0 |= 1 << what as u8;
+    }
+
+    /// The kinds in it, in the order of their numbers.
+    pub fn iter(self) -> impl Iterator<Item = Ignored> {
+        Ignored::ALL.into_iter().filter(move |what| self.0 & (1 << *what as u8) != 0)
+    }
+}

@@ -1,0 +1,59 @@
+//! A request that is not Envoy's.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+
+use super::{Ignored, IgnoredSet, Request};
+
+/// A request given as a list of header fields.
+///
+/// ```
+/// use traffic_split::{HeaderList, Request};
+///
+/// let request = HeaderList::new([(":path", "/reviews/1"), ("cookie", "uid=7")]);
+/// assert_eq!(request.header("cookie").next(), Some(&b"uid=7"[..]));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct HeaderList {
+    /// Names, in lower case, and values in the order of arrival; pseudo-headers among them.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The client's address, as the proxy sees it.
+    pub source: Option<IpAddr>,
+    ignored: Cell<IgnoredSet>,
+}
+
+impl HeaderList {
+    /// A request with these header fields and no source address.
+    pub fn new<N: Into<String>, V: Into<Vec<u8>>>(
+        headers: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        let headers = headers.into_iter().map(|(name, value)| (name.into(), value.into()));
+        HeaderList { headers: headers.collect(), ..HeaderList::default() }
+    }
+
+    /// The same request from a client with this address.
+    #[must_use]
+    pub fn with_source(self, source: Option<IpAddr>) -> Self {
+        HeaderList { source, ..self }
+    }
+}
+
+impl Request for HeaderList {
+    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()))
+    }
+
+    fn source_address(&self) -> Option<IpAddr> {
+        self.source
+    }
+
+    fn note_ignored(&self, what: Ignored) {
+        let mut ignored = self.ignored.get();
+        ignored.insert(what);
+        self.ignored.set(ignored);
+    }
+
+    fn ignored(&self) -> IgnoredSet {
+        self.ignored.get()
+    }
+}
