@@ -8,16 +8,23 @@ use super::ramp::{self, RampSpec};
 use super::sticky::{self, PersistSpec};
 use crate::limits;
 
-/// Variants with their weights, in the order written.
-pub type Weights = Vec<(String, f64)>;
+/// A variant of a split and its weight.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weight {
+    /// The variant's name.
+    pub variant: String,
+    /// Its weight: 0, or from [`limits::WEIGHT_MIN`] to [`limits::WEIGHT_MAX`]. Its share is this
+    /// divided by the sum of all.
+    pub weight: f64,
+}
 
 /// A split as written.
 #[derive(Clone, Debug)]
 pub struct SplitSpec {
-    /// The weights.
-    pub weights: Weights,
+    /// The weights, in the order written.
+    pub weights: Vec<Weight>,
     /// The weights it had before, oldest first.
-    pub history: Vec<Weights>,
+    pub history: Vec<Vec<Weight>>,
     /// Changes one share over time.
     pub ramp: Option<RampSpec>,
     /// Takes traffic from a variant that fails.
@@ -47,19 +54,19 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Optio
     Some(weights?.map(split))
 }
 
-fn history(field: &Field<'_>, errors: &mut Errors) -> Vec<Weights> {
+fn history(field: &Field<'_>, errors: &mut Errors) -> Vec<Vec<Weight>> {
     let fields = field.list(limits::HISTORY, errors).unwrap_or_default();
     fields.iter().filter_map(|field| weights(field, errors)).collect()
 }
 
-fn weights(field: &Field<'_>, errors: &mut Errors) -> Option<Weights> {
+fn weights(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Weight>> {
     let object = field.object(errors)?;
     let entries = object.entries(limits::SPLIT_VARIANTS, errors);
-    let weights: Weights = entries
-        .iter()
-        .filter_map(|(name, field)| Some(((*name).to_owned(), weight(field, errors)?)))
-        .collect();
-    if weights.len() == entries.len() && weights.iter().all(|(_, weight)| *weight == 0.0) {
+    let mut read = |(name, field): &(&str, Field<'_>)| {
+        Some(Weight { variant: (*name).to_owned(), weight: weight(field, errors)? })
+    };
+    let weights: Vec<_> = entries.iter().filter_map(&mut read).collect();
+    if weights.len() == entries.len() && weights.iter().all(|it| it.weight == 0.0) {
         return field.wrong("must have a weight above 0", errors);
     }
     Some(weights)
