@@ -2,7 +2,7 @@
 
 use super::decimal::Decimal;
 use super::error::Errors;
-use super::field::{Field, Object};
+use super::field::{Field, Given, Object};
 use super::guard::{self, GuardSpec};
 use super::ramp::{self, RampSpec};
 use super::sticky::{self, PersistSpec};
@@ -33,30 +33,28 @@ pub struct SplitSpec {
     pub persist: Option<PersistSpec>,
 }
 
-/// Reads the fields of a split from its rule; `None` if the rule has no split, `Some(None)` if it
-/// could not be read.
-pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Option<SplitSpec>> {
-    let weights = object.optional("split").map(|field| weights(field, errors));
-    let mut given = |name: &'static str, errors: &mut Errors| {
-        let is_split = weights.is_some();
-        let field = object.optional(name)?;
-        if !is_split {
-            errors.forbidden(&field.path, "only a `split` can have it");
+/// Reads the fields of a split from its rule.
+pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Given<SplitSpec> {
+    let weights = object.given("split", weights, errors);
+    if !weights.is_given() {
+        for name in ["history", "ramp", "guard", "persist"] {
+            if let Some(field) = object.optional(name) {
+                errors.forbidden(&field.path, "only a `split` can have it");
+            }
         }
-        is_split.then_some(field.clone())
-    };
-    let history = given("history", errors).map(|field| history(&field, errors));
-    let ramp = given("ramp", errors).and_then(|field| ramp::read(&field, errors));
-    let guard = given("guard", errors).and_then(|field| guard::read(&field, errors));
-    let persist = given("persist", errors).and_then(|field| sticky::persist(&field, errors));
-    let history = history.unwrap_or_default();
-    let split = |weights| SplitSpec { weights, history, ramp, guard, persist };
-    Some(weights?.map(split))
+        return Given::Absent;
+    }
+    let history = object.given("history", history, errors).value().unwrap_or_default();
+    let ramp = object.given("ramp", ramp::read, errors).value();
+    let guard = object.given("guard", guard::read, errors).value();
+    let persist = object.given("persist", sticky::persist, errors).value();
+    let Given::Value(weights) = weights else { return Given::Wrong };
+    Given::Value(SplitSpec { weights, history, ramp, guard, persist })
 }
 
-fn history(field: &Field<'_>, errors: &mut Errors) -> Vec<Vec<Weight>> {
-    let fields = field.list(limits::HISTORY, errors).unwrap_or_default();
-    fields.iter().filter_map(|field| weights(field, errors)).collect()
+fn history(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Vec<Weight>>> {
+    let fields = field.list(limits::HISTORY, errors)?;
+    Some(fields.iter().filter_map(|field| weights(field, errors)).collect())
 }
 
 fn weights(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Weight>> {
