@@ -32,7 +32,7 @@ pub use operator::{Cidr, Operator};
 pub use part::Part;
 pub use ramp::RampSpec;
 pub use rule::{ActionSpec, LayerSpec, RuleSpec};
-pub use split::{SplitSpec, Weights};
+pub use split::{SplitSpec, Weight};
 pub use sticky::{KeySource, PersistSpec, StickySpec};
 pub use time::{format as format_time, parse as parse_time};
 

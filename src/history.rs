@@ -15,7 +15,7 @@
 
 use xxhash_rust::xxh64::xxh64;
 
-use crate::config::Weights;
+use crate::config::Weight;
 use crate::rendezvous::{Arm, Arms, rehash, uniform};
 use crate::sorted::sorted;
 
@@ -39,7 +39,7 @@ struct Step {
 impl History {
     /// The way through these weights, oldest first, the present ones last; `names` gives each name
     /// its place. `None` if the oldest are all 0.
-    pub(crate) fn new(names: &[&str], weights: &[Weights]) -> Option<Self> {
+    pub(crate) fn new(names: &[&str], weights: &[Vec<Weight>]) -> Option<Self> {
         let shares: Vec<Vec<f64>> = weights.iter().map(|w| shares(names, w)).collect();
         let steps: Vec<Step> = shares
             .iter()
@@ -73,8 +73,8 @@ fn arms(names: &[&str], weights: &[f64]) -> Option<Arms<usize>> {
 }
 
 /// The weights by place, as shares of 1.
-fn shares(names: &[&str], weights: &Weights) -> Vec<f64> {
-    let weight = |name: &str| weights.iter().find(|(known, _)| known == name).map(|(_, w)| *w);
+fn shares(names: &[&str], weights: &[Weight]) -> Vec<f64> {
+    let weight = |name: &str| weights.iter().find(|it| it.variant == name).map(|it| it.weight);
     let sum: f64 = sorted(names.to_vec()).into_iter().filter_map(weight).sum();
     names.iter().map(|name| weight(name).map_or(0.0, |weight| weight / sum)).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::Weights;
+use crate::config::Weight;
 use crate::history::History;
 use crate::rendezvous::{Arm, Arms};
 use crate::variant::Target;
@@ -19,7 +19,7 @@ pub(crate) struct Split {
 impl Split {
     /// A split between these variants with the weights they had before, oldest first; `None` if
     /// all present weights are 0. Earlier weights may name variants that are gone.
-    pub(crate) fn new(weights: &[(Arc<Target>, f64)], earlier: Vec<Weights>) -> Option<Self> {
+    pub(crate) fn new(weights: &[(Arc<Target>, f64)], earlier: Vec<Vec<Weight>>) -> Option<Self> {
         let arm = |(target, weight): &(Arc<Target>, f64)| {
             Arm::new(&target.variant.name, Arc::clone(target), *weight)
         };
@@ -58,15 +58,18 @@ impl Split {
 
 /// Places are those of `variants` first, then of names that only earlier weights have: the last
 /// step leaves these.
-fn history(weights: &[(Arc<Target>, f64)], mut earlier: Vec<Weights>) -> Option<History> {
+fn history(weights: &[(Arc<Target>, f64)], mut earlier: Vec<Vec<Weight>>) -> Option<History> {
     if earlier.is_empty() {
         return None;
     }
-    earlier.push(weights.iter().map(|(t, weight)| (t.variant.name.clone(), *weight)).collect());
+    let present = weights
+        .iter()
+        .map(|(target, weight)| Weight { variant: target.variant.name.clone(), weight: *weight });
+    earlier.push(present.collect());
     let mut names: Vec<&str> = weights.iter().map(|(t, _)| t.variant.name.as_str()).collect();
-    for (name, _) in earlier.iter().flatten() {
-        if !names.contains(&name.as_str()) {
-            names.push(name);
+    for Weight { variant, .. } in earlier.iter().flatten() {
+        if !names.contains(&variant.as_str()) {
+            names.push(variant);
         }
     }
     History::new(&names, &earlier)

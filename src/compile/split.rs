@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Parts;
-use crate::config::{Decimal, Errors, GuardSpec, Mode, RampSpec, SplitSpec, Weights};
+use crate::config::{Decimal, Errors, GuardSpec, Mode, RampSpec, SplitSpec, Weight};
 use crate::guard::Guard;
 use crate::metrics::Counted;
 use crate::ramp::Ramp;
@@ -70,7 +70,7 @@ fn targets(
     parts: &mut Parts<'_>,
     errors: &mut Errors,
 ) -> Targets {
-    let target = |(name, weight): &(String, f64)| {
+    let target = |Weight { variant: name, weight }: &Weight| {
         let variant = parts.find(&format!("{}.split.{name}", of.path), name, errors)?;
         let counted = Counted {
             rule: of.name,
@@ -125,7 +125,7 @@ fn compile_guard(
 fn check_ramp(
     ramp: &RampSpec,
     targets: &Targets,
-    history: &[Weights],
+    history: &[Vec<Weight>],
     errors: &mut Errors,
 ) -> bool {
     if !history.is_empty() {

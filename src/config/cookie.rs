@@ -65,27 +65,19 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Cooki
     let max_age = object
         .required("maxAge", "give how long it lasts, as in 30d", errors)
         .and_then(|field| duration::read(field, limits::MAX_AGE, errors));
-    let path = match object.optional("path") {
-        Some(field) => attribute(field, |path| path.starts_with('/'), "as in /", errors),
-        None => Some("/".to_owned()),
-    };
-    let domain = object.optional("domain").map(|field| {
-        let host = |text: &str| !text.starts_with('.') && text.bytes().all(is_host);
-        attribute(field, host, "as in example.com", errors).map(|text| text.to_ascii_lowercase())
-    });
-    let same_site = object.optional("sameSite").map(|field| same_site(field, errors));
+    let attribute_path = object.given("path", attribute_path, errors);
+    let domain = object.given("domain", domain, errors);
+    let same_site = object.given("sameSite", same_site, errors);
     let secure = object.flag("secure", false, errors);
     let http_only = object.flag("httpOnly", true, errors);
     let partitioned = object.flag("partitioned", false, errors);
     let signing = object.optional("signing").and_then(|field| signing(field, errors));
-    let (name, max_age, path) = (name?, max_age?, path?);
-    let (domain, same_site) = (domain.flatten(), same_site.flatten().unwrap_or(SameSite::Lax));
     let cookie = CookieSpec {
-        name,
-        max_age,
-        path,
-        domain,
-        same_site,
+        name: name?,
+        max_age: max_age?,
+        path: attribute_path.value_or("/".to_owned())?,
+        domain: domain.value(),
+        same_site: same_site.value().unwrap_or(SameSite::Lax),
         secure,
         http_only,
         partitioned,
@@ -107,6 +99,15 @@ fn attribute(
         return field.wrong(&format!("must be a cookie's attribute, {example}"), errors);
     }
     Some(text.to_owned())
+}
+
+fn attribute_path(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
+    attribute(field, |path| path.starts_with('/'), "as in /", errors)
+}
+
+fn domain(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
+    let host = |text: &str| !text.starts_with('.') && text.bytes().all(is_host);
+    attribute(field, host, "as in example.com", errors).map(|text| text.to_ascii_lowercase())
 }
 
 fn is_host(b: u8) -> bool {

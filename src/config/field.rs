@@ -113,6 +113,37 @@ impl<'a> Field<'a> {
     }
 }
 
+/// A field that may be left out, once it was read.
+pub(crate) enum Given<T> {
+    Absent,
+    /// It is there, and `errors` tells what is wrong with it.
+    Wrong,
+    Value(T),
+}
+
+impl<T> Given<T> {
+    /// Whether the field is there, right or wrong.
+    pub(crate) fn is_given(&self) -> bool {
+        !matches!(self, Given::Absent)
+    }
+
+    pub(crate) fn value(self) -> Option<T> {
+        match self {
+            Given::Value(value) => Some(value),
+            Given::Absent | Given::Wrong => None,
+        }
+    }
+
+    /// The value, or the default of an absent field; `None` if the field is wrong.
+    pub(crate) fn value_or(self, default: T) -> Option<T> {
+        match self {
+            Given::Value(value) => Some(value),
+            Given::Absent => Some(default),
+            Given::Wrong => None,
+        }
+    }
+}
+
 /// An object's fields, each to be asked for once; [`Object::finish`] reports the others.
 pub(crate) struct Object<'a> {
     pub(crate) path: String,
@@ -126,6 +157,20 @@ impl<'a> Object<'a> {
             self.known.push(name);
         }
         self.fields.iter().find(|(key, _)| *key == name).map(|(_, field)| field)
+    }
+
+    /// A field that may be left out, read by `read`.
+    pub(crate) fn given<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&Field<'a>, &mut Errors) -> Option<T>,
+        errors: &mut Errors,
+    ) -> Given<T> {
+        match self.optional(name).map(|field| read(field, errors)) {
+            None => Given::Absent,
+            Some(None) => Given::Wrong,
+            Some(Some(value)) => Given::Value(value),
+        }
     }
 
     /// A boolean with its default.

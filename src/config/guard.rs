@@ -39,22 +39,20 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<GuardSpec> 
     let max_error_rate = object
         .required("maxErrorRate", "give the share of errors that is too much, as in 5%", errors)
         .and_then(|field| rate(field, errors));
-    let max_latency_ratio = object.optional("maxLatencyRatio").map(|field| ratio(field, errors));
-    let min_requests = object.optional("minRequests").map(|field| requests(field, errors));
-    let window =
-        object.optional("window").map(|field| duration::read(field, limits::WINDOW, errors));
-    let cooldown =
-        object.optional("cooldown").map(|field| duration::read(field, limits::WINDOW, errors));
+    let max_latency_ratio = object.given("maxLatencyRatio", ratio, errors);
+    let min_requests = object.given("minRequests", requests, errors);
+    let window = object.given("window", seconds, errors);
+    let cooldown = object.given("cooldown", seconds, errors);
     object.finish(errors);
     Some(GuardSpec {
         path: field.path.clone(),
         watch: watch?,
         fallback: fallback?,
         max_error_rate: max_error_rate?,
-        max_latency_ratio: max_latency_ratio.unwrap_or_default(),
-        min_requests: min_requests.unwrap_or(Some(100))?,
-        window: window.unwrap_or(Some(60))?,
-        cooldown: cooldown.unwrap_or(Some(600))?,
+        max_latency_ratio: max_latency_ratio.value(),
+        min_requests: min_requests.value_or(100)?,
+        window: window.value_or(60)?,
+        cooldown: cooldown.value_or(600)?,
     })
 }
 
@@ -83,6 +81,10 @@ fn ratio(field: &Field<'_>, errors: &mut Errors) -> Option<f64> {
             errors,
         ),
     }
+}
+
+fn seconds(field: &Field<'_>, errors: &mut Errors) -> Option<u64> {
+    duration::read(field, limits::WINDOW, errors)
 }
 
 fn requests(field: &Field<'_>, errors: &mut Errors) -> Option<u32> {

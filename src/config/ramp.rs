@@ -39,7 +39,7 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RampSpec> {
     let duration = object
         .required("duration", "give how long it takes, as in 24h", errors)
         .and_then(|field| duration::read(field, limits::MAX_AGE, errors));
-    let steps = object.optional("steps").map(|field| steps(field, errors));
+    let steps = object.given("steps", steps, errors);
     let hold = object.flag("hold", false, errors);
     object.finish(errors);
     Some(RampSpec {
@@ -48,7 +48,7 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RampSpec> {
         to: to?,
         start: start?,
         duration: duration?,
-        steps: steps.unwrap_or(Some(0))?,
+        steps: steps.value_or(0)?,
         hold,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::condition::{self, Condition};
 use super::error::Errors;
-use super::field::{Field, Object};
+use super::field::{Field, Given, Object};
 use super::mode::{self, Mode};
 use super::split::{self, SplitSpec};
 use super::sticky::{self, StickySpec};
@@ -55,10 +55,10 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
     let layer = layer(&mut object, errors);
     let mode = mode::read(&mut object, errors);
     let action = action(&mut object, errors);
-    let sticky = object.optional("sticky").map(|field| sticky::read(field, errors));
+    let sticky = object.given("sticky", sticky::read, errors);
     object.finish(errors);
     let path = field.path.clone();
-    let sticks = sticky.is_some();
+    let sticks = sticky.is_given();
     match &action {
         Some(ActionSpec::To(_)) if sticks && layer.is_none() => {
             let remedy = "only a `split` can be sticky, or a rule with a `layer`";
@@ -72,7 +72,7 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
     if layer.is_some() && !sticks {
         errors.required(&format!("{path}.sticky"), "a `layer` tells clients apart by `sticky`");
     }
-    let (name, sticky) = (name.unwrap_or_default(), sticky.flatten());
+    let (name, sticky) = (name.unwrap_or_default(), sticky.value());
     Some(RuleSpec { path, name, entries, layer, sticky, mode, action })
 }
 
@@ -85,14 +85,14 @@ fn entries(field: &Field<'_>, errors: &mut Errors) -> Vec<Vec<Condition>> {
 }
 
 fn layer(object: &mut Object<'_>, errors: &mut Errors) -> Option<LayerSpec> {
-    let name = object.optional("layer").map(|field| field.name(errors));
-    let slice = object.optional("slice").map(|field| slice(field, errors));
-    let (missing, remedy) = match (&name, &slice) {
-        (Some(_), None) => ("slice", "give the percent of the layer that the rule takes: [0, 30]"),
-        (None, Some(_)) => ("layer", "name the layer that the slice is of"),
+    let name = object.given("layer", Field::name, errors);
+    let slice = object.given("slice", slice, errors);
+    let (missing, remedy) = match (name.is_given(), slice.is_given()) {
+        (true, false) => ("slice", "give the percent of the layer that the rule takes: [0, 30]"),
+        (false, true) => ("layer", "name the layer that the slice is of"),
         _ => {
-            let (start, end) = slice??;
-            return Some(LayerSpec { name: name??, start, end });
+            let (start, end) = slice.value()?;
+            return Some(LayerSpec { name: name.value()?, start, end });
         }
     };
     errors.required(&format!("{}.{missing}", object.path), remedy);
@@ -109,18 +109,18 @@ fn slice(field: &Field<'_>, errors: &mut Errors) -> Option<(f64, f64)> {
 }
 
 fn action(object: &mut Object<'_>, errors: &mut Errors) -> Option<ActionSpec> {
-    let to = object.optional("to").map(|field| field.name(errors));
+    let to = object.given("to", Field::name, errors);
     let split = split::read(object, errors);
     match (to, split) {
-        (Some(_), Some(_)) => {
-            errors.forbidden(&format!("{}.split", object.path), "`to` is given as well; keep one");
-            None
-        }
-        (None, None) => {
+        (Given::Absent, Given::Absent) => {
             errors.required(&object.path, "give `to: VARIANT` or `split: {VARIANT: WEIGHT, ...}`");
             None
         }
-        (Some(to), None) => to.map(ActionSpec::To),
-        (None, Some(split)) => split.map(|split| ActionSpec::Split(Box::new(split))),
+        (to, Given::Absent) => to.value().map(ActionSpec::To),
+        (Given::Absent, split) => split.value().map(|split| ActionSpec::Split(Box::new(split))),
+        _ => {
+            errors.forbidden(&format!("{}.split", object.path), "`to` is given as well; keep one");
+            None
+        }
     }
 }

@@ -2,22 +2,29 @@
 
 use super::decimal::Decimal;
 use super::error::Errors;
-use super::field::{Field, Object};
+use super::field::{Field, Given, Object};
 use super::guard::{self, GuardSpec};
 use super::ramp::{self, RampSpec};
 use super::sticky::{self, PersistSpec};
 use crate::limits;
 
-/// Variants with their weights, in the order written.
-pub type Weights = Vec<(String, f64)>;
+/// A variant of a split and its weight.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weight {
+    /// The variant's name.
+    pub variant: String,
+    /// Its weight: 0, or from [`limits::WEIGHT_MIN`] to [`limits::WEIGHT_MAX`]. Its share is this
+    /// divided by the sum of all.
+    pub weight: f64,
+}
 
 /// A split as written.
 #[derive(Clone, Debug)]
 pub struct SplitSpec {
-    /// The weights.
-    pub weights: Weights,
+    /// The weights, in the order written.
+    pub weights: Vec<Weight>,
     /// The weights it had before, oldest first.
-    pub history: Vec<Weights>,
+    pub history: Vec<Vec<Weight>>,
     /// Changes one share over time.
     pub ramp: Option<RampSpec>,
     /// Takes traffic from a variant that fails.
@@ -26,40 +33,38 @@ pub struct SplitSpec {
     pub persist: Option<PersistSpec>,
 }
 
-/// Reads the fields of a split from its rule; `None` if the rule has no split, `Some(None)` if it
-/// could not be read.
-pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Option<SplitSpec>> {
-    let weights = object.optional("split").map(|field| weights(field, errors));
-    let mut given = |name: &'static str, errors: &mut Errors| {
-        let is_split = weights.is_some();
-        let field = object.optional(name)?;
-        if !is_split {
-            errors.forbidden(&field.path, "only a `split` can have it");
+/// Reads the fields of a split from its rule.
+pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Given<SplitSpec> {
+    let weights = object.given("split", weights, errors);
+    if !weights.is_given() {
+        for name in ["history", "ramp", "guard", "persist"] {
+            if let Some(field) = object.optional(name) {
+                errors.forbidden(&field.path, "only a `split` can have it");
+            }
         }
-        is_split.then_some(field.clone())
-    };
-    let history = given("history", errors).map(|field| history(&field, errors));
-    let ramp = given("ramp", errors).and_then(|field| ramp::read(&field, errors));
-    let guard = given("guard", errors).and_then(|field| guard::read(&field, errors));
-    let persist = given("persist", errors).and_then(|field| sticky::persist(&field, errors));
-    let history = history.unwrap_or_default();
-    let split = |weights| SplitSpec { weights, history, ramp, guard, persist };
-    Some(weights?.map(split))
+        return Given::Absent;
+    }
+    let history = object.given("history", history, errors).value().unwrap_or_default();
+    let ramp = object.given("ramp", ramp::read, errors).value();
+    let guard = object.given("guard", guard::read, errors).value();
+    let persist = object.given("persist", sticky::persist, errors).value();
+    let Given::Value(weights) = weights else { return Given::Wrong };
+    Given::Value(SplitSpec { weights, history, ramp, guard, persist })
 }
 
-fn history(field: &Field<'_>, errors: &mut Errors) -> Vec<Weights> {
-    let fields = field.list(limits::HISTORY, errors).unwrap_or_default();
-    fields.iter().filter_map(|field| weights(field, errors)).collect()
+fn history(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Vec<Weight>>> {
+    let fields = field.list(limits::HISTORY, errors)?;
+    Some(fields.iter().filter_map(|field| weights(field, errors)).collect())
 }
 
-fn weights(field: &Field<'_>, errors: &mut Errors) -> Option<Weights> {
+fn weights(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Weight>> {
     let object = field.object(errors)?;
     let entries = object.entries(limits::SPLIT_VARIANTS, errors);
-    let weights: Weights = entries
-        .iter()
-        .filter_map(|(name, field)| Some(((*name).to_owned(), weight(field, errors)?)))
-        .collect();
-    if weights.len() == entries.len() && weights.iter().all(|(_, weight)| *weight == 0.0) {
+    let mut read = |(name, field): &(&str, Field<'_>)| {
+        Some(Weight { variant: (*name).to_owned(), weight: weight(field, errors)? })
+    };
+    let weights: Vec<_> = entries.iter().filter_map(&mut read).collect();
+    if weights.len() == entries.len() && weights.iter().all(|it| it.weight == 0.0) {
         return field.wrong("must have a weight above 0", errors);
     }
     Some(weights)

@@ -54,23 +54,23 @@ pub struct PersistSpec {
 
 pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<StickySpec> {
     let mut object = field.object(errors)?;
-    let issue = object.optional("issue").map(|field| {
-        let mut object = field.object(errors)?;
-        let cookie = cookie::read(&mut object, errors);
-        object.finish(errors);
-        cookie
-    });
-    let key = match object.optional("key") {
-        Some(field) => keys(field, errors).unwrap_or_default(),
-        None => Vec::new(),
-    };
-    if object.optional("key").is_none() && issue.is_none() {
+    let issue = object.given("issue", issue, errors);
+    let key = object.given("key", keys, errors);
+    if !key.is_given() && !issue.is_given() {
         let remedy = "give where to look for the client's identity, as in [{cookie: uid}]";
         errors.required(&format!("{}.key", field.path), remedy);
     }
     let salt = object.optional("salt").and_then(|field| salt(field, errors));
     object.finish(errors);
-    Some(StickySpec { path: field.path.clone(), key, issue: issue.flatten(), salt })
+    let (key, issue) = (key.value().unwrap_or_default(), issue.value());
+    Some(StickySpec { path: field.path.clone(), key, issue, salt })
+}
+
+fn issue(field: &Field<'_>, errors: &mut Errors) -> Option<CookieSpec> {
+    let mut object = field.object(errors)?;
+    let cookie = cookie::read(&mut object, errors);
+    object.finish(errors);
+    cookie
 }
 
 pub(super) fn persist(field: &Field<'_>, errors: &mut Errors) -> Option<PersistSpec> {

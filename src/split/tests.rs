@@ -40,7 +40,9 @@ fn target(name: &str) -> Arc<Target> {
 fn split(weights: &Named, earlier: &[Named]) -> Split {
     let named = |(name, weight): (&String, &f64)| (target(name), *weight);
     let weights: Vec<_> = weights.iter().map(named).collect();
-    let earlier = earlier.iter().map(|step| step.clone().into_iter().collect()).collect();
+    let written =
+        |(variant, weight): (&String, &f64)| Weight { variant: variant.clone(), weight: *weight };
+    let earlier = earlier.iter().map(|step| step.iter().map(written).collect()).collect();
     Split::new(&weights, earlier).unwrap()
 }
 
@@ -132,7 +134,8 @@ fn closed_form(p: &[f64], q: &[f64]) -> f64 {
 fn order_plays_no_part() {
     let mut named: Vec<_> =
         [("a", 50.), ("b", 30.), ("c", 20.)].map(|(name, weight)| (target(name), weight)).into();
-    let earlier = vec![vec![("c".into(), 1.), ("gone".into(), 1.), ("a".into(), 3.)]];
+    let written = |(variant, weight): (&str, f64)| Weight { variant: variant.into(), weight };
+    let earlier = vec![[("c", 1.), ("gone", 1.), ("a", 3.)].map(written).to_vec()];
     for earlier in [Vec::new(), earlier] {
         let forth = Split::new(&named, earlier.clone()).unwrap();
         named.reverse();

@@ -213,10 +213,10 @@ fn numbers_at_their_ends_and_beyond() {
 
 /// Where the bounds on requests are tested, and one that no number of the configuration is.
 const ELSEWHERE: [(&str, &str, &str); 10] = [
-    ("CLOCK_SKEW", "src/decide/tests.rs", "what_does_not_verify_is_reissued"),
+    ("CLOCK_SKEW", "src/outcome/tests.rs", "what_does_not_verify_is_reissued"),
     ("COOKIE_BYTES", "src/request/cookies.rs", "scanning_is_bounded"),
     ("COOKIE_PAIRS", "src/request/cookies.rs", "scanning_is_bounded"),
-    ("HOST_BYTES", "src/decide/tests.rs", "what_does_not_verify_is_reissued"),
+    ("HOST_BYTES", "src/outcome/tests.rs", "what_does_not_verify_is_reissued"),
     ("KEY_BYTES", "src/key.rs", "a_key_over_its_limit_is_absent"),
     ("QUERY_PAIRS", "src/request/query.rs", "scanning_is_bounded"),
     (
@@ -224,8 +224,8 @@ const ELSEWHERE: [(&str, &str, &str); 10] = [
         "wasm-tests/properties/tests/limits.rs",
         "a_regex_is_bounded_by_what_it_compiles_to",
     ),
-    ("SIGNED_BYTES", "wasm-tests/properties/tests/limits.rs", "the_longest_sealed_value_fits"),
-    ("SIGNED_VALUES", "src/decide/tests.rs", "what_does_not_verify_is_reissued"),
+    ("SIGNED_BYTES", "wasm-tests/properties/tests/limits.rs", "the_longest_signed_value_fits"),
+    ("SIGNED_VALUES", "src/outcome/tests.rs", "what_does_not_verify_is_reissued"),
     ("VALUE_BYTES", "src/request.rs", "unusable_values_are_absent"),
 ];
 
@@ -254,7 +254,7 @@ fn every_limit_is_tested() {
 
 /// The longest value that is issued fits into what is read back.
 #[test]
-fn the_longest_sealed_value_fits() {
+fn the_longest_signed_value_fits() {
     let (name, time, mac) = (limits::NAME_BYTES, "ffffffffffffffff".len(), 43);
     assert!(name + 1 + time + 1 + time + 1 + mac <= limits::SIGNED_BYTES);
 }
