@@ -1,6 +1,7 @@
 //! Any bytes are refused with reasons, or become a plan that decides.
 
 use arbitrary::{Result, Unstructured};
+use serde_json::Value;
 use traffic_split::{Plan, Snapshot, cookies, decide, effects, limits, shadows};
 
 use crate::cases::CONFIGURATIONS;
@@ -9,7 +10,7 @@ use crate::written;
 
 /// Bytes as they are, a configuration written after them that is right in most places, or one that
 /// is right but for a few bytes.
-pub fn configuration(bytes: &[u8]) {
+pub fn configuration(bytes: &[u8]) -> bool {
     let Some((first, rest)) = bytes.split_first() else { return check(b"") };
     let mut u = Unstructured::new(rest);
     let config = match first % 3 {
@@ -17,9 +18,7 @@ pub fn configuration(bytes: &[u8]) {
         1 => written::configuration(&mut u).map(|json| json.to_string().into_bytes()),
         _ => damaged(&mut u),
     };
-    if let Ok(config) = config {
-        check(&config);
-    }
+    config.is_ok_and(|config| check(&config))
 }
 
 fn damaged(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
@@ -30,7 +29,8 @@ fn damaged(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     Ok([head, others, tail.get(left_out..).unwrap_or_default()].concat())
 }
 
-fn check(config: &[u8]) {
+/// Whether the configuration is taken.
+fn check(config: &[u8]) -> bool {
     match Plan::compile(config, &env) {
         Ok(plan) => {
             let request = Given { headers: vec![("x", b"a".to_vec())], source: None };
@@ -38,7 +38,7 @@ fn check(config: &[u8]) {
             let snapshot = Snapshot::new(&plan, 1_796_100_000 + config.len() as u64);
             let decision = decide(&plan, &snapshot, &request, &mut World::default());
             assert_eq!(decision.rule().is_some(), decision.variant().is_some());
-            assert!(effects(&plan, &decision).count() <= 2);
+            assert_eq!(effects(&plan, &decision).count(), routing_headers(config));
             cookies(&plan, &decision, &request, &mut World::default());
             shadows(&plan, &snapshot, &request, &mut World::default()).for_each(drop);
             for rule in plan.rules() {
@@ -50,6 +50,7 @@ fn check(config: &[u8]) {
                 assert!(metric.name.bytes().all(|b| b.is_ascii_graphic()), "{metric:?}");
             }
             assert!(!plan.to_string().contains('\n'), "{plan}");
+            true
         }
         Err(errors) => {
             let text = errors.to_string();
@@ -59,8 +60,17 @@ fn check(config: &[u8]) {
             assert!((lines..=lines + 1).contains(&text.lines().count()), "{text:?}");
             assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
             assert!(text.lines().all(|line| line.len() <= LINE), "{text}");
+            false
         }
     }
+}
+
+/// How many headers a request is given: none where the whole plan is in shadow.
+fn routing_headers(config: &[u8]) -> usize {
+    let config: Value = serde_json::from_slice(config).expect("a plan of JSON");
+    let headers = ["clusterHeader", "variantHeader"].map(|field| config[field].is_string());
+    let written = headers.into_iter().filter(|header| *header && config["mode"] != "shadow");
+    written.count()
 }
 
 /// Bytes of an error: a path whose names are as long as they may be, a value's head, the remedy

@@ -36,9 +36,9 @@ struct Return<'a> {
 }
 
 /// A client is issued an identity, and comes back with it or with what it made of it.
-pub fn cookies(bytes: &[u8]) {
+pub fn cookies(bytes: &[u8]) -> bool {
     let mut u = Unstructured::new(bytes);
-    let Ok((world, back)) = input(&mut u) else { return };
+    let Ok((world, back)) = input(&mut u) else { return false };
     let (variant, issued) = visit("h", None, &mut world.clone());
     let value = issued.request.as_deref().and_then(|pair| pair.strip_prefix(b"id="));
     let value = value.expect("an identity is issued").to_vec();
@@ -63,6 +63,7 @@ pub fn cookies(bytes: &[u8]) {
     } else {
         assert_eq!(reissued.response.len(), 1, "accepted: {line:?}");
     }
+    true
 }
 
 fn visit(host: &str, cookie: Option<&[u8]>, world: &mut World) -> (String, Cookies) {

@@ -19,30 +19,32 @@ static PLANS: LazyLock<Vec<(&Value, Plan)>> = LazyLock::new(|| {
 });
 
 /// A request of any bytes to one of the plans.
-pub fn requests(bytes: &[u8]) {
+pub fn requests(bytes: &[u8]) -> bool {
     let mut u = Unstructured::new(bytes);
-    let Ok((index, request, world)) = input(&mut u) else { return };
-    let Some((config, plan)) = PLANS.get(index) else { return };
+    let Ok((index, request, world)) = input(&mut u) else { return false };
+    let Some((config, plan)) = PLANS.get(index) else { return false };
     let snapshot = Snapshot::new(plan, world.now);
     let decision = decide(plan, &snapshot, &request, &mut world.clone());
     let again = decide(plan, &snapshot, &request, &mut world.clone());
     assert_eq!(format!("{decision:?}"), format!("{again:?}"));
 
     assert_chosen(config, &decision, false);
+    assert!(decision.rule().is_some() || !takes_all(config, false), "{decision:?}");
+    let mut shadowed = false;
     for shadow in shadows(plan, &snapshot, &request, &mut world.clone()) {
         assert_chosen(config, &shadow, true);
+        shadowed = true;
     }
+    assert!(shadowed || !takes_all(config, true), "no rule in shadow");
 
     let variant = decision.variant().map(|variant| variant.name.as_str());
     let cluster = variant.and_then(|variant| config["variants"][variant]["cluster"].as_str());
-    for effect in effects(plan, &decision) {
-        let expected = match effect.header {
-            "x-split-cluster" => cluster,
-            "x-split-variant" => variant,
-            other => panic!("writes {other}"),
-        };
-        assert_eq!(effect.value, expected);
-    }
+    let written: Vec<_> =
+        effects(plan, &decision).map(|effect| (effect.header, effect.value)).collect();
+    let expected = [("clusterHeader", cluster), ("variantHeader", variant)];
+    let expected =
+        expected.into_iter().filter_map(|(field, value)| Some((config[field].as_str()?, value)));
+    assert_eq!(written, expected.collect::<Vec<_>>());
 
     let cookies = cookies(plan, &decision, &request, &mut world.clone());
     for cookie in &cookies.response {
@@ -51,6 +53,16 @@ pub fn requests(bytes: &[u8]) {
     if let Some(header) = cookies.request {
         assert!(!header.iter().any(|b| matches!(b, b'\0' | b'\r' | b'\n')), "{header:?}");
     }
+    decision.rule().is_some()
+}
+
+/// Whether there is a rule, in shadow or not, that matches every request.
+fn takes_all(config: &Value, shadow: bool) -> bool {
+    let mut rules = config["rules"].as_array().into_iter().flatten();
+    rules.any(|rule| {
+        let all = rule["match"].is_null() && rule["slice"].is_null();
+        all && (rule["mode"] == "shadow") == shadow
+    })
 }
 
 /// Whether the rule is there, is in shadow or not, and has the variant.
