@@ -93,7 +93,11 @@ const REFUSED: &str = "refused.json";
 
 /// The configurations that are refused.
 pub fn refused() -> Result<Vec<Refused>> {
-    read(&folder().join(REFUSED))
+    let refused: Vec<Refused> = read(&folder().join(REFUSED))?;
+    for case in &refused {
+        ensure!(!case.errors.is_empty(), "{}: expects no error", case.name);
+    }
+    Ok(refused)
 }
 
 /// Every other case, in the order of the files' names.
@@ -103,7 +107,12 @@ pub fn all() -> Result<Vec<Case>> {
     files.retain(|file| !file.ends_with(REFUSED));
     files.sort();
     let cases: Vec<Vec<Case>> = files.iter().map(|file| read(file)).collect::<Result<_>>()?;
-    Ok(cases.into_iter().flatten().collect())
+    let cases: Vec<_> = cases.into_iter().flatten().collect();
+    ensure!(!cases.is_empty(), "there is no case");
+    for case in &cases {
+        ensure!(!case.requests.is_empty(), "{}: asks nothing", case.name);
+    }
+    Ok(cases)
 }
 
 fn folder() -> PathBuf {

@@ -83,6 +83,7 @@ fn the_demo_prints_what_is_shown() -> Result<()> {
     let (status, printed) = Session::start(command)?.finish()?;
     assert!(status.success(), "{printed}");
     let printed = steady(&printed);
+    assert!(shown.len() > 5, "{shown:?}");
     let texts = blocks("text")?;
     let guard = texts.iter().find(|text| text.starts_with("second ")).context("no guard")?;
     for line in shown.into_iter().chain(steady(guard)) {

@@ -14,7 +14,7 @@ pub(crate) static CONFIGURATIONS: LazyLock<Vec<Value>> = LazyLock::new(|| {
         include_str!("../../cases/rules.json"),
         include_str!("../../cases/splits.json"),
     ];
-    let read = |file: &&str| serde_json::from_str::<Vec<Value>>(file).unwrap_or_default();
+    let read = |file: &&str| serde_json::from_str::<Vec<Value>>(file).expect("a list of cases");
     let configurations = cases.iter().flat_map(read).map(|case| case["config"].clone());
     configurations.chain([everything()]).collect()
 });

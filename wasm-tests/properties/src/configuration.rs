@@ -1,6 +1,7 @@
 //! Any bytes are refused with reasons, or become a plan that decides.
 
 use arbitrary::{Result, Unstructured};
+use serde_json::Value;
 use traffic_split::testing::FixedEnvironment;
 use traffic_split::{HeaderList, Outcome, Plan, Snapshot, limits};
 
@@ -10,7 +11,7 @@ use crate::written;
 
 /// Bytes as they are, a configuration written after them that is right in most places, or one that
 /// is right but for a few bytes.
-pub fn configuration(bytes: &[u8]) {
+pub fn configuration(bytes: &[u8]) -> bool {
     let Some((first, rest)) = bytes.split_first() else { return check(b"") };
     let mut u = Unstructured::new(rest);
     let config = match first % 3 {
@@ -18,9 +19,7 @@ pub fn configuration(bytes: &[u8]) {
         1 => written::configuration(&mut u).map(|json| json.to_string().into_bytes()),
         _ => damaged(&mut u),
     };
-    if let Ok(config) = config {
-        check(&config);
-    }
+    config.is_ok_and(|config| check(&config))
 }
 
 fn damaged(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
@@ -31,7 +30,8 @@ fn damaged(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     Ok([head, others, tail.get(left_out..).unwrap_or_default()].concat())
 }
 
-fn check(config: &[u8]) {
+/// Whether the configuration is taken.
+fn check(config: &[u8]) -> bool {
     match Plan::compile(config, &env) {
         Ok(plan) => {
             let request = HeaderList::new([("x", "a")]);
@@ -41,7 +41,8 @@ fn check(config: &[u8]) {
             let outcome = Outcome::decide(&plan, &snapshot, &request, environment);
             let decision = outcome.decision();
             assert_eq!(decision.rule().is_some(), decision.variant().is_some());
-            assert!(outcome.request_headers().count() <= 3);
+            let routing = outcome.request_headers().filter(|change| change.name != "cookie");
+            assert_eq!(routing.count(), routing_headers(config));
             let metrics = plan.metrics().iter().count();
             assert!(outcome.counters().all(|index| (index as usize) < metrics));
             for rule in plan.rules() {
@@ -53,6 +54,7 @@ fn check(config: &[u8]) {
                 assert!(metric.name.bytes().all(|b| b.is_ascii_graphic()), "{metric:?}");
             }
             assert!(!plan.to_string().contains('\n'), "{plan}");
+            true
         }
         Err(errors) => {
             let text = errors.to_string();
@@ -62,8 +64,17 @@ fn check(config: &[u8]) {
             assert!((lines..=lines + 1).contains(&text.lines().count()), "{text:?}");
             assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
             assert!(text.lines().all(|line| line.len() <= LINE), "{text}");
+            false
         }
     }
+}
+
+/// How many headers a request is given: none where the whole plan is in shadow.
+fn routing_headers(config: &[u8]) -> usize {
+    let config: Value = serde_json::from_slice(config).expect("a plan of JSON");
+    let headers = ["clusterHeader", "variantHeader"].map(|field| config[field].is_string());
+    let written = headers.into_iter().filter(|header| *header && config["mode"] != "shadow");
+    written.count()
 }
 
 /// Bytes of an error: a path whose names are as long as they may be, a value's head, the remedy

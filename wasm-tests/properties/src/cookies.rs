@@ -37,9 +37,9 @@ struct Return<'a> {
 }
 
 /// A client is issued an identity, and comes back with it or with what it made of it.
-pub fn cookies(bytes: &[u8]) {
+pub fn cookies(bytes: &[u8]) -> bool {
     let mut u = Unstructured::new(bytes);
-    let Ok((environment, back)) = input(&mut u) else { return };
+    let Ok((environment, back)) = input(&mut u) else { return false };
     let issued = visit("h", None, &mut environment.clone());
     let value = issued.cookie.as_deref().and_then(|pair| pair.strip_prefix(b"id="));
     let value = value.expect("an identity is issued").to_vec();
@@ -64,6 +64,7 @@ pub fn cookies(bytes: &[u8]) {
     } else {
         assert_eq!(again.set_cookies.len(), 1, "accepted: {line:?}");
     }
+    true
 }
 
 /// What a client got.

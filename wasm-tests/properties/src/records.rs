@@ -25,9 +25,9 @@ static PLAN: LazyLock<Plan> = LazyLock::new(|| {
 });
 
 /// A record of any bytes, or one that a worker wrote, under a clock that goes anywhere and then on.
-pub fn records(bytes: &[u8]) {
+pub fn records(bytes: &[u8]) -> bool {
     let mut u = Unstructured::new(bytes);
-    let Ok((mut record, mut now)) = input(&mut u) else { return };
+    let Ok((mut record, mut now)) = input(&mut u) else { return false };
     assert_eq!(Record::from_bytes(&record.to_bytes()).as_ref(), Some(&record));
     let guard = PLAN.guards().first().expect("a guard");
     let mut well = Sides::default();
@@ -35,6 +35,7 @@ pub fn records(bytes: &[u8]) {
         well.watch.observe(false, 9);
         well.fallback.observe(false, 9);
     }
+    let left = record.state != GuardState::Closed;
     // What is counted already may trip it once more.
     for _ in 0..2 * (COOLDOWN + 2 * WINDOW) {
         record.add(guard, &well, now);
@@ -42,6 +43,7 @@ pub fn records(bytes: &[u8]) {
         now += 1;
     }
     assert_eq!(record.state, GuardState::Closed, "{record:?}");
+    left
 }
 
 fn input(u: &mut Unstructured<'_>) -> Result<(Record, u64)> {

@@ -20,38 +20,53 @@ static PLANS: LazyLock<Vec<(&Value, Plan)>> = LazyLock::new(|| {
 });
 
 /// A request of any bytes to one of the plans.
-pub fn requests(bytes: &[u8]) {
+pub fn requests(bytes: &[u8]) -> bool {
     let mut u = Unstructured::new(bytes);
-    let Ok((index, request, environment)) = input(&mut u) else { return };
-    let Some((config, plan)) = PLANS.get(index) else { return };
+    let Ok((index, request, environment)) = input(&mut u) else { return false };
+    let Some((config, plan)) = PLANS.get(index) else { return false };
     let snapshot = Snapshot::new(plan, environment.now);
     let decision = decide(plan, &snapshot, &request, &mut environment.clone());
     let again = decide(plan, &snapshot, &request, &mut environment.clone());
     assert_eq!(format!("{decision:?}"), format!("{again:?}"));
 
     assert_chosen(config, &decision, false);
+    assert!(decision.rule().is_some() || !takes_all(config, false), "{decision:?}");
+    let mut shadowed = false;
     for shadow in shadows(plan, &snapshot, &request, &mut environment.clone()) {
         assert_chosen(config, &shadow, true);
+        shadowed = true;
     }
+    assert!(shadowed || !takes_all(config, true), "no rule in shadow");
 
     let variant = decision.variant().map(|variant| variant.name.as_str());
     let cluster = variant.and_then(|variant| config["variants"][variant]["cluster"].as_str());
     let outcome = Outcome::decide(plan, &snapshot, &request, &mut environment.clone());
-    for change in outcome.request_headers() {
-        match change.name {
-            "x-split-cluster" => assert_eq!(change.value, cluster.map(str::as_bytes)),
-            "x-split-variant" => assert_eq!(change.value, variant.map(str::as_bytes)),
-            "cookie" => {
-                let value = change.value.expect("cookies are never removed");
-                assert!(!value.iter().any(|b| matches!(b, b'\0' | b'\r' | b'\n')), "{value:?}");
-            }
-            other => panic!("writes {other}"),
-        }
+    let (cookie, routing): (Vec<_>, Vec<_>) =
+        outcome.request_headers().partition(|change| change.name == "cookie");
+    let written: Vec<_> = routing.iter().map(|change| (change.name, change.value)).collect();
+    let expected = [("clusterHeader", cluster), ("variantHeader", variant)];
+    let expected = expected
+        .into_iter()
+        .filter_map(|(field, value)| Some((config[field].as_str()?, value.map(str::as_bytes))));
+    assert_eq!(written, expected.collect::<Vec<_>>());
+    for change in cookie {
+        let value = change.value.expect("cookies are never removed");
+        assert!(!value.iter().any(|b| matches!(b, b'\0' | b'\r' | b'\n')), "{value:?}");
     }
     for header in outcome.into_response().headers {
         let plain = |b: u8| b == b' ' || b.is_ascii_graphic();
         assert!(header.value.bytes().all(plain), "{header:?}");
     }
+    decision.rule().is_some()
+}
+
+/// Whether there is a rule, in shadow or not, that matches every request.
+fn takes_all(config: &Value, shadow: bool) -> bool {
+    let mut rules = config["rules"].as_array().into_iter().flatten();
+    rules.any(|rule| {
+        let all = rule["match"].is_null() && rule["slice"].is_null();
+        all && (rule["mode"] == "shadow") == shadow
+    })
 }
 
 /// Whether the rule is there, is in shadow or not, and has the variant.
