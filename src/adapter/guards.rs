@@ -1,11 +1,11 @@
 //! Guards, between the workers of a proxy: what each counted goes into a record that Envoy keeps
-//! for all of them, and each reads from it what tripped.
+//! for all of them, and each reads from it which guards are open.
 
 use log::{info, warn};
-use proxy_wasm::hostcalls;
 use xxhash_rust::xxh64::xxh64;
 
-use super::Running;
+use super::abi::{self, Status};
+use super::plugin::Plugin;
 use crate::guard::{Change, Guard, GuardState, Record, Sides};
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
@@ -13,8 +13,9 @@ use crate::snapshot::Snapshot;
 /// Tries to write a record before it is left to the next tick: workers write at the same time.
 const TRIES: usize = 8;
 
-/// The names of the records, by the places of their guards. A guard that was changed has another,
-/// and starts anew; so has that of another plugin, since all plugins share one store.
+/// The names of the records, by the indexes of their guards. A guard that was changed has another
+/// record, and starts anew; so does the same guard in another plugin, since all plugins share one
+/// store.
 #[derive(Default)]
 pub(super) struct Guards {
     keys: Vec<String>,
@@ -25,44 +26,71 @@ impl Guards {
         if plan.guards.is_empty() {
             return Guards::default();
         }
-        let plugin = hostcalls::get_property(vec!["plugin_root_id"]).ok().flatten();
-        let plugin = xxh64(&plugin.unwrap_or_default(), 0);
+        // A plugin whose root id cannot be read shares records with others that have none.
+        let root_id = abi::property(&["plugin_root_id"]).ok().flatten().unwrap_or_default();
+        let plugin = xxh64(&root_id, 0);
         let key = |guard: &Guard| format!("tsplit.guard.{plugin:016x}.{:016x}", guard.id());
         Guards { keys: plan.guards.iter().map(key).collect() }
     }
 
-    /// Adds what this worker counted, and takes over the guard_states that all agree on.
-    pub(super) fn share(&self, running: &Running, snapshot: &mut Snapshot, now: u64) {
-        let mut tallies = running.tallies.borrow_mut();
-        let guards = self.keys.iter().zip(&running.plan.guards).zip(tallies.iter_mut());
+    /// Adds what this worker counted, and takes over the states that all workers agree on. A guard
+    /// whose record can be neither read nor written stays as it is, and its counts are kept for the
+    /// next tick.
+    pub(super) fn share(&self, plugin: &Plugin, snapshot: &mut Snapshot, now: u64) {
+        let mut tallies = plugin.tallies.borrow_mut();
+        let guards = self.keys.iter().zip(&plugin.plan.guards).zip(tallies.iter_mut());
         for (((key, guard), sides), state) in guards.zip(&mut snapshot.guard_states) {
-            for _ in 0..TRIES {
-                let Some((record, change)) = merge(key, guard, sides, now) else { continue };
-                *sides = Default::default();
+            if let Ok((record, change)) = merge(key, guard, sides, now) {
+                *sides = Sides::default();
                 *state = record.state;
                 report(guard, change);
-                break;
             }
-            if running.gauges.speaks_for(&guard.rule) {
-                let tripped = u64::from(*state != GuardState::Closed);
-                running.counts.set(guard.watch.metrics.tripped, tripped);
+            if plugin.gauges.owns(&guard.rule) {
+                let open = u64::from(*state != GuardState::Closed);
+                plugin.metrics.record(guard.watch.metrics.tripped, open);
             }
         }
     }
 }
 
-/// The record with what was counted; `None` if another worker was first. (Of two that write the
-/// very first record at once, one is lost: there is nothing yet to compare with.)
-fn merge(key: &str, guard: &Guard, sides: &Sides, now: u64) -> Option<(Record, Option<Change>)> {
-    let (bytes, cas) = hostcalls::get_shared_data(key).ok()?;
+/// Writes what was counted into the record of a guard; the record, and how its state changed.
+///
+/// # Errors
+/// The status of the last try, which is [`Status::CAS_MISMATCH`] if other workers were first each
+/// time.
+fn merge(
+    key: &str,
+    guard: &Guard,
+    sides: &Sides,
+    now: u64,
+) -> Result<(Record, Option<Change>), Status> {
+    let mut tries = 1..TRIES;
+    loop {
+        match try_merge(key, guard, sides, now) {
+            Err(Status::CAS_MISMATCH) if tries.next().is_some() => {}
+            result => return result,
+        }
+    }
+}
+
+/// One try. (Of two workers that write the very first record at once, one loses its counts: there is
+/// nothing yet to compare with.)
+fn try_merge(
+    key: &str,
+    guard: &Guard,
+    sides: &Sides,
+    now: u64,
+) -> Result<(Record, Option<Change>), Status> {
+    let (bytes, cas) = abi::shared_data(key)?;
+    // Bytes that are no record are another version's, or nobody's: the guard starts anew.
     let known = bytes.and_then(|bytes| Record::from_bytes(&bytes)).unwrap_or_default();
     let mut record = known.clone();
     record.add(guard, sides, now);
     let change = guard.step(&mut record, now);
     if record != known {
-        hostcalls::set_shared_data(key, Some(&record.to_bytes()), cas).ok()?;
+        abi::set_shared_data(key, &record.to_bytes(), cas)?;
     }
-    Some((record, change))
+    Ok((record, change))
 }
 
 /// Only the worker whose write changed the state says so.

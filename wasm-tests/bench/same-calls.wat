@@ -1,5 +1,5 @@
 ;; The calls between Envoy and the filter in the standard set, and nothing else: the callbacks of
-;; `traffic_split_requests.wasm`, one read of all headers, no decision, one header written.
+;; `traffic_split.wasm`, one read of all headers, no decision, one header written.
 (module
   (import "env" "proxy_get_header_map_pairs" (func $pairs (param i32 i32 i32) (result i32)))
   (import "env" "proxy_replace_header_map_value"
@@ -15,4 +15,6 @@
     (drop (call $pairs (i32.const 0) (i32.const 64) (i32.const 68)))
     (drop (call $replace
       (i32.const 0) (i32.const 0) (i32.const 15) (i32.const 15) (i32.const 10)))
-    (i32.const 0)))
+    (i32.const 0))
+  (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32) (i32.const 0))
+  (func (export "proxy_on_delete") (param i32)))

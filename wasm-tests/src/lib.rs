@@ -28,7 +28,6 @@ pub mod fault;
 pub mod find;
 pub mod guard;
 pub mod host;
-pub mod image;
 pub mod istio;
 pub mod load;
 pub mod manifest;
@@ -65,13 +64,6 @@ pub fn module() -> anyhow::Result<PathBuf> {
         Some(path) => std::path::absolute(path)?,
         None => target().join("traffic_split.wasm"),
     };
-    anyhow::ensure!(path.is_file(), "{} is not there: run `make wasm`", path.display());
-    Ok(path)
-}
-
-/// The module for configurations that need no response: Envoy does not call it for one.
-pub fn requests_module() -> anyhow::Result<PathBuf> {
-    let path = target().join("traffic_split_requests.wasm");
     anyhow::ensure!(path.is_file(), "{} is not there: run `make wasm`", path.display());
     Ok(path)
 }

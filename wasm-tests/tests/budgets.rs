@@ -2,7 +2,6 @@
 //! change that earns a lower one lowers it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -14,12 +13,9 @@ use wasm_tests::standard::Standard;
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Budgets {
     module_bytes: u64,
-    requests_module_bytes: u64,
     standard_set: Request,
     /// The same with `metrics: counts`.
     counts: Request,
-    /// The same in the module that sees responses.
-    responses: Request,
     /// Fuel that a request takes under 1,000 rules above what it takes under 1.
     thousand_rules_above_one: u64,
     /// Fuel that it takes under a list of 10,000 values above what it takes under a single value.
@@ -49,11 +45,7 @@ fn budgets() -> Result<Budgets> {
 }
 
 fn start(configuration: &Value) -> Result<(Host, Root)> {
-    start_in(&wasm_tests::requests_module()?, configuration)
-}
-
-fn start_in(module: &Path, configuration: &Value) -> Result<(Host, Root)> {
-    let mut host = Host::load(module)?;
+    let mut host = Host::load(&wasm_tests::module()?)?;
     let root = host.configure(configuration.to_string().as_bytes())?;
     let root = root.with_context(|| host.world().logged())?;
     Ok((host, root))
@@ -80,13 +72,8 @@ fn fuel(host: &mut Host, root: Root, standard: &Standard) -> Result<u64> {
 #[test]
 fn the_module_is_small() -> Result<()> {
     let budgets = budgets()?;
-    for (module, bound) in [
-        (wasm_tests::module()?, budgets.module_bytes),
-        (wasm_tests::requests_module()?, budgets.requests_module_bytes),
-    ] {
-        let bytes = module.metadata()?.len();
-        ensure!(bytes <= bound, "{} has {bytes} bytes, more than {bound}", module.display());
-    }
+    let bytes = wasm_tests::module()?.metadata()?.len();
+    ensure!(bytes <= budgets.module_bytes, "{bytes} bytes, more than {}", budgets.module_bytes);
     Ok(())
 }
 
@@ -96,13 +83,10 @@ fn a_request_of_the_standard_set() -> Result<()> {
     let budgets = budgets()?;
     let mut counts = standard.configuration.clone();
     counts["metrics"] = "counts".into();
-    let requests = wasm_tests::requests_module()?;
-    for (module, configuration, bound) in [
-        (&requests, &standard.configuration, budgets.standard_set),
-        (&requests, &counts, budgets.counts),
-        (&wasm_tests::module()?, &standard.configuration, budgets.responses),
-    ] {
-        let (mut host, root) = start_in(module, configuration)?;
+    for (configuration, bound) in
+        [(&standard.configuration, budgets.standard_set), (&counts, budgets.counts)]
+    {
+        let (mut host, root) = start(configuration)?;
         let fuel = fuel(&mut host, root, &standard)?;
         ensure!(fuel <= bound.fuel, "fuel {fuel}, more than {}", bound.fuel);
         for (name, count) in &host.world().calls {

@@ -1,6 +1,6 @@
 //! What is measured.
 
-use std::path::Path;
+use std::path::{self, Path};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -22,9 +22,7 @@ pub struct Candidate {
 pub fn chains(standard: &Standard, length: usize) -> Result<Vec<Candidate>> {
     let module = wasm_tests::module()?;
     let empty = wasm_tests::target().join("empty.wasm");
-    let requests = wasm_tests::requests_module()?;
-    let ours = |configuration: Value| wasm(&requests, "ours", &configuration.to_string());
-    let whole = |configuration: Value| wasm(&module, "whole", &configuration.to_string());
+    let ours = |configuration: Value| wasm(&module, "ours", &configuration.to_string());
     let counting = |metrics: &str| {
         let mut configuration = standard.configuration.clone();
         configuration["metrics"] = json!(metrics);
@@ -44,7 +42,7 @@ pub fn chains(standard: &Standard, length: usize) -> Result<Vec<Candidate>> {
         let listener = Listener { filters, routes, ..Listener::without_filter(name) };
         Candidate { listener, expected }
     };
-    Ok(vec![
+    let mut chains = vec![
         chain(NO_FILTER, None, leaves),
         chain(EMPTY, Some(wasm(&empty, "empty", "")?), leaves),
         chain(
@@ -60,13 +58,18 @@ pub fn chains(standard: &Standard, length: usize) -> Result<Vec<Candidate>> {
         chain(LUA, Some(lua()), decides),
         chain(STANDARD, Some(ours(standard.configuration.clone())?), decides),
         chain(COUNTS, Some(ours(counting("counts"))?), decides),
-        chain(WHOLE, Some(whole(standard.configuration.clone())?), decides),
-        chain(FULL, Some(whole(counting("full"))?), decides),
+        chain(FULL, Some(ours(counting("full"))?), decides),
         chain(ONE_RULE, Some(ours(standard.rules(1))?), decides),
         chain(THOUSAND_RULES, Some(ours(standard.rules(1000))?), decides),
         chain(EXACT, Some(ours(standard.exact())?), decides),
         chain(LIST, Some(ours(standard.list(10_000))?), decides),
-    ])
+    ];
+    if let Some(module) = std::env::var_os("BASELINE") {
+        let filter =
+            wasm(&path::absolute(module)?, "baseline", &standard.configuration.to_string())?;
+        chains.push(chain(BASELINE, Some(filter), decides));
+    }
+    Ok(chains)
 }
 
 pub const NO_FILTER: &str = "no filter";
@@ -75,8 +78,8 @@ pub const ONE_READ: &str = "no decision, one read";
 pub const SAME_CALLS: &str = "no decision, the same calls";
 pub const LUA: &str = "Lua, standard set";
 pub const STANDARD: &str = "ours, standard set";
+pub const BASELINE: &str = "BASELINE, standard set";
 pub const COUNTS: &str = "ours, metrics: counts";
-pub const WHOLE: &str = "ours, seeing responses";
 pub const FULL: &str = "ours, metrics: full";
 pub const ONE_RULE: &str = "ours, 1 rule";
 pub const THOUSAND_RULES: &str = "ours, 1,000 rules";
@@ -86,7 +89,7 @@ pub const WEIGHTED: &str = "weighted_clusters";
 
 /// One filter, or none, before a route to an upstream.
 pub fn whole(standard: &Standard) -> Result<Vec<Candidate>> {
-    let module = wasm_tests::requests_module()?;
+    let module = wasm_tests::module()?;
     let ours = wasm(&module, "ours", &standard.configuration.to_string())?;
     let empty = wasm(&wasm_tests::target().join("empty.wasm"), "empty", "")?;
     let weights = json!({"clusters": [

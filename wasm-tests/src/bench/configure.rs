@@ -122,7 +122,7 @@ async fn push(
 
 fn filter(name: &str, configuration: &str) -> Result<serde_json::Value> {
     let module = match name {
-        OURS => wasm_tests::requests_module()?,
+        OURS => wasm_tests::module()?,
         _ => wasm_tests::target().join("empty.wasm"),
     };
     wasm(&module, name, configuration)

@@ -1,7 +1,7 @@
 //! The tables that a run prints.
 
-use super::candidate::{COUNTS, EMPTY, EXACT, FULL, LIST, LUA, NO_FILTER, ONE_RULE};
-use super::candidate::{ONE_READ, SAME_CALLS, STANDARD, THOUSAND_RULES, WEIGHTED, WHOLE};
+use super::candidate::{BASELINE, COUNTS, EMPTY, EXACT, FULL, LIST, LUA, NO_FILTER, ONE_RULE};
+use super::candidate::{ONE_READ, SAME_CALLS, STANDARD, THOUSAND_RULES, WEIGHTED};
 
 use super::configure::{Configured, RULES};
 
@@ -30,7 +30,8 @@ pub fn print(chains: &Results, whole: &Results, length: usize, smoke: bool) {
         (SAME_CALLS, EMPTY),
         (STANDARD, LUA),
         (COUNTS, STANDARD),
-        (WHOLE, STANDARD),
+        (STANDARD, SAME_CALLS),
+        (STANDARD, BASELINE),
         (FULL, STANDARD),
         (THOUSAND_RULES, ONE_RULE),
         (LIST, EXACT),
@@ -73,6 +74,9 @@ fn table(results: &Results) {
 fn ratio(name: &str, base: &str, results: &Results) {
     let rounds = of(results, name).iter().zip(of(results, base));
     let ratios: Vec<_> = rounds.map(|(cost, base)| cost / base).collect();
+    if ratios.is_empty() {
+        return;
+    }
     println!("  {:<52} {}", format!("{name} / {base}"), summary(&ratios));
 }
 

@@ -31,7 +31,7 @@ impl Registry {
     /// Writes the module's image and pushes it; its reference by digest, as a `WasmPlugin` names it.
     pub fn push(&self, tools: &Tools, folder: &Path) -> Result<String> {
         let layout = folder.join("image");
-        let digest = crate::image::write(&crate::module()?, &layout)?;
+        let digest = dist::image::write(&crate::module()?, &layout)?;
         let name = self.image("traffic-split:test");
         let layout = layout.to_str().context("the path is not UTF-8")?;
         let pushed = tools.run("crane", &["push", layout, &name])?;

@@ -1,0 +1,100 @@
+//! A plan at work in one worker.
+
+use std::cell::RefCell;
+
+use log::{error, info};
+
+use super::abi;
+use super::environment::{seconds, seed_random};
+use super::gauges::Gauges;
+use super::guards::Guards;
+use super::metrics::MetricIds;
+use crate::guard::Sides;
+use crate::variant::Target;
+use crate::{Class, Plan, Snapshot};
+
+/// One configuration, with what its requests share.
+pub(super) struct Plugin {
+    pub(super) plan: Plan,
+    pub(super) metrics: MetricIds,
+    pub(super) snapshot: RefCell<Snapshot>,
+    pub(super) gauges: Gauges,
+    guards: Guards,
+    /// The responses counted since they were last shared, by the index of their guard.
+    pub(super) tallies: RefCell<Vec<Sides>>,
+}
+
+impl Plugin {
+    /// The plugin that Envoy has a configuration for; `None`, and the reasons in the log, where it is
+    /// refused.
+    pub(super) fn configured() -> Option<Self> {
+        match Self::configure() {
+            Ok(plugin) => {
+                info!("configured: {}", plugin.plan);
+                Some(plugin)
+            }
+            Err(reasons) => {
+                reasons.lines().for_each(|line| error!("{line}"));
+                None
+            }
+        }
+    }
+
+    fn configure() -> Result<Self, String> {
+        // Without entropy two workers could draw alike.
+        seed_random().map_err(|error| format!("no entropy from the host: {error}"))?;
+        let configuration = abi::plugin_configuration()
+            .map_err(|status| format!("cannot read the configuration: {status}"))?;
+        let configuration = configuration.unwrap_or_default();
+        let plan = Plan::compile(&configuration, &|name| std::env::var(name).ok())
+            .map_err(|errors| errors.to_string())?;
+        // A number that stood for another metric would be worse than no metrics.
+        let metrics = MetricIds::define(&plan.metrics)?;
+        Ok(Self::new(plan, metrics))
+    }
+
+    fn new(plan: Plan, metrics: MetricIds) -> Self {
+        metrics.record(plan.metrics.generation, plan.generation.into());
+        // Without a clock ramps stand at their start, until it can be read.
+        let snapshot = Snapshot::new(&plan, seconds().unwrap_or(0));
+        let gauges = Gauges::claim(&plan, &metrics, &snapshot);
+        let tallies = plan.guards.iter().map(|_| Sides::default()).collect();
+        let (guards, snapshot) = (Guards::new(&plan), RefCell::new(snapshot));
+        let tallies = RefCell::new(tallies);
+        let plugin = Plugin { plan, metrics, snapshot, gauges, guards, tallies };
+        plugin.tick();
+        plugin
+    }
+
+    /// Whether anything of it still changes with time.
+    pub(super) fn changes(&self) -> bool {
+        self.plan.changes(self.snapshot.borrow().now())
+    }
+
+    /// Moves ramps and guards on to the present. Without a clock they stay as they are.
+    pub(super) fn tick(&self) {
+        let Ok(now) = seconds() else { return };
+        let mut snapshot = self.snapshot.borrow_mut();
+        snapshot.advance(&self.plan, now);
+        self.gauges.renew(&self.plan, &self.metrics, &snapshot);
+        self.guards.share(self, &mut snapshot, now);
+    }
+
+    /// Counts a response, or a reset; `latency` is in milliseconds, up to the response's headers.
+    pub(super) fn observe(&self, target: &Target, class: Class, latency: Option<u64>) {
+        self.metrics.increment(target.metrics.response(class));
+        let mut tallies = self.tallies.borrow_mut();
+        let guard = target
+            .guard
+            .and_then(|index| Some((self.plan.guards.get(index)?, tallies.get_mut(index)?)));
+        if let Some(latency) = latency.filter(|_| class != Class::Reset) {
+            self.metrics.record(target.metrics.latency, latency);
+        }
+        if let Some((guard, sides)) = guard
+            && let Some(tally) = guard.side(target, sides)
+        {
+            // Without a clock nobody knows how long it took; an error counts all the same.
+            tally.observe(class.is_error(), latency.unwrap_or(0));
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The request as Envoy holds it.
+
+use std::cell::{Cell, OnceCell};
+use std::net::{IpAddr, SocketAddr};
+
+use log::error;
+use proxy_wasm::types::MapType;
+
+use super::abi;
+use crate::header_map::HeaderMap;
+use crate::{Ignored, IgnoredSet, Request};
+
+/// A request that is read when first asked for.
+#[derive(Default)]
+pub(super) struct HostRequest {
+    /// A single read would give only the first of several values, so all are read at once.
+    headers: OnceCell<HeaderMap>,
+    source: OnceCell<Option<IpAddr>>,
+    ignored: Cell<IgnoredSet>,
+}
+
+impl Request for HostRequest {
+    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.map().iter()
+    }
+
+    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.map().values(name.as_bytes())
+    }
+
+    fn headers_of_lengths(&self, lengths: u64) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.map().of_lengths(lengths)
+    }
+
+    fn source_address(&self) -> Option<IpAddr> {
+        *self.source.get_or_init(source_address)
+    }
+
+    fn note_ignored(&self, what: Ignored) {
+        let mut ignored = self.ignored.get();
+        ignored.insert(what);
+        self.ignored.set(ignored);
+    }
+
+    fn ignored(&self) -> IgnoredSet {
+        self.ignored.get()
+    }
+}
+
+impl HostRequest {
+    /// Whether a header was sent. Where the headers cannot be read, any may have been.
+    pub(super) fn may_have(&self, name: &str) -> bool {
+        self.headers().next().is_none() || self.header(name).next().is_some()
+    }
+
+    fn map(&self) -> &HeaderMap {
+        self.headers.get_or_init(read_headers)
+    }
+}
+
+/// Headers that cannot be read count as absent. The routing headers are written or removed all the
+/// same, so nothing that a client sent in them gets through.
+fn read_headers() -> HeaderMap {
+    let map = abi::headers(MapType::HttpRequestHeaders);
+    HeaderMap(map.unwrap_or_else(|status| {
+        error!("cannot read the request headers: {status}");
+        Vec::new()
+    }))
+}
+
+/// An address that cannot be read counts as absent.
+fn source_address() -> Option<IpAddr> {
+    let text = abi::property(&["source", "address"]).ok()??;
+    let address: SocketAddr = std::str::from_utf8(&text).ok()?.parse().ok()?;
+    Some(address.ip())
+}

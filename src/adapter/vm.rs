@@ -1,0 +1,30 @@
+//! What all plugins of a VM share: Envoy runs plugins of one module and one environment in one VM.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use super::gauges::OwnedGauge;
+
+thread_local! {
+    static VM: RefCell<Vm> = const { RefCell::new(Vm::new()) };
+}
+
+/// The state of a VM, apart from its plugins.
+pub(super) struct Vm {
+    /// Envoy's numbers of the metrics defined, by name. Envoy gives a name another number each time
+    /// that it is defined, and keeps them all as long as the VM: 25 KiB for each new configuration.
+    pub(super) metric_ids: BTreeMap<String, u32>,
+    /// The gauges of the rules, each with the plugin that sets it.
+    pub(super) gauges: Vec<OwnedGauge>,
+}
+
+impl Vm {
+    const fn new() -> Self {
+        Vm { metric_ids: BTreeMap::new(), gauges: Vec::new() }
+    }
+
+    /// Looks at the state of this VM, or changes it.
+    pub(super) fn with<T>(look: impl FnOnce(&mut Vm) -> T) -> T {
+        VM.with_borrow_mut(look)
+    }
+}

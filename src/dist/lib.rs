@@ -1,0 +1,7 @@
+//! Makes what is shipped from what the compiler leaves.
+//!
+//! - [`trim`] takes out of a module what its host has no use for.
+//! - [`image`] puts a module into an OCI image.
+
+pub mod image;
+pub mod trim;
