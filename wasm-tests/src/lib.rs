@@ -76,6 +76,13 @@ pub fn requests_module() -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
+/// Says that a test cannot run here, and why; an error where `CI` is set, for there it has to run.
+pub fn cannot_run(reason: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(std::env::var_os("CI").is_none(), "cannot run, and CI is set: {reason}");
+    say(&format!("skipped: {reason}"));
+    Ok(())
+}
+
 /// Prints a line on standard error, also from a test that passes: unlike what the `print` macros
 /// print, it is not captured.
 pub fn say(line: &str) {

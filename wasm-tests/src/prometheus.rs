@@ -3,7 +3,7 @@
 use crate::envoy::get;
 use crate::find::which;
 use crate::guard::Guarded;
-use crate::{debian, say};
+use crate::{cannot_run, debian};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
@@ -46,7 +46,7 @@ pub struct Series {
 
 impl Programs {
     /// The first of: `PROMETHEUS`, with promtool in the same folder; both on the search path;
-    /// Debian's package. None, with its reason printed, where there is no Debian.
+    /// Debian's package. None where there is no apt-get either: see [`cannot_run`].
     pub fn find() -> Result<Option<Self>> {
         let beside = |prometheus: PathBuf| {
             let promtool = prometheus.with_file_name("promtool");
@@ -60,7 +60,7 @@ impl Programs {
             return Ok(Some(Self { prometheus, promtool }));
         }
         let Some(root) = debian::unpacked("prometheus")? else {
-            say("skipped: no Prometheus, and no apt-get to bring it; PROMETHEUS=/path names one");
+            cannot_run("no Prometheus, and no apt-get to bring it; PROMETHEUS=/path names one")?;
             return Ok(None);
         };
         beside(root.join("usr/bin/prometheus"))
