@@ -138,7 +138,7 @@ async fn every_metric_with_its_labels_exactly() -> Result<()> {
         ("tsplit_unmatched_total", 10.0),
         ("tsplit_absent_total{what=\"value\"}", 1.0),
         ("tsplit_absent_total{what=\"key\"}", 2.0),
-        ("tsplit_absent_total{what=\"signer\"}", 3.0),
+        ("tsplit_absent_total{what=\"seal\"}", 3.0),
         ("tsplit_absent_total{what=\"cookies\"}", 4.0),
     ];
     let expected: BTreeMap<_, _> =
