@@ -1,6 +1,7 @@
 //! Runs the traffic-split filter in a real Envoy, between real clients and real upstreams.
 //!
-//! - [`find`] brings an Envoy, [`envoy`] runs it, [`guard`] ends it whatever happens to us.
+//! - [`find`] brings an Envoy, [`envoy`] runs it, [`process`] ends it whatever happens to us, and
+//!   [`wait`] polls until it serves.
 //! - [`bootstrap`] and [`manifest`] say what it runs.
 //! - [`scene`] is the usual whole: one configuration of the filter, in one Envoy.
 //! - [`updated`] is one whose configuration changes while it serves.
@@ -26,7 +27,6 @@ pub mod discovery;
 pub mod envoy;
 pub mod fault;
 pub mod find;
-pub mod guard;
 pub mod host;
 pub mod image;
 pub mod istio;
@@ -35,6 +35,7 @@ pub mod manifest;
 pub mod message;
 pub mod native;
 pub mod picture;
+pub mod process;
 pub mod prometheus;
 pub mod raw;
 pub mod readme;
@@ -46,6 +47,7 @@ pub mod standard;
 pub mod traffic;
 pub mod updated;
 pub mod upstream;
+pub mod wait;
 
 /// The folder of the workspace.
 pub fn root() -> PathBuf {
