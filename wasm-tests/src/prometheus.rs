@@ -2,22 +2,18 @@
 
 use crate::envoy::get;
 use crate::find::which;
-use crate::guard::Guarded;
-use crate::{debian, say};
-use anyhow::{Context, Result, bail, ensure};
+use crate::process::Process;
+use crate::{cannot_run, debian};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-const START: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(50);
 
 /// Prometheus and its tool.
 pub struct Programs {
@@ -29,7 +25,7 @@ pub struct Programs {
 
 /// A Prometheus that answers. It ends when this value is dropped.
 pub struct Prometheus {
-    _process: Guarded,
+    _process: Process,
     _folder: TempDir,
     /// Where it answers.
     pub address: SocketAddr,
@@ -46,7 +42,7 @@ pub struct Series {
 
 impl Programs {
     /// The first of: `PROMETHEUS`, with promtool in the same folder; both on the search path;
-    /// Debian's package. None, with its reason printed, where there is no Debian.
+    /// Debian's package. None where there is no apt-get either: see [`cannot_run`].
     pub fn find() -> Result<Option<Self>> {
         let beside = |prometheus: PathBuf| {
             let promtool = prometheus.with_file_name("promtool");
@@ -60,7 +56,7 @@ impl Programs {
             return Ok(Some(Self { prometheus, promtool }));
         }
         let Some(root) = debian::unpacked("prometheus")? else {
-            say("skipped: no Prometheus, and no apt-get to bring it; PROMETHEUS=/path names one");
+            cannot_run("no Prometheus, and no apt-get to bring it; PROMETHEUS=/path names one")?;
             return Ok(None);
         };
         beside(root.join("usr/bin/prometheus"))
@@ -80,29 +76,21 @@ impl Programs {
         for (name, text) in files.iter().chain(&[("prometheus.yaml", config)]) {
             fs::write(folder.path().join(name), text)?;
         }
-        let path = folder.path().join("prometheus.log");
-        let log = File::create(&path)?;
         let option = |name: &str, value: &Path| format!("--{name}={}", value.display());
         let arguments = [
             option("config.file", &folder.path().join("prometheus.yaml")),
             option("storage.tsdb.path", &folder.path().join("data")),
             "--web.listen-address=127.0.0.1:0".into(),
         ];
-        let mut process = Guarded::spawn(&self.prometheus, arguments, &log)?;
-        let started = Instant::now();
-        loop {
-            let log = fs::read_to_string(&path).unwrap_or_default();
-            if let Some(status) = process.ended()? {
-                bail!("Prometheus ended with {status}:\n{log}");
-            }
-            if let Some(address) = listening(&log)
-                && get(address, "/-/ready").await.is_ok()
-            {
-                return Ok(Prometheus { _process: process, _folder: folder, address });
-            }
-            ensure!(started.elapsed() < START, "Prometheus does not answer:\n{log}");
-            tokio::time::sleep(POLL).await;
-        }
+        let log = folder.path().join("prometheus.log");
+        let mut process = Process::spawn(&self.prometheus, arguments, log.clone())?;
+        let wait = process.until("Prometheus", async || {
+            let address = listening(&fs::read_to_string(&log)?).context("it does not listen")?;
+            get(address, "/-/ready").await?;
+            Ok(address)
+        });
+        let address = wait.await?;
+        Ok(Prometheus { _process: process, _folder: folder, address })
     }
 }
 

@@ -4,18 +4,17 @@ use crate::bootstrap::{self, DEFAULT, Listener};
 use crate::envoy::{self, Envoy, Setup};
 use crate::message::Request;
 use crate::upstream::{self, Upstream};
+use crate::wait::eventually;
 use crate::{find, raw};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 const LISTENER: &str = "updated";
 /// Its own rule, by which a worker says which configuration it has.
 const PROBE: &str = "/which-configuration";
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One with a single worker, which holds exactly one configuration at a time.
 pub struct Updated {
@@ -63,14 +62,14 @@ impl Updated {
         let taken = self.envoy.update(&self.path, &resources).await?;
         ensure!(taken, "{configuration}: refused\n{}", self.envoy.log());
         let expected = name(self.generation);
-        let started = Instant::now();
-        // A connection of its own each time: an old one ends in the old configuration.
-        while raw::send(self.address()?, &Request::get(PROBE)).await?.seen()?.all("x-split-variant")
-            != [expected.as_bytes()]
-        {
-            ensure!(started.elapsed() < PATIENCE, "still the old: {}", self.envoy.log());
-        }
-        Ok(())
+        eventually("the worker's configuration", async || {
+            // A connection of its own each time: an old one ends in the old configuration.
+            let seen = raw::send(self.address()?, &Request::get(PROBE)).await?.seen()?;
+            let new = seen.all("x-split-variant") == [expected.as_bytes()];
+            ensure!(new, "still the old: {}", self.envoy.log());
+            Ok(())
+        })
+        .await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Faults in a real Envoy; each test is a row of `faults.json`.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,9 +9,8 @@ use wasm_tests::bootstrap::{self, DEFAULT, Listener, typed};
 use wasm_tests::envoy::{Envoy, Setup};
 use wasm_tests::message::{Reply, Request};
 use wasm_tests::upstream::{self, Upstream};
+use wasm_tests::wait::eventually;
 use wasm_tests::{fault, find, manifest, raw};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A tester goes to the canary; whoever asks for a trap reads a property.
 fn configuration() -> Value {
@@ -70,14 +69,13 @@ impl Site {
 
     /// Requests until one reaches an upstream: how many did not, and how long that took.
     async fn until_served(&self, request: &Request) -> Result<(u32, Duration)> {
-        let started = Instant::now();
-        let mut failed = 0;
-        while self.reached(request).await?.is_none() {
-            anyhow::ensure!(started.elapsed() < PATIENCE, "{}", self.envoy.log());
+        let (started, mut failed) = (Instant::now(), 0);
+        eventually("an upstream", async || {
             failed += 1;
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Ok((failed, started.elapsed()))
+            self.reached(request).await?.with_context(|| self.envoy.log())
+        })
+        .await?;
+        Ok((failed - 1, started.elapsed()))
     }
 }
 
@@ -164,12 +162,12 @@ async fn row_35_an_unknown_cluster_is_envoys_503_counted_and_logged() -> Result<
     }
     assert_eq!(site.reached(&tester()).await?.as_deref(), Some("canary"));
     assert_eq!(site.envoy.stat("http.faults.no_cluster").await?, 3);
-    let started = Instant::now();
-    while site.envoy.log().matches("flags=NC gone").count() < 3 {
-        assert!(started.elapsed() < PATIENCE, "{}", site.envoy.log());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    Ok(())
+    eventually("the access log", async || {
+        let log = site.envoy.log();
+        ensure!(log.matches("flags=NC gone").count() == 3, "{log}");
+        Ok(())
+    })
+    .await
 }
 
 /// Envoy's default policy, which README tells of: nothing brings the VM back.

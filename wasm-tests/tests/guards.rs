@@ -3,13 +3,14 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Mutex;
 use wasm_tests::bootstrap::Listener;
 use wasm_tests::client::Protocol;
 use wasm_tests::scene::Scene;
 use wasm_tests::traffic::{self, ENVOY, Traffic, Visit};
 use wasm_tests::upstream::Upstream;
+use wasm_tests::wait::eventually;
 use wasm_tests::{load, native};
 
 const USERS: usize = 400;
@@ -17,7 +18,6 @@ const WORKERS: usize = 4;
 const WINDOW: Duration = Duration::from_secs(3);
 const COOLDOWN: Duration = Duration::from_secs(8);
 const SECOND: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(60);
 const TRIPPED: &str = "tsplit_guard_tripped{rule=\"rollout\",variant=\"canary\"}";
 
 /// One at a time: each has an Envoy and a load of its own, and limits in seconds.
@@ -50,19 +50,13 @@ fn upstream<'s>(scene: &'s Scene, name: &str) -> Result<&'s Upstream> {
 
 /// Waits until the gauge is this.
 async fn tripped(scene: &Scene, expected: f64) -> Result<()> {
-    let started = Instant::now();
-    loop {
+    eventually(TRIPPED, async || {
         let metrics = scene.envoy.prometheus().await?;
-        if metrics.get(TRIPPED) == Some(&expected) {
-            return Ok(());
-        }
-        ensure!(
-            started.elapsed() < PATIENCE,
-            "not {expected}: {metrics:#?}\n{}",
-            scene.envoy.log()
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        let tripped = metrics.get(TRIPPED);
+        ensure!(tripped == Some(&expected), "{tripped:?}, not {expected}: {}", scene.envoy.log());
+        Ok(())
+    })
+    .await
 }
 
 fn between(visits: &[Visit], from: Duration, to: Duration) -> impl Iterator<Item = &Visit> {

@@ -3,14 +3,12 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::envoy::Envoy;
 use wasm_tests::message::Request;
 use wasm_tests::scene::Scene;
 use wasm_tests::upstream::ANSWER;
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use wasm_tests::wait::eventually;
 
 fn configuration(metrics: &str) -> Value {
     json!({
@@ -64,11 +62,11 @@ async fn give_up(scene: &Scene, request: Request) -> Result<()> {
     let before = upstream.count();
     let mut client = Client::connect(Protocol::Http1, scene.address).await?;
     let waiting = tokio::spawn(async move { client.send(&request).await });
-    let started = Instant::now();
-    while upstream.count() == before {
-        ensure!(started.elapsed() < PATIENCE, "the request did not arrive");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("the request", async || {
+        ensure!(upstream.count() > before, "it did not arrive");
+        Ok(())
+    })
+    .await?;
     waiting.abort();
     Ok(())
 }
@@ -76,16 +74,13 @@ async fn give_up(scene: &Scene, request: Request) -> Result<()> {
 /// The metrics that are not 0, once the one of this name has this value: Envoy merges histograms
 /// every 5 seconds. Without their buckets and sums.
 async fn counted(envoy: &Envoy, name: &str, value: f64) -> Result<BTreeMap<String, f64>> {
-    let started = Instant::now();
-    loop {
+    let metrics = eventually(name, async || {
         let metrics = envoy.prometheus().await?;
-        if metrics.get(name) == Some(&value) {
-            let steady = |name: &str| !name.contains("_bucket{") && !name.contains("_sum{");
-            return Ok(metrics.into_iter().filter(|(k, v)| *v != 0.0 && steady(k)).collect());
-        }
-        ensure!(started.elapsed() < PATIENCE, "{name} is not {value}: {metrics:#?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        ensure!(metrics.get(name) == Some(&value), "{name} is not {value}: {metrics:#?}");
+        Ok(metrics)
+    });
+    let steady = |name: &str| !name.contains("_bucket{") && !name.contains("_sum{");
+    Ok(metrics.await?.into_iter().filter(|(k, v)| *v != 0.0 && steady(k)).collect())
 }
 
 #[tokio::test]
@@ -138,7 +133,7 @@ async fn every_metric_with_its_labels_exactly() -> Result<()> {
         ("tsplit_unmatched_total", 10.0),
         ("tsplit_absent_total{what=\"value\"}", 1.0),
         ("tsplit_absent_total{what=\"key\"}", 2.0),
-        ("tsplit_absent_total{what=\"signer\"}", 3.0),
+        ("tsplit_absent_total{what=\"seal\"}", 3.0),
         ("tsplit_absent_total{what=\"cookies\"}", 4.0),
     ];
     let expected: BTreeMap<_, _> =

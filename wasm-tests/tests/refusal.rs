@@ -4,11 +4,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 use wasm_tests::bootstrap::{self, Listener};
 use wasm_tests::envoy::{self, Envoy, Setup};
 use wasm_tests::message::Request;
 use wasm_tests::upstream::{self, Upstream};
+use wasm_tests::wait::eventually;
 use wasm_tests::{case, find, raw};
 
 /// All to one variant.
@@ -105,16 +105,13 @@ impl Updated {
         if self.envoy.update(&self.path, &Self::listeners(configuration)?).await? {
             return Ok(None);
         }
-        // func-e hands Envoy's log on, and may be a snapshot behind.
-        let started = Instant::now();
-        loop {
+        // func-e hands Envoy's log on, and may be behind.
+        eventually("the reason", async || {
             let log = self.envoy.log().get(before..).unwrap_or_default().to_owned();
-            if log.contains("Failed to configure base Wasm plugin") {
-                return Ok(Some(log));
-            }
-            ensure!(started.elapsed().as_secs() < 30, "no reason in the log: {log}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            ensure!(log.contains("Failed to configure base Wasm plugin"), "not in the log: {log}");
+            Ok(Some(log))
+        })
+        .await
     }
 
     async fn reached(&self) -> Result<Option<String>> {
@@ -139,11 +136,12 @@ async fn on_an_update_the_old_configuration_keeps_serving() -> Result<()> {
 
     assert_eq!(updated.refuses(&to("canary").to_string()).await?, None);
     // Each worker takes the new filter chain at its own time.
-    let started = Instant::now();
-    while updated.reached().await?.as_deref() != Some("canary") {
-        assert!(started.elapsed().as_secs() < 30, "still the old: {}", updated.envoy.log());
-    }
-    Ok(())
+    eventually("the new configuration", async || {
+        let reached = updated.reached().await?;
+        ensure!(reached.as_deref() == Some("canary"), "still the old: {}", updated.envoy.log());
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! istiod.
 
+use super::free_port;
 use super::kubernetes::Kubernetes;
 use super::tools::Tools;
-use super::{eventually, free_port, log, tail};
-use crate::guard::Guarded;
+use crate::process::Process;
 use anyhow::{Result, ensure};
 use serde_json::json;
 use std::fs;
@@ -15,7 +15,7 @@ pub struct ControlPlane {
     /// Where it serves xDS and certificates.
     pub address: SocketAddr,
     http: SocketAddr,
-    _process: Guarded,
+    _process: Process,
 }
 
 /// Envoy as its project releases it lacks two filters of Istio's own, which exchange metadata and
@@ -38,7 +38,6 @@ impl ControlPlane {
         // istiod's certificate names the host that proxies reach it by.
         let config = json!({"defaultConfig": {"discoveryAddress": address.to_string()}});
         fs::write(&mesh, config.to_string())?;
-        let (path, file) = log(folder, "istiod")?;
         let mut arguments = vec![format!("--chdir={}", folder.display())];
         arguments.extend(ENVIRONMENT.map(Into::into));
         arguments.push(tools.path("pilot-discovery").display().to_string());
@@ -50,14 +49,8 @@ impl ControlPlane {
         let others = ["--grpcAddr", "--httpsAddr", "--monitoringAddr"];
         arguments.extend(others.map(|option| format!("{option}=127.0.0.1:0")));
         arguments.push("--ctrlz_port=0".into());
-        let mut process = Guarded::spawn("env", arguments, &file)?;
-        eventually("istiod", async || {
-            if let Some(status) = process.ended()? {
-                panic!("istiod: {status}\n{}", tail(&path));
-            }
-            crate::envoy::get(http, "/ready").await
-        })
-        .await?;
+        let mut process = Process::spawn("env", arguments, folder.join("istiod.log"))?;
+        process.until("istiod", async || crate::envoy::get(http, "/ready").await).await?;
         Ok(Self { address, http, _process: process })
     }
 

@@ -1,10 +1,10 @@
 //! The Kubernetes API: etcd and the API server. There is no node and no controller, so nothing
 //! that is applied is ever run; Istio only reads it.
 
+use super::free_port;
 use super::tools::{Tools, module, output};
-use super::{eventually, free_port, log, tail};
-use crate::guard::Guarded;
-use anyhow::{Context, Result, bail};
+use crate::process::Process;
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use std::fs;
 use std::io::Write;
@@ -17,8 +17,8 @@ pub struct Kubernetes {
     /// How clients reach it.
     pub kubeconfig: PathBuf,
     // In the order in which they end.
-    _api: Guarded,
-    _etcd: Guarded,
+    _api: Process,
+    _etcd: Process,
 }
 
 impl Kubernetes {
@@ -31,7 +31,6 @@ impl Kubernetes {
         fs::write(&kubeconfig, config(port))?;
         let key = folder.join("etcd/fixtures/peer/key.pem");
         let key = key.to_str().context("the path is not UTF-8")?;
-        let (path, file) = log(folder, "kube-apiserver")?;
         let options = [
             format!("--etcd-servers={store}"),
             format!("--secure-port={port}"),
@@ -48,15 +47,11 @@ impl Kubernetes {
             // Accounts come from a controller, which there is none of.
             "--disable-admission-plugins=ServiceAccount".into(),
         ];
-        let mut api = Guarded::spawn(tools.path("kube-apiserver"), options, &file)?;
+        let log = folder.join("kube-apiserver.log");
+        let mut api = Process::spawn(tools.path("kube-apiserver"), options, log)?;
         let kubectl = tools.path("kubectl");
-        eventually("the API server", async || {
-            if let Some(status) = api.ended()? {
-                panic!("kube-apiserver: {status}\n{}", tail(&path));
-            }
-            run(&kubectl, &kubeconfig, &["get", "--raw", "/readyz"])
-        })
-        .await?;
+        let ready = async || run(&kubectl, &kubeconfig, &["get", "--raw", "/readyz"]);
+        api.until("the API server", ready).await?;
         let kubernetes = Self { kubectl, kubeconfig, _api: api, _etcd: etcd };
         let istio = module("istio.io/istio")?.join("manifests/charts/base/files/crd-all.gen.yaml");
         let gateway = module("sigs.k8s.io/gateway-api")?.join("config/crd/standard");
@@ -105,10 +100,9 @@ impl Kubernetes {
     }
 }
 
-async fn etcd(tools: &Tools, folder: &Path) -> Result<(Guarded, String)> {
+async fn etcd(tools: &Tools, folder: &Path) -> Result<(Process, String)> {
     let client = format!("http://127.0.0.1:{}", free_port()?);
     let peer = format!("https://127.0.0.1:{}", free_port()?);
-    let (path, file) = log(folder, "etcd")?;
     let options = [
         format!("--data-dir={}", folder.join("etcd").display()),
         format!("--listen-client-urls={client}"),
@@ -120,15 +114,14 @@ async fn etcd(tools: &Tools, folder: &Path) -> Result<(Guarded, String)> {
         "--unsafe-no-fsync".into(),
     ];
     // The program's name in its module is `server`.
-    let mut etcd = Guarded::spawn(tools.path("server"), options, &file)?;
-    eventually("etcd", async || {
-        if let Some(status) = etcd.ended()? {
-            panic!("etcd: {status}\n{}", tail(&path));
-        }
-        let ready = fs::read_to_string(&path)?.contains("serving client traffic");
-        if ready { Ok(()) } else { bail!("{}", tail(&path)) }
-    })
-    .await?;
+    let log = folder.join("etcd.log");
+    let mut etcd = Process::spawn(tools.path("server"), options, log.clone())?;
+    let ready = async || {
+        let ready = fs::read_to_string(&log)?.contains("serving client traffic");
+        ensure!(ready, "it does not serve");
+        Ok(())
+    };
+    etcd.until("etcd", ready).await?;
     Ok((etcd, client))
 }
 

@@ -1,8 +1,9 @@
 //! A pilot-agent and its Envoy, where Kubernetes would run them in a pod.
 
+use super::free_port;
 use super::mesh::Mesh;
-use super::{eventually, free_port, log, tail};
-use crate::guard::Guarded;
+use crate::process::Process;
+use crate::wait::eventually;
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -30,8 +31,7 @@ pub struct Pod<'a> {
 /// It ends when this value is dropped.
 pub struct Proxy {
     admin: SocketAddr,
-    log: PathBuf,
-    _process: Guarded,
+    process: Process,
 }
 
 impl Proxy {
@@ -40,7 +40,6 @@ impl Proxy {
         let folder = mesh.folder.join(format!("{}-{}", pod.namespace, free_port()?));
         fs::create_dir_all(&folder)?;
         credentials(mesh, pod, &folder).await?;
-        let (log, file) = log(&folder, "agent")?;
         let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let mut arguments = vec![format!("--chdir={}", folder.display())];
         arguments.extend(environment(mesh, pod, &folder, admin)?);
@@ -49,18 +48,15 @@ impl Proxy {
         arguments.extend(private.map(Into::into));
         arguments.push(mesh.tools.path("pilot-agent").display().to_string());
         arguments.extend(["proxy", pod.kind, "--proxyLogLevel=info"].map(Into::into));
-        let mut process = Guarded::spawn("env", arguments, &file)?;
-        eventually("the proxy", async || {
-            if let Some(status) = process.ended()? {
-                panic!("pilot-agent: {status}\n{}", tail(&log));
-            }
+        let mut process = Process::spawn("env", arguments, folder.join("agent.log"))?;
+        let ready = async || {
             let stats = crate::envoy::stats(admin).await?;
             let ready = stats.get("listener_manager.workers_started") == Some(&1);
-            ensure!(ready, "{}", tail(&log));
+            ensure!(ready, "its workers have not started");
             Ok(())
-        })
-        .await?;
-        Ok(Self { admin, log, _process: process })
+        };
+        process.until("the proxy", ready).await?;
+        Ok(Self { admin, process })
     }
 
     /// A page of Envoy's admin interface.
@@ -80,7 +76,7 @@ impl Proxy {
         let page = format!("{address}");
         eventually("the listener", async || {
             let listeners = String::from_utf8(self.admin("/listeners").await?)?;
-            ensure!(listeners.contains(&page), "{listeners}\n{}", tail(&self.log));
+            ensure!(listeners.contains(&page), "{listeners}\n{}", self.log());
             Ok(())
         })
         .await?;
@@ -91,7 +87,7 @@ impl Proxy {
     pub async fn plugin(&self, what: impl Fn(&Value) -> bool) -> Result<()> {
         eventually("the plugin", async || {
             let plugins = self.plugins().await?;
-            ensure!(plugins.iter().any(&what), "{plugins:?}\n{}", tail(&self.log));
+            ensure!(plugins.iter().any(&what), "{plugins:?}\n{}", self.log());
             Ok(())
         })
         .await
@@ -106,8 +102,8 @@ impl Proxy {
     }
 
     /// What agent and Envoy have logged.
-    pub fn log(&self) -> Result<String> {
-        Ok(String::from_utf8_lossy(&fs::read(&self.log)?).into_owned())
+    pub fn log(&self) -> String {
+        self.process.log()
     }
 }
 

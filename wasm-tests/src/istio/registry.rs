@@ -1,25 +1,25 @@
 //! A registry on loopback, and the module's image in it.
 
+use super::free_port;
 use super::tools::Tools;
-use super::{eventually, free_port, log};
-use crate::guard::Guarded;
+use crate::process::Process;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
 /// It ends when this value is dropped.
 pub struct Registry {
     host: String,
-    _process: Guarded,
+    _process: Process,
 }
 
 impl Registry {
     /// Starts `crane registry serve`.
     pub async fn start(tools: &Tools, folder: &Path) -> Result<Self> {
         let host = format!("127.0.0.1:{}", free_port()?);
-        let (_, file) = log(folder, "registry")?;
         let arguments = ["registry", "serve", "--address", &host];
-        let process = Guarded::spawn(tools.path("crane"), arguments, &file)?;
-        eventually("the registry", async || tools.run("crane", &["catalog", &host])).await?;
+        let log = folder.join("registry.log");
+        let mut process = Process::spawn(tools.path("crane"), arguments, log)?;
+        process.until("the registry", async || tools.run("crane", &["catalog", &host])).await?;
         Ok(Self { host, _process: process })
     }
 

@@ -19,34 +19,18 @@ impl Tools {
             "`go` is not on the search path: Istio's programs are built from their Go modules \
              (Go 1.26 or newer)"
         );
-        Self::build("Istio, the Kubernetes API server, etcd and crane", &["tool"], "server")
-    }
-
-    /// The two of them that look at manifests; none, which is said, where they cannot be built.
-    pub fn for_manifests() -> Result<Option<Self>> {
-        if crate::find::which("go").is_none() {
-            crate::say(
-                "skipped: Istio's view of the manifests, for kubectl and istioctl are built from \
-                 their Go modules, and there is no Go on this machine",
-            );
-            return Ok(None);
-        }
-        let packages = ["k8s.io/kubernetes/cmd/kubectl", "istio.io/istio/istioctl/cmd/istioctl"];
-        Self::build("kubectl and istioctl", &packages, "istioctl").map(Some)
-    }
-
-    fn build(what: &str, packages: &[&str], last: &str) -> Result<Self> {
         let bin = crate::target().join("istio/bin");
         fs::create_dir_all(&bin)?;
         let lock = File::create(crate::target().join("istio/lock"))?;
         lock.lock().context("waiting for another process that builds Istio")?;
-        if !bin.join(last).exists() {
-            crate::say(&format!(
-                "Building {what} from their Go modules into target/istio, once: minutes ..."
-            ));
+        if !bin.join("server").exists() {
+            crate::say(
+                "Building Istio, the Kubernetes API server, etcd and crane from their Go modules \
+                 into target/istio, once: minutes ...",
+            );
         }
         let status = Command::new("go")
-            .args([&["install", "-ldflags", "-s -w"], packages].concat())
+            .args(["install", "-ldflags", "-s -w", "tool"])
             .current_dir(source())
             .env("GOBIN", &bin)
             .status()?;

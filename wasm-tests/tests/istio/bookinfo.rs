@@ -5,11 +5,13 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::net::SocketAddr;
 use wasm_tests::client::Protocol;
-use wasm_tests::istio::mesh::Place;
-use wasm_tests::istio::{eventually, free_port, proxy::Proxy};
+use wasm_tests::istio::free_port;
+use wasm_tests::istio::place::Place;
+use wasm_tests::istio::proxy::Proxy;
 use wasm_tests::load::{self, standard_errors};
 use wasm_tests::message::Request;
 use wasm_tests::native;
+use wasm_tests::wait::eventually;
 
 const FOLDER: &str = "bookinfo";
 const PLUGIN: &str = "bookinfo/ratings-plugin.yaml";

@@ -4,7 +4,7 @@ use crate::steer;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use wasm_tests::istio::folder::resources;
-use wasm_tests::istio::mesh::Place;
+use wasm_tests::istio::place::Place;
 use wasm_tests::istio::proxy::Proxy;
 
 const FOLDER: &str = "istio/variant-header";

@@ -4,10 +4,10 @@ use crate::steer::{ask, reaches};
 use anyhow::{Result, ensure};
 use serde_json::json;
 use std::net::{Ipv4Addr, SocketAddr};
-use wasm_tests::istio::eventually;
 use wasm_tests::istio::folder::Settings;
-use wasm_tests::istio::mesh::Place;
+use wasm_tests::istio::place::Place;
 use wasm_tests::istio::proxy::{Pod, Proxy};
+use wasm_tests::wait::eventually;
 
 /// The agent puts a filter in its place that denies every request, or with `FAIL_OPEN` none.
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn without_the_image_requests_are_denied_or_with_fail_open_served_by_defau
         Ok(())
     })
     .await?;
-    let log = proxy.log()?;
+    let log = proxy.log();
     assert!(log.contains("applying deny RBAC filter"), "{log}");
 
     place.folder.replace("istio/plugin/wasm-plugin.yaml", "FAIL_RELOAD", "FAIL_OPEN")?;
@@ -50,7 +50,7 @@ async fn with_bad_rules_at_the_start_every_request_fails_until_they_are_good() -
     let pod = Pod { kind: "sidecar", namespace: place.namespace, labels, environment: &[] };
     let proxy = Proxy::start(place.mesh, &pod).await?;
     eventually("the refusal", async || {
-        let log = proxy.log()?;
+        let log = proxy.log();
         ensure!(log.contains("rules[1].split.canary: Invalid value: -5"), "{log}");
         Ok(())
     })

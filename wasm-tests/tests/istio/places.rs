@@ -3,10 +3,11 @@
 use crate::steer::{self, is_not_fooled, stable_user, steers};
 use anyhow::Result;
 use serde_json::json;
-use wasm_tests::istio::mesh::Place;
+use wasm_tests::istio::free_port;
+use wasm_tests::istio::place::Place;
 use wasm_tests::istio::proxy::{Pod, Proxy};
-use wasm_tests::istio::{eventually, free_port};
 use wasm_tests::message::Request;
+use wasm_tests::wait::eventually;
 
 #[tokio::test]
 async fn gateway() -> Result<()> {

@@ -4,9 +4,9 @@ use crate::steer::{self, reaches, stable_user};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::process::Command;
-use wasm_tests::istio::eventually;
-use wasm_tests::istio::mesh::Place;
+use wasm_tests::istio::place::Place;
 use wasm_tests::istio::tools::output;
+use wasm_tests::wait::eventually;
 
 const IMAGE: &str = "registry.example.com/traffic-split:1.0";
 const DELETE: &str = "kubectl delete -k manifests/istio/variant-header";

@@ -3,8 +3,8 @@
 use crate::steer::{self, ask, is_not_fooled, reaches, stable_user, steers};
 use anyhow::{Result, ensure};
 use serde_json::json;
-use wasm_tests::istio::eventually;
-use wasm_tests::istio::mesh::Place;
+use wasm_tests::istio::place::Place;
+use wasm_tests::wait::eventually;
 
 #[tokio::test]
 async fn variant_header_steers_and_its_default_route_outlives_the_filter() -> Result<()> {

@@ -7,7 +7,7 @@ use traffic_split::testing::FixedEnvironment;
 use traffic_split::{Plan, Snapshot};
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::istio::folder::resources;
-use wasm_tests::istio::mesh::Place;
+use wasm_tests::istio::place::Place;
 use wasm_tests::load::{self, counts, standard_errors};
 use wasm_tests::message::{Reply, Request};
 use wasm_tests::native;

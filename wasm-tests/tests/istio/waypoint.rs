@@ -2,9 +2,9 @@
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use wasm_tests::istio::eventually;
-use wasm_tests::istio::mesh::Place;
+use wasm_tests::istio::place::Place;
 use wasm_tests::istio::proxy::{Pod, Proxy};
+use wasm_tests::wait::eventually;
 
 /// A waypoint's listeners have a filter of Istio's own build of Envoy, for which Envoy as released
 /// refuses them, and a waypoint serves no service before a pod of it has an address. So this is

@@ -9,14 +9,12 @@ mod world;
 use anyhow::{Result, ensure};
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wasm_tests::picture::{self, Event};
 use wasm_tests::prometheus::{Programs, Prometheus, Series};
 use wasm_tests::root;
+use wasm_tests::wait::eventually;
 use world::World;
-
-/// Long enough for a busy machine; only an alert that is wrong takes it.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A file of `manifests/monitoring/`.
 fn manifest(name: &str) -> Result<String> {
@@ -75,15 +73,12 @@ async fn firing(prometheus: &Prometheus) -> Result<BTreeSet<Alert>> {
 /// Waits until exactly these fire.
 async fn wait_for(prometheus: &Prometheus, expected: &[[&str; 4]]) -> Result<()> {
     let expected: BTreeSet<Alert> = expected.iter().map(|alert| alert.map(str::to_owned)).collect();
-    let started = Instant::now();
-    loop {
+    eventually("the alerts", async || {
         let firing = firing(prometheus).await?;
-        if firing == expected {
-            return Ok(());
-        }
-        ensure!(started.elapsed() < PATIENCE, "firing {firing:#?}\nexpected {expected:#?}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+        ensure!(firing == expected, "firing {firing:#?}\nexpected {expected:#?}");
+        Ok(())
+    })
+    .await
 }
 
 /// What fires throughout: the other app is in disorder, and so is a proxy without the filter.
