@@ -9,6 +9,7 @@ use crate::config::{MetricsLevel, Mode};
 use crate::decide::{Decision, decide, shadows};
 use crate::environment::Environment;
 use crate::identity::Id;
+use crate::metrics::MetricIndex;
 use crate::plan::Plan;
 use crate::reason::Reason;
 use crate::request::{IgnoredSet, Request, other_cookies};
@@ -134,23 +135,31 @@ impl<'p> Outcome<'p> {
         })
     }
 
-    /// The counters to increment, by their indexes in [`crate::Metrics`].
-    pub fn counters(&self) -> impl Iterator<Item = u32> {
+    /// Calls `increment` with the index in [`crate::Metrics`] of each counter that the request adds
+    /// one to.
+    pub fn count(&self, mut increment: impl FnMut(u32)) {
+        if self.plan.metrics_level == MetricsLevel::Off {
+            return;
+        }
         let metrics = &self.plan.metrics;
-        let ignored = self.ignored.iter().map(|what| metrics.ignored(what));
-        let decided = match self.decision.target {
-            // What is only counted goes where Envoy's own route says, so it counts as changed.
-            Some(target) => [target.metrics.request(self.reason), target.metrics.changed],
-            None => [metrics.unmatched, None],
-        };
-        let shadows = self.shadows.iter().flat_map(|shadow| {
-            let differs = shadow.variant() != self.decision.variant();
-            shadow.target.into_iter().flat_map(move |target| {
-                let changed = target.metrics.changed.filter(|_| differs);
-                [target.metrics.request(Reason::Shadow), changed]
-            })
-        });
-        ignored.chain(decided).chain(shadows).flatten()
+        let mut add = |index: MetricIndex| index.into_iter().for_each(&mut increment);
+        self.ignored.iter().for_each(|what| add(metrics.ignored(what)));
+        match self.decision.target {
+            Some(target) => {
+                add(target.metrics.request(self.reason));
+                // What is only counted goes where Envoy's own route says, so it counts as changed.
+                add(target.metrics.changed);
+            }
+            None => add(metrics.unmatched),
+        }
+        for shadow in &self.shadows {
+            if let Some(target) = shadow.target {
+                add(target.metrics.request(Reason::Shadow));
+                if shadow.variant() != self.decision.variant() {
+                    add(target.metrics.changed);
+                }
+            }
+        }
     }
 
     /// The filter state to set for access logs, by name: none but under `metrics: full`.

@@ -82,9 +82,7 @@ fn route(plugin: &Plugin) -> Result<Option<Pending>, Status> {
             abi::set_header(MapType::HttpRequestHeaders, change.name, change.value)?;
         }
     }
-    for index in outcome.counters() {
-        plugin.metrics.increment(Some(index));
-    }
+    outcome.count(|index| plugin.metrics.increment(Some(index)));
     for (name, value) in outcome.filter_state() {
         // The access log then has no value.
         let _ = abi::set_property(name, &value);

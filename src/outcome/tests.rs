@@ -226,7 +226,9 @@ fn a_plan_in_shadow_rewrites_nothing() {
 /// The names of the counters that an outcome increments.
 fn counted(plan: &Plan, outcome: &Outcome<'_>) -> Vec<String> {
     let names: Vec<_> = plan.metrics().iter().map(|metric| metric.name.clone()).collect();
-    outcome.counters().map(|index| names[index as usize].clone()).collect()
+    let mut counted = Vec::new();
+    outcome.count(|index| counted.push(names[index as usize].clone()));
+    counted
 }
 
 #[test]
