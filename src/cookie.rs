@@ -83,7 +83,7 @@ impl Cookie {
         match &self.domain {
             Some(domain) => Some(domain.as_bytes()),
             None => {
-                let host = request::header(request, ":authority").next().map(host)?;
+                let host = request::first_value(request, ":authority").map(host)?;
                 (host.len() <= limits::HOST_BYTES).then_some(host)
             }
         }

@@ -87,13 +87,14 @@ impl Index {
     pub(crate) fn candidates(&self, request: &impl Request) -> Candidates {
         let mut found = self.always;
         if !self.headers.is_empty() {
-            for (name, value) in request.headers_of_lengths(self.headers.lengths) {
+            request.find_field_of_lengths(self.headers.lengths, |name, value| -> Option<()> {
                 if let Some(name) = self.headers.find(name)
                     && let Some(value) = request::usable(value)
                 {
                     self.add(name, value, &mut found);
                 }
-            }
+                None
+            });
         }
         if !self.cookies.is_empty() {
             request::each_cookie(request, |name, value| {

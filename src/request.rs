@@ -18,19 +18,35 @@ use std::net::IpAddr;
 use crate::limits;
 
 /// A request as it arrived.
+///
+/// Fields are gone through by calls of a function, not by an iterator: an iterator keeps in memory
+/// where it stands, and with it a standard decision took a third more instructions in Wasm.
 pub trait Request {
-    /// Every header field, name and value, in the order of arrival. Names are in lower case;
-    /// `:method`, `:path` and `:authority` are headers too.
-    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])>;
+    /// Calls `find` on each header field, name and value, in the order of arrival, and returns its
+    /// first answer. Names are in lower case; `:method`, `:path` and `:authority` are headers too.
+    fn find_field<'a, T>(&'a self, find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>) -> Option<T>;
 
-    /// The values of every header field with this name.
-    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.headers().filter(move |(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
+    /// Calls `find` on each value of the header with this name, and returns its first answer.
+    fn find_header<'a, T>(
+        &'a self,
+        name: &str,
+        mut find: impl FnMut(&'a [u8]) -> Option<T>,
+    ) -> Option<T> {
+        self.find_field(|known, value| if known == name.as_bytes() { find(value) } else { None })
     }
 
-    /// The header fields with names of these lengths: bit n is for n bytes, bit 63 for all above.
-    fn headers_of_lengths(&self, lengths: u64) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.headers().filter(move |(name, _)| lengths & length(name.len()) != 0)
+    /// Calls `find` on each header field whose name has one of these lengths, and returns its first
+    /// answer. Bit n of the lengths stands for n bytes, bit 63 for all above.
+    fn find_field_of_lengths<'a, T>(
+        &'a self,
+        lengths: u64,
+        mut find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>,
+    ) -> Option<T> {
+        self.find_field(
+            |name, value| {
+                if lengths & length(name.len()) == 0 { None } else { find(name, value) }
+            },
+        )
     }
 
     /// The client's address, without a port, as the proxy sees it.
@@ -51,23 +67,30 @@ pub(crate) fn length(bytes: usize) -> u64 {
     1 << bytes.min(63)
 }
 
-/// The usable values of a header: trimmed, of bounded length, free of NUL, CR and LF.
-pub(crate) fn header<'a>(
+/// Calls `find` on each usable value of a header, trimmed, and returns its first answer. A value that
+/// is too long, or has NUL, CR or LF, is not usable.
+pub(crate) fn find_value<'a, T>(
     request: &'a impl Request,
-    name: &'a str,
-) -> impl Iterator<Item = &'a [u8]> {
-    request.header(name).filter_map(|value| {
-        let usable = usable(value);
-        if usable.is_none() {
+    name: &str,
+    mut find: impl FnMut(&'a [u8]) -> Option<T>,
+) -> Option<T> {
+    request.find_header(name, |value| match usable(value) {
+        Some(value) => find(value),
+        None => {
             request.note_ignored(Ignored::Value);
+            None
         }
-        usable
     })
+}
+
+/// The first usable value of a header.
+pub(crate) fn first_value<'a>(request: &'a impl Request, name: &str) -> Option<&'a [u8]> {
+    find_value(request, name, Some)
 }
 
 /// `:path` up to its query (RFC 3986 section 3.3), as Envoy normalised it.
 pub(crate) fn path(request: &impl Request) -> Option<&[u8]> {
-    let target = header(request, ":path").next()?;
+    let target = first_value(request, ":path")?;
     target.split(|b| matches!(b, b'?' | b'#')).next()
 }
 
@@ -122,7 +145,12 @@ mod tests {
             ("x", longest.clone()),
             ("x", Vec::new()),
         ]);
-        assert_eq!(header(&request, "x").collect::<Vec<_>>(), [&longest[..], b""]);
+        let mut values = Vec::new();
+        find_value(&request, "x", |value| -> Option<()> {
+            values.push(value);
+            None
+        });
+        assert_eq!(values, [&longest[..], b""]);
     }
 
     #[test]

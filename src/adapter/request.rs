@@ -8,6 +8,7 @@ use proxy_wasm::types::MapType;
 
 use super::abi;
 use crate::header_map::HeaderMap;
+use crate::request;
 use crate::{Ignored, IgnoredSet, Request};
 
 /// A request that is read when first asked for.
@@ -20,16 +21,26 @@ pub(super) struct HostRequest {
 }
 
 impl Request for HostRequest {
-    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.map().iter()
+    fn find_field<'a, T>(&'a self, find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>) -> Option<T> {
+        self.map().find(|_| true, find)
     }
 
-    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.map().values(name.as_bytes())
+    fn find_header<'a, T>(
+        &'a self,
+        name: &str,
+        mut find: impl FnMut(&'a [u8]) -> Option<T>,
+    ) -> Option<T> {
+        let (name, length) = (name.as_bytes(), name.len());
+        let found = |known: &[u8], value| if known == name { find(value) } else { None };
+        self.map().find(|known| known == length, found)
     }
 
-    fn headers_of_lengths(&self, lengths: u64) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.map().of_lengths(lengths)
+    fn find_field_of_lengths<'a, T>(
+        &'a self,
+        lengths: u64,
+        find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>,
+    ) -> Option<T> {
+        self.map().find(|known| lengths & request::length(known) != 0, find)
     }
 
     fn source_address(&self) -> Option<IpAddr> {
@@ -50,7 +61,7 @@ impl Request for HostRequest {
 impl HostRequest {
     /// Whether a header was sent. Where the headers cannot be read, any may have been.
     pub(super) fn may_have(&self, name: &str) -> bool {
-        self.headers().next().is_none() || self.header(name).next().is_some()
+        self.map().is_empty() || self.find_header(name, Some).is_some()
     }
 
     fn map(&self) -> &HeaderMap {

@@ -3,13 +3,14 @@
 use super::{Ignored, Request, is_clean, trim, trim_start};
 use crate::limits;
 
-/// What is found in the values of the cookies with this name, looked at in the order of arrival.
+/// Calls `find` on each value of the cookie with this name, in the order of arrival, and returns its
+/// first answer.
 pub(crate) fn find_cookie<'a, T>(
     request: &'a impl Request,
     name: &str,
     mut find: impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
-    // What has another name is told by its first bytes, without a look for its `=`.
+    // Names are compared before a search for `=`.
     let name = name.as_bytes();
     find_text(request, |text| {
         let text = trim_start(text);
@@ -29,12 +30,15 @@ pub(crate) fn other_cookies(
     request: &impl Request,
     replaced: impl Fn(&[u8]) -> bool,
 ) -> Vec<Vec<u8>> {
-    let lines = request.header("cookie");
-    let pairs = lines.flat_map(|line| line.split(|b| *b == b';')).map(trim);
-    let kept = pairs.filter(|text| {
-        !text.is_empty() && is_clean(text) && !pair(text).is_some_and(|(n, _)| replaced(n))
+    let mut kept = Vec::new();
+    request.find_header("cookie", |line| -> Option<()> {
+        let pairs = line.split(|b| *b == b';').map(trim).filter(|text| {
+            !text.is_empty() && is_clean(text) && !pair(text).is_some_and(|(n, _)| replaced(n))
+        });
+        kept.extend(pairs.map(<[u8]>::to_vec));
+        None
     });
-    kept.map(<[u8]>::to_vec).collect()
+    kept
 }
 
 /// Looks at the pairs of all `cookie` fields, names and values.
@@ -46,31 +50,34 @@ pub(crate) fn each_cookie<'a>(request: &'a impl Request, mut look: impl FnMut(&'
     });
 }
 
-/// What is found in what stands between semicolons, as if HTTP/2 crumbs and repeated lines had been
-/// joined with `; ` (RFC 9113 section 8.2.3). A loop, since an iterator of such parts keeps in memory
-/// where it stands: with it a standard decision took 8 % more instructions in Wasm.
+/// Calls `find` on each text between semicolons, as if HTTP/2 crumbs and repeated lines had been
+/// joined with `; ` (RFC 9113 section 8.2.3), and returns its first answer.
 fn find_text<'a, T>(
     request: &'a impl Request,
     mut find: impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
     let (mut bytes, mut pairs) = (limits::COOKIE_BYTES, limits::COOKIE_PAIRS);
-    for line in request.header("cookie") {
+    request.find_header("cookie", |line| {
         let mut rest = Some(line);
         while let Some(line) = rest {
             let (text, others) = split_at_semicolon(line);
-            let left = bytes.checked_sub(text.len()).zip(pairs.checked_sub(1));
-            let Some(left) = left else {
-                request.note_ignored(Ignored::Cookies);
-                return None;
-            };
-            (bytes, pairs) = left;
-            if let Some(found) = find(text) {
-                return Some(found);
+            match (bytes.checked_sub(text.len()), pairs.checked_sub(1)) {
+                (Some(left_bytes), Some(left_pairs)) => (bytes, pairs) = (left_bytes, left_pairs),
+                _ => {
+                    request.note_ignored(Ignored::Cookies);
+                    // Nor is any line that follows looked at.
+                    pairs = 0;
+                    return None;
+                }
+            }
+            let found = find(text);
+            if found.is_some() {
+                return found;
             }
             rest = others;
         }
-    }
-    None
+        None
+    })
 }
 
 fn split_at_semicolon(line: &[u8]) -> (&[u8], Option<&[u8]>) {

@@ -11,7 +11,7 @@ use super::{Ignored, IgnoredSet, Request};
 /// use traffic_split::{HeaderList, Request};
 ///
 /// let request = HeaderList::new([(":path", "/reviews/1"), ("cookie", "uid=7")]);
-/// assert_eq!(request.header("cookie").next(), Some(&b"uid=7"[..]));
+/// assert_eq!(request.find_header("cookie", Some), Some(&b"uid=7"[..]));
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct HeaderList {
@@ -39,8 +39,11 @@ impl HeaderList {
 }
 
 impl Request for HeaderList {
-    fn headers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice()))
+    fn find_field<'a, T>(
+        &'a self,
+        mut find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>,
+    ) -> Option<T> {
+        self.headers.iter().find_map(|(name, value)| find(name.as_bytes(), value))
     }
 
     fn source_address(&self) -> Option<IpAddr> {

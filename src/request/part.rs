@@ -1,6 +1,6 @@
 //! The one reader of a request's parts: matchers, keys, the index and explanations ask it.
 
-use super::{Request, find_cookie, header, path, query_param};
+use super::{Request, find_cookie, find_value, path, query_param};
 use crate::config::Part;
 
 impl Part {
@@ -12,9 +12,9 @@ impl Part {
         mut find: impl FnMut(&'a [u8]) -> Option<T>,
     ) -> Option<T> {
         match self {
-            Part::Header(name) => header(request, name).find_map(find),
-            Part::Method => header(request, METHOD).find_map(find),
-            Part::Authority => header(request, AUTHORITY).find_map(find),
+            Part::Header(name) => find_value(request, name, find),
+            Part::Method => find_value(request, METHOD, find),
+            Part::Authority => find_value(request, AUTHORITY, find),
             Part::Cookie(name) => find_cookie(request, name, find),
             Part::QueryParam(name) => find(query_param(request, name)?),
             Part::Path => find(path(request)?),

@@ -1,11 +1,11 @@
 //! Query parameters, as they stand in the URL: nothing is decoded, as in Envoy's own routes.
 
-use super::{Request, header};
+use super::{Request, first_value};
 use crate::limits;
 
 /// The value of the first parameter with this name; a parameter without `=` has an empty one.
 pub(crate) fn query_param<'a>(request: &'a impl Request, name: &str) -> Option<&'a [u8]> {
-    let target = header(request, ":path").next()?;
+    let target = first_value(request, ":path")?;
     let target = target.split(|b| *b == b'#').next()?;
     let query = target.get(target.iter().position(|b| *b == b'?')?.checked_add(1)?..)?;
     query.split(|b| *b == b'&').take(limits::QUERY_PAIRS).find_map(|pair| {
