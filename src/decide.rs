@@ -73,8 +73,11 @@ pub fn decide<'p>(
     environment: &mut impl Environment,
 ) -> Decision<'p> {
     let mut decider = Decider { plan, snapshot, request, environment, issued: Issued::default() };
-    let mut live = plan.candidates(request).filter(|rule| rule.mode == Mode::Enforce);
-    live.find_map(|rule| decider.apply(rule)).unwrap_or(Decision {
+    let live = |rule: &'p Rule| match rule.mode {
+        Mode::Enforce => decider.apply(rule),
+        Mode::Shadow => None,
+    };
+    plan.find_rule(request, live).unwrap_or(Decision {
         target: None,
         reason: Reason::Unmatched,
         hash: None,
@@ -89,12 +92,19 @@ pub fn shadows<'p>(
     snapshot: &'p Snapshot,
     request: &impl Request,
     environment: &mut impl Environment,
-) -> impl Iterator<Item = Decision<'p>> {
-    let rules = plan.shadows.then(|| plan.candidates(request)).into_iter().flatten();
-    rules.filter(|rule| rule.mode == Mode::Shadow).filter_map(move |rule| {
-        let issued = Issued::default();
-        Decider { plan, snapshot, request, environment, issued }.apply(rule)
-    })
+) -> Vec<Decision<'p>> {
+    let mut decisions = Vec::new();
+    if plan.shadows {
+        plan.find_rule(request, |rule| -> Option<()> {
+            if rule.mode == Mode::Shadow {
+                let (environment, issued) = (&mut *environment, Issued::default());
+                let mut decider = Decider { plan, snapshot, request, environment, issued };
+                decisions.extend(decider.apply(rule));
+            }
+            None
+        });
+    }
+    decisions
 }
 
 /// All that a decision depends on, and the identity that it issues on its way.

@@ -91,7 +91,7 @@ impl<'p> Outcome<'p> {
     ) -> Self {
         let decision = decide(plan, snapshot, request, environment);
         let mut outcome = Outcome::of(plan, decision, request, environment);
-        outcome.shadows = shadows(plan, snapshot, request, environment).collect();
+        outcome.shadows = shadows(plan, snapshot, request, environment);
         outcome.ignored = request.ignored();
         outcome
     }

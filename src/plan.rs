@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::{MetricsLevel, Mode};
 use crate::guard::Guard;
 use crate::identity::Issue;
-use crate::index::{Candidates, Index};
+use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::ramp::Ramp;
 use crate::request::Request;
@@ -46,11 +46,20 @@ impl Plan {
         &self.metrics
     }
 
-    /// The rules that may match a request, in order: all that do are among them.
-    pub(crate) fn candidates(&self, request: &impl Request) -> impl Iterator<Item = &Rule> {
-        let index = self.index.as_ref();
-        let found = index.map_or(Candidates::ALL, |index| index.candidates(request));
-        found.iter().map_while(|rule| self.rules.get(rule))
+    /// Calls `find` on each rule that may match a request, in order, and returns its first answer. All
+    /// rules that do match are among them.
+    pub(crate) fn find_rule<'p, T>(
+        &'p self,
+        request: &impl Request,
+        find: impl FnMut(&'p Rule) -> Option<T>,
+    ) -> Option<T> {
+        match &self.index {
+            None => self.rules.iter().find_map(find),
+            Some(index) => {
+                let candidates = index.candidates(request);
+                candidates.iter().filter_map(|rule| self.rules.get(rule)).find_map(find)
+            }
+        }
     }
 }
 

@@ -96,7 +96,7 @@ fn a_rule_in_shadow_decides_nothing() {
     assert_eq!((decision.rule(), decision.reason()), (Some("live"), Reason::Pinned));
     assert_eq!(decision.issued.id, None);
     let shadow = |environment: &mut FixedEnvironment| {
-        let shadows: Vec<_> = shadows(&plan, &snapshot, &request, environment).collect();
+        let shadows = shadows(&plan, &snapshot, &request, environment);
         assert_eq!(shadows.len(), 1);
         shadows[0].variant().unwrap().name.clone()
     };

@@ -9,9 +9,6 @@ const WORDS: usize = limits::RULES.div_ceil(64);
 pub(crate) struct Candidates([u64; WORDS]);
 
 impl Candidates {
-    /// Every rule that there may be.
-    pub(crate) const ALL: Self = Candidates([u64::MAX; WORDS]);
-
     pub(crate) fn insert(&mut self, rule: u16) {
         if let Some(word) = self.0.get_mut(usize::from(rule / 64)) {
             *word |= 1 << (rule % 64);
