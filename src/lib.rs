@@ -72,3 +72,8 @@ pub use metrics::{Class, Ignored, Metric, MetricKind, Metrics};
 pub use plan::{Plan, Rule, Variant};
 pub use request::Request;
 pub use snapshot::Snapshot;
+
+#[doc = include_str!("security.md")]
+pub mod security {}
+#[doc = include_str!("wire-contract.md")]
+pub mod wire_contract {}
