@@ -1,12 +1,88 @@
-//! What README says is so: its configurations compile, its outputs are what the programs print.
+//! What the documents say is so: their configurations compile, their outputs are what the programs
+//! print, and their tables have the fields and defaults of the schema.
 
-use anyhow::{Context, Result};
-use std::collections::BTreeSet;
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 use std::process::Command;
-use wasm_tests::readme::{blocks, steady};
+use wasm_tests::readme::{self, Block, DOCUMENTS, blocks, steady};
 use wasm_tests::session::Session;
 use wasm_tests::{case, native, root};
+
+fn text(path: &str) -> Result<String> {
+    Ok(fs::read_to_string(root().join(path))?)
+}
+
+/// The paths of all documents in a folder.
+fn documents(folder: &Path, found: &mut BTreeSet<String>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            documents(&path, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.insert(path.strip_prefix(root())?.display().to_string());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_document_is_read() -> Result<()> {
+    let mut found = BTreeSet::from(["README.md".to_owned()]);
+    for folder in ["manifests", "src", "wasm-tests"] {
+        documents(&root().join(folder), &mut found)?;
+    }
+    assert_eq!(found, DOCUMENTS.map(str::to_owned).into());
+    Ok(())
+}
+
+/// Each block is one that a test runs: one of those here, or the one that is named.
+#[test]
+fn every_block_is_run() -> Result<()> {
+    for Block { document, language, text } in readme::all()? {
+        let begins = |beginnings: &[&str]| beginnings.iter().any(|known| text.starts_with(known));
+        let is_run = match language.as_str() {
+            "yaml" => true,
+            "console" => begins(&["$ splitctl ", "$ make demo\n"]),
+            // The picture is not run. The second is the demo's guard, the third a list of errors.
+            "text" => text.contains('┌') || begins(&["second ", "rules["]),
+            // `tests/istio/readme.rs`
+            "sh" => ["README.md", "manifests/istio/README.md"].contains(&document),
+            // `tests/monitoring/main.rs`
+            "promql" => document == "manifests/monitoring/README.md",
+            // Doctests of what includes the document.
+            "rust" => included(document)?,
+            _ => false,
+        };
+        ensure!(is_run, "{document}: no test runs this block of {language}\n{text}");
+    }
+    Ok(())
+}
+
+/// Whether the library's documentation has this document in it.
+fn included(document: &str) -> Result<bool> {
+    let Some(name) = document.strip_prefix("src/") else { return Ok(false) };
+    let include = format!("doc = include_str!(\"{name}\")]");
+    Ok(text("src/lib.rs")?.contains(&include) || text("src/config.rs")?.contains(&include))
+}
+
+/// README's commands for the mesh are among those that `tests/istio/readme.rs` runs.
+#[test]
+fn every_command_for_the_mesh_is_one_that_is_tested() -> Result<()> {
+    let mut blocks = readme::all()?;
+    blocks.retain(|block| block.language == "sh");
+    let (ours, tested): (Vec<_>, Vec<_>) =
+        blocks.iter().partition(|block| block.document == "README.md");
+    let tested: Vec<_> =
+        tested.iter().flat_map(|block| block.text.lines()).map(str::trim).collect();
+    assert!(!ours.is_empty());
+    for line in ours.iter().flat_map(|block| block.text.lines()) {
+        assert!(tested.contains(&line), "{line}");
+    }
+    Ok(())
+}
 
 #[test]
 fn every_configuration_compiles() -> Result<()> {
@@ -38,9 +114,9 @@ fn every_error_is_one_that_is_tested() -> Result<()> {
 
 #[test]
 fn every_target_is_there() -> Result<()> {
-    let makefile = fs::read_to_string(root().join("Makefile"))?;
-    let readme = fs::read_to_string(root().join("README.md"))?;
-    let mentioned = readme.split("`make ").skip(1).chain(readme.split("$ make ").skip(1));
+    let makefile = text("Makefile")?;
+    let all = DOCUMENTS.iter().map(|document| text(document)).collect::<Result<String>>()?;
+    let mentioned = all.split("`make ").skip(1).chain(all.split("$ make ").skip(1));
     let word = |text: &str| -> String {
         text.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect()
     };
@@ -52,10 +128,8 @@ fn every_target_is_there() -> Result<()> {
     Ok(())
 }
 
-/// What `splitctl` prints there is part of a transcript that its own test runs; `tests/monitoring/`
-/// has a Prometheus for `splitctl watch`.
-#[test]
-fn every_answer_of_splitctl_is_one_that_is_tested() -> Result<()> {
+/// The transcripts that `tests/splitctl.rs` runs.
+fn transcripts() -> Result<String> {
     let mut transcripts = String::new();
     for file in fs::read_dir(root().join("wasm-tests/splitctl"))? {
         let path = file?.path();
@@ -63,6 +137,13 @@ fn every_answer_of_splitctl_is_one_that_is_tested() -> Result<()> {
             transcripts.push_str(&fs::read_to_string(path)?);
         }
     }
+    Ok(transcripts)
+}
+
+/// `tests/monitoring/` has a Prometheus for `splitctl watch`.
+#[test]
+fn every_answer_of_splitctl_is_one_that_is_tested() -> Result<()> {
+    let transcripts = transcripts()?;
     let consoles = blocks("console")?;
     let shown = consoles.iter().filter(|text| text.starts_with("$ splitctl "));
     let shown: Vec<_> = shown.filter(|text| !text.starts_with("$ splitctl watch ")).collect();
@@ -70,6 +151,95 @@ fn every_answer_of_splitctl_is_one_that_is_tested() -> Result<()> {
     for text in shown {
         assert!(transcripts.contains(text.as_str()), "{text}");
     }
+    Ok(())
+}
+
+/// The signed cookie of the wire contract is one that the filter accepts in a transcript.
+#[test]
+fn the_signed_cookie_is_accepted() -> Result<()> {
+    let contract = text("src/wire-contract.md")?;
+    let value = contract.lines().find_map(|line| line.trim().strip_prefix("\"AAECAwQFBgcICQoLDA"));
+    let rest = value.and_then(|value| value.strip_suffix('"')).context("no signed cookie")?;
+    assert!(transcripts()?.contains(&format!("'cookie: split-id=AAECAwQFBgcICQoLDA{rest}'")));
+    Ok(())
+}
+
+/// Every field of the schema is in a table of the reference, with the default that the schema has.
+#[test]
+fn every_field_is_in_a_table_with_its_default() -> Result<()> {
+    let schema: Value = serde_json::from_str(&text("src/bin/splitctl/schema.json")?)?;
+    let mut missing = fields(&schema);
+    let mut owners: Option<Vec<String>> = None;
+    for line in text("src/configuration.md")?.lines() {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        match (&owners, cells.as_slice()) {
+            (_, ["", first, .., ""]) if first.starts_with("field") => owners = Some(code(first)),
+            (Some(owners), ["", first, _, _, default, ..]) if !first.starts_with('-') => {
+                let field = code(first).concat();
+                let owners = if owners.is_empty() { &vec![String::new()] } else { owners };
+                for owner in owners {
+                    check(&schema, owner, &field, default, &mut missing)
+                        .with_context(|| format!("{owner} {field}"))?;
+                }
+            }
+            (_, [_]) => owners = None,
+            _ => {}
+        }
+    }
+    ensure!(missing.is_empty(), "no table has {:?}", missing.into_values());
+    Ok(())
+}
+
+/// The texts between backticks.
+fn code(cell: &str) -> Vec<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The names of all fields, by their places in the schema.
+fn fields(schema: &Value) -> BTreeMap<*const Value, String> {
+    let definitions = schema["definitions"].as_object().into_iter().flatten();
+    let objects = definitions.map(|(name, object)| (name.as_str(), object)).chain([("", schema)]);
+    let fields = objects.flat_map(|(owner, object)| {
+        let properties = object["properties"].as_object().into_iter().flatten();
+        properties.map(move |(name, field)| (std::ptr::from_ref(field), format!("{owner}.{name}")))
+    });
+    fields.collect()
+}
+
+/// What a part of the schema refers to, or the part itself.
+fn resolved<'s>(schema: &'s Value, at: &'s Value) -> &'s Value {
+    let name = at["$ref"].as_str().and_then(|name| name.strip_prefix("#/definitions/"));
+    name.map_or(at, |name| &schema["definitions"][name])
+}
+
+/// Finds a field of an owner in the schema, as `split.NAME` of `rules[]`, and compares its default.
+fn check(
+    schema: &Value,
+    owner: &str,
+    field: &str,
+    default: &str,
+    missing: &mut BTreeMap<*const Value, String>,
+) -> Result<()> {
+    let (mut at, mut required) = (schema, true);
+    let owner = owner.split('.').filter(|part| !part.is_empty()).map(|part| (part, true));
+    for (part, outer) in owner.chain(field.split('.').map(|part| (part, false))) {
+        let name = part.trim_end_matches("[]");
+        let object = resolved(schema, at);
+        let named = (name == "NAME").then_some(&object["additionalProperties"]);
+        at = named.or(object["properties"].get(name)).context("not in the schema")?;
+        let list = object["required"].as_array();
+        required &= outer || list.is_some_and(|list| list.contains(&name.into()));
+        missing.remove(&std::ptr::from_ref(at));
+        if part.ends_with("[]") {
+            at = &resolved(schema, at)["items"];
+        }
+    }
+    let descriptions = [at, resolved(schema, at)].map(|at| at["description"].as_str());
+    let mut known = descriptions.into_iter().flatten().filter_map(|d| d.split_once("Default: "));
+    let default = default.replace('`', "");
+    ensure!(required == (default == "required"), "required: {required}, and not {default}");
+    let agrees = known.next().is_none_or(|(_, known)| known.trim_end_matches('.') == default);
+    ensure!(agrees, "not {default}");
     Ok(())
 }
 
