@@ -2,6 +2,7 @@
 //!
 //! What can be judged where it stands (types, ranges, names, unknown fields) is judged here; what
 //! needs the rest of the configuration is judged when it is compiled into a [`crate::Plan`].
+#![doc = include_str!("configuration.md")]
 
 mod condition;
 mod cookie;

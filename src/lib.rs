@@ -83,3 +83,8 @@ pub use request::{HeaderList, Ignored, IgnoredSet, Request};
 pub use rule::Rule;
 pub use snapshot::Snapshot;
 pub use variant::Variant;
+
+#[doc = include_str!("security.md")]
+pub mod security {}
+#[doc = include_str!("wire-contract.md")]
+pub mod wire_contract {}

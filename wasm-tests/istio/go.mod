@@ -1,4 +1,4 @@
-// The programs of `make istio-test`: Istio as released, and the Kubernetes API that it reads from.
+// The programs of `make mesh-test`: Istio as released, and the Kubernetes API that it reads from.
 module traffic-split/istio
 
 go 1.26.0

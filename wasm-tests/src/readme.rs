@@ -1,19 +1,49 @@
-//! `README.md`, as tests read it.
+//! The repository's documents, as tests read them.
 
 use anyhow::Result;
 use std::fs;
 
-/// The fenced blocks of a language.
-pub fn blocks(language: &str) -> Result<Vec<String>> {
-    let text = fs::read_to_string(crate::root().join("README.md"))?;
-    let fenced = text.split("```").skip(1).step_by(2);
-    let blocks = fenced.filter_map(|fenced| {
-        let (name, text) = fenced.split_once('\n')?;
-        (name == language).then(|| text.to_owned())
-    });
-    let blocks: Vec<_> = blocks.collect();
-    anyhow::ensure!(!blocks.is_empty(), "no block of {language}");
+/// Every document, by its path.
+pub const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "manifests/istio/README.md",
+    "manifests/monitoring/README.md",
+    "src/configuration.md",
+    "src/security.md",
+    "src/wire-contract.md",
+    "wasm-tests/bench/README.md",
+];
+
+/// A fenced block.
+pub struct Block {
+    /// The document's path.
+    pub document: &'static str,
+    /// The word behind the opening fence.
+    pub language: String,
+    /// The lines between the fences.
+    pub text: String,
+}
+
+/// The fenced blocks of every document.
+pub fn all() -> Result<Vec<Block>> {
+    let mut blocks = Vec::new();
+    for document in DOCUMENTS {
+        let text = fs::read_to_string(crate::root().join(document))?;
+        let fenced = text.split("```").skip(1).step_by(2);
+        blocks.extend(fenced.filter_map(|fenced| {
+            let (language, text) = fenced.split_once('\n')?;
+            Some(Block { document, language: language.into(), text: text.into() })
+        }));
+    }
     Ok(blocks)
+}
+
+/// The texts of the blocks of a language.
+pub fn blocks(language: &str) -> Result<Vec<String>> {
+    let mut blocks = all()?;
+    blocks.retain(|block| block.language == language);
+    anyhow::ensure!(!blocks.is_empty(), "no block of {language}");
+    Ok(blocks.into_iter().map(|block| block.text).collect())
 }
 
 /// Without numbers, signs and the width of columns, which chance decides.

@@ -1,12 +1,119 @@
-//! What README says is so: its configurations compile, its outputs are what the programs print.
+//! What the documents say is so: their configurations compile, their outputs are what the programs
+//! print, and their links lead somewhere.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
-use wasm_tests::readme::{blocks, steady};
+use wasm_tests::readme::{self, Block, DOCUMENTS, blocks, steady};
 use wasm_tests::session::Session;
 use wasm_tests::{case, native, root};
+
+fn text(path: impl AsRef<Path>) -> Result<String> {
+    Ok(fs::read_to_string(root().join(path))?)
+}
+
+/// The paths of all documents in a folder.
+fn documents(folder: &Path, found: &mut BTreeSet<String>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            documents(&path, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.insert(path.strip_prefix(root())?.display().to_string());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_document_is_read() -> Result<()> {
+    let mut found = BTreeSet::from(["README.md".to_owned()]);
+    for folder in ["manifests", "src", "wasm-tests"] {
+        documents(&root().join(folder), &mut found)?;
+    }
+    assert_eq!(found, DOCUMENTS.map(str::to_owned).into());
+    Ok(())
+}
+
+/// Each block is one that a test runs: one of those here, or the one that is named.
+#[test]
+fn every_block_is_run() -> Result<()> {
+    for Block { document, language, text } in readme::all()? {
+        let begins = |beginnings: &[&str]| beginnings.iter().any(|known| text.starts_with(known));
+        let is_run = match language.as_str() {
+            "yaml" => true,
+            "console" => begins(&["$ splitctl ", "$ make demo\n"]),
+            // The picture is not run. The second is the demo's guard, the third a list of errors.
+            "text" => text.contains('┌') || begins(&["second ", "rules["]),
+            // `tests/istio/readme.rs`
+            "sh" => ["README.md", "manifests/istio/README.md"].contains(&document),
+            // `tests/monitoring/main.rs`
+            "promql" => document == "manifests/monitoring/README.md",
+            // Doctests of what includes the document.
+            "rust" => included(document)?,
+            _ => false,
+        };
+        ensure!(is_run, "{document}: no test runs this block of {language}\n{text}");
+    }
+    Ok(())
+}
+
+/// Links to files and folders of the repository, and to headings.
+#[test]
+fn every_link_leads_somewhere() -> Result<()> {
+    let mut count = 0;
+    for document in DOCUMENTS {
+        let all = text(document)?;
+        let targets = all.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.starts_with("https://")) {
+            let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+            let folder = Path::new(document).parent().context("no folder")?;
+            let path = if path.is_empty() { document.into() } else { folder.join(path) };
+            ensure!(root().join(&path).exists(), "{document}: no {target}");
+            let known = heading.is_empty() || headings(&text(path)?).contains(heading);
+            ensure!(known, "{document}: no heading {target}");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "{count}");
+    Ok(())
+}
+
+/// The names of a document's headings in links.
+fn headings(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let letters = |c: &char| c.is_alphanumeric() || *c == '-';
+    let name = |line: &str| -> String {
+        let line = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        line.chars().filter(letters).collect()
+    };
+    headings.map(name).collect()
+}
+
+/// Whether the library's documentation has this document in it.
+fn included(document: &str) -> Result<bool> {
+    let Some(name) = document.strip_prefix("src/") else { return Ok(false) };
+    let include = format!("doc = include_str!(\"{name}\")]");
+    Ok(text("src/lib.rs")?.contains(&include) || text("src/config.rs")?.contains(&include))
+}
+
+/// README's commands for the mesh are among those that `tests/istio/readme.rs` runs.
+#[test]
+fn every_command_for_the_mesh_is_one_that_is_tested() -> Result<()> {
+    let mut blocks = readme::all()?;
+    blocks.retain(|block| block.language == "sh");
+    let (ours, tested): (Vec<_>, Vec<_>) =
+        blocks.iter().partition(|block| block.document == "README.md");
+    let tested: Vec<_> =
+        tested.iter().flat_map(|block| block.text.lines()).map(str::trim).collect();
+    assert!(!ours.is_empty());
+    for line in ours.iter().flat_map(|block| block.text.lines()) {
+        assert!(tested.contains(&line), "{line}");
+    }
+    Ok(())
+}
 
 #[test]
 fn every_configuration_compiles() -> Result<()> {
@@ -38,9 +145,9 @@ fn every_error_is_one_that_is_tested() -> Result<()> {
 
 #[test]
 fn every_target_is_there() -> Result<()> {
-    let makefile = fs::read_to_string(root().join("Makefile"))?;
-    let readme = fs::read_to_string(root().join("README.md"))?;
-    let mentioned = readme.split("`make ").skip(1).chain(readme.split("$ make ").skip(1));
+    let makefile = text("Makefile")?;
+    let all = DOCUMENTS.iter().map(text).collect::<Result<String>>()?;
+    let mentioned = all.split("`make ").skip(1).chain(all.split("$ make ").skip(1));
     let word = |text: &str| -> String {
         text.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect()
     };
@@ -52,10 +159,8 @@ fn every_target_is_there() -> Result<()> {
     Ok(())
 }
 
-/// What `splitctl` prints there is part of a transcript that its own test runs; `tests/monitoring/`
-/// has a Prometheus for `splitctl watch`.
-#[test]
-fn every_answer_of_splitctl_is_one_that_is_tested() -> Result<()> {
+/// The transcripts that `tests/splitctl.rs` runs.
+fn transcripts() -> Result<String> {
     let mut transcripts = String::new();
     for file in fs::read_dir(root().join("wasm-tests/splitctl"))? {
         let path = file?.path();
@@ -63,6 +168,13 @@ fn every_answer_of_splitctl_is_one_that_is_tested() -> Result<()> {
             transcripts.push_str(&fs::read_to_string(path)?);
         }
     }
+    Ok(transcripts)
+}
+
+/// `tests/monitoring/` has a Prometheus for `splitctl watch`.
+#[test]
+fn every_answer_of_splitctl_is_one_that_is_tested() -> Result<()> {
+    let transcripts = transcripts()?;
     let consoles = blocks("console")?;
     let shown = consoles.iter().filter(|text| text.starts_with("$ splitctl "));
     let shown: Vec<_> = shown.filter(|text| !text.starts_with("$ splitctl watch ")).collect();
@@ -70,6 +182,16 @@ fn every_answer_of_splitctl_is_one_that_is_tested() -> Result<()> {
     for text in shown {
         assert!(transcripts.contains(text.as_str()), "{text}");
     }
+    Ok(())
+}
+
+/// The signed cookie of the wire contract is one that the filter accepts in a transcript.
+#[test]
+fn the_signed_cookie_is_accepted() -> Result<()> {
+    let contract = text("src/wire-contract.md")?;
+    let value = contract.lines().find_map(|line| line.trim().strip_prefix("\"AAECAwQFBgcICQoLDA"));
+    let rest = value.and_then(|value| value.strip_suffix('"')).context("no signed cookie")?;
+    assert!(transcripts()?.contains(&format!("'cookie: split-id=AAECAwQFBgcICQoLDA{rest}'")));
     Ok(())
 }
 

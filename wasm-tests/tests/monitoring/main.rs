@@ -12,8 +12,8 @@ use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wasm_tests::picture::{self, Event};
 use wasm_tests::prometheus::{Programs, Prometheus, Series};
-use wasm_tests::root;
 use wasm_tests::wait::eventually;
+use wasm_tests::{readme, root};
 use world::World;
 
 /// A file of `manifests/monitoring/`.
@@ -122,6 +122,7 @@ async fn panels_alerts_and_verdicts_tell_of_a_failing_canary() -> Result<()> {
     wait_for(&prometheus, &[&ALWAYS[..], &FAILING].concat()).await?;
     watch::while_the_canary_fails(&splitctl, &prometheus)?;
     recorded(&prometheus).await?;
+    asked_by_controllers(&prometheus).await?;
 
     let title = "A canary with 10 % of the users; from the grey line on, three in ten of its \
                  requests fail and all take 40 ms more";
@@ -129,6 +130,25 @@ async fn panels_alerts_and_verdicts_tell_of_a_failing_canary() -> Result<()> {
     let panels = dashboard::panels(&prometheus, &event).await?;
     let path = picture.map_or(wasm_tests::target().join("monitoring.svg"), Into::into);
     fs::write(&path, picture::draw(&panels, &event)?)?;
+    Ok(())
+}
+
+/// The queries that `manifests/monitoring/README.md` gives to a controller; the guard is that of the
+/// other app.
+async fn asked_by_controllers(prometheus: &Prometheus) -> Result<()> {
+    let queries = readme::blocks("promql")?.concat();
+    let [success, tripped] = queries.lines().collect::<Vec<_>>()[..] else {
+        anyhow::bail!("not two queries: {queries}");
+    };
+    for (query, low, high) in [
+        (success.replace("[5m]", "[10s]"), 0.5, 0.9),
+        (tripped.replace("\"rollout\"", "\"guarded\""), 1.0, 1.0),
+    ] {
+        let series = prometheus.query(&query).await?;
+        let values: Vec<_> = series.iter().flat_map(|series| &series.values).collect();
+        let [(_, value)] = values[..] else { anyhow::bail!("{query}: {series:?}") };
+        ensure!(low <= *value && *value <= high, "{query}: {value}");
+    }
     Ok(())
 }
 

@@ -85,10 +85,11 @@ pub fn while_the_canary_fails(program: &Path, prometheus: &Prometheus) -> Result
     let (slow, usual) = (number(&canary["p95_ms"])?, number(&stable["p95_ms"])?);
     ensure!(slow > 40.0 && slow > 2.0 * usual, "{look}");
 
-    // README shows it.
+    // `manifests/monitoring/README.md` shows it.
     let blocks = readme::blocks("console")?;
     let shown = blocks.iter().find(|text| text.starts_with("$ splitctl watch "));
-    let (line, shown) = shown.and_then(|text| text.split_once('\n')).context("not in README")?;
+    let (line, shown) =
+        shown.and_then(|text| text.split_once('\n')).context("no document shows it")?;
     let asked = "$ splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --rule rollout \
                  --window 1m --once";
     ensure!(line == asked, "{line}");

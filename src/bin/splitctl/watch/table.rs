@@ -7,9 +7,9 @@ use crate::output::{BAD, FAINT, GOOD, STRONG, columns, count, percent};
 pub fn table(look: &Look) -> String {
     let sides = look.rules.iter().map(|side| rule(side, look.seconds));
     let legend = format!(
-        "{FAINT}difference: of success, slower: of slow responses; in percentage points against the \
-         baseline,\nand give or take what chance makes of them (alpha {} %). Less than {} % of the \
-         responses is no difference.{FAINT:#}\n",
+        "{FAINT}difference: of the success rates; slower: of the shares of slow responses. Both are in \
+         percentage\npoints against the baseline, ± what chance explains (alpha {} %). A difference of \
+         less than {} % of\nthe responses counts as none.{FAINT:#}\n",
         look.alpha * 100.0,
         look.margin * 100.0,
     );

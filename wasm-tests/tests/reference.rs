@@ -1,0 +1,89 @@
+//! The tables of `src/configuration.md` have the fields and defaults of the JSON Schema.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+
+fn read(path: &str) -> Result<String> {
+    Ok(fs::read_to_string(wasm_tests::root().join(path))?)
+}
+
+/// Every field of the schema is in a table of the reference, with the default that the schema has.
+#[test]
+fn every_field_is_in_a_table_with_its_default() -> Result<()> {
+    let schema: Value = serde_json::from_str(&read("src/bin/splitctl/schema.json")?)?;
+    let mut missing = fields(&schema);
+    let mut owners: Option<Vec<String>> = None;
+    for line in read("src/configuration.md")?.lines() {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        match (&owners, cells.as_slice()) {
+            (_, ["", first, .., ""]) if first.starts_with("field") => owners = Some(code(first)),
+            (Some(owners), ["", first, _, _, default, ..]) if !first.starts_with('-') => {
+                let field = code(first).concat();
+                let owners = if owners.is_empty() { &vec![String::new()] } else { owners };
+                for owner in owners {
+                    check(&schema, owner, &field, default, &mut missing)
+                        .with_context(|| format!("{owner} {field}"))?;
+                }
+            }
+            (_, [_]) => owners = None,
+            _ => {}
+        }
+    }
+    ensure!(missing.is_empty(), "no table has {:?}", missing.into_values());
+    Ok(())
+}
+
+/// The texts between backticks.
+fn code(cell: &str) -> Vec<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The names of all fields, by their places in the schema.
+fn fields(schema: &Value) -> BTreeMap<*const Value, String> {
+    let definitions = schema["definitions"].as_object().into_iter().flatten();
+    let objects = definitions.map(|(name, object)| (name.as_str(), object)).chain([("", schema)]);
+    let fields = objects.flat_map(|(owner, object)| {
+        let properties = object["properties"].as_object().into_iter().flatten();
+        properties.map(move |(name, field)| (std::ptr::from_ref(field), format!("{owner}.{name}")))
+    });
+    fields.collect()
+}
+
+/// What a part of the schema refers to, or the part itself.
+fn resolved<'s>(schema: &'s Value, at: &'s Value) -> &'s Value {
+    let name = at["$ref"].as_str().and_then(|name| name.strip_prefix("#/definitions/"));
+    name.map_or(at, |name| &schema["definitions"][name])
+}
+
+/// Finds a field of an owner in the schema, as `split.NAME` of `rules[]`, and compares its default.
+fn check(
+    schema: &Value,
+    owner: &str,
+    field: &str,
+    default: &str,
+    missing: &mut BTreeMap<*const Value, String>,
+) -> Result<()> {
+    let (mut at, mut required) = (schema, true);
+    let owner = owner.split('.').filter(|part| !part.is_empty()).map(|part| (part, true));
+    for (part, outer) in owner.chain(field.split('.').map(|part| (part, false))) {
+        let name = part.trim_end_matches("[]");
+        let object = resolved(schema, at);
+        let named = (name == "NAME").then_some(&object["additionalProperties"]);
+        at = named.or(object["properties"].get(name)).context("not in the schema")?;
+        let list = object["required"].as_array();
+        required &= outer || list.is_some_and(|list| list.contains(&name.into()));
+        missing.remove(&std::ptr::from_ref(at));
+        if part.ends_with("[]") {
+            at = &resolved(schema, at)["items"];
+        }
+    }
+    let descriptions = [at, resolved(schema, at)].map(|at| at["description"].as_str());
+    let mut known = descriptions.into_iter().flatten().filter_map(|d| d.split_once("Default: "));
+    let default = default.replace('`', "");
+    ensure!(required == (default == "required"), "required: {required}, and not {default}");
+    let agrees = known.next().is_none_or(|(_, known)| known.trim_end_matches('.') == default);
+    ensure!(agrees, "not {default}");
+    Ok(())
+}
