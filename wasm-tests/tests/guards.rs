@@ -89,7 +89,7 @@ fn lines<'l>(log: &'l str, text: &str) -> Vec<&'l str> {
 async fn a_variant_that_fails_is_left_and_comes_back() -> Result<()> {
     let _turn = TURN.lock().await;
     let scene = Scene::start(&configuration(json!({})), WORKERS as u32).await?;
-    let traffic = Traffic::start(scene.address, WORKERS, USERS).await?;
+    let traffic = Traffic::reviews(scene.address, WORKERS, USERS).await?;
     traffic.until(WINDOW).await;
     upstream(&scene, "canary")?.fail(30);
     let failing = traffic.elapsed();
@@ -191,7 +191,7 @@ async fn a_blip_below_min_requests_changes_nothing() -> Result<()> {
     assert_eq!(lines(&scene.envoy.log(), "guard"), [""; 0]);
     tripped(&scene, 0.0).await?;
     // What is one more request than that is not.
-    let traffic = Traffic::start(scene.address, WORKERS, USERS).await?;
+    let traffic = Traffic::reviews(scene.address, WORKERS, USERS).await?;
     tripped(&scene, 1.0).await?;
     traffic.stop().await?;
     Ok(())
@@ -205,7 +205,7 @@ async fn a_fallback_that_fails_as_well_does_not_flap() -> Result<()> {
     let (stable, canary) = (stable?, canary?);
     stable.fail(30);
     canary.fail(30);
-    let traffic = Traffic::start(scene.address, WORKERS, USERS).await?;
+    let traffic = Traffic::reviews(scene.address, WORKERS, USERS).await?;
     traffic.until(4 * WINDOW).await;
     assert_eq!(lines(&scene.envoy.log(), "guard"), [""; 0]);
     let both = traffic.elapsed();
@@ -222,7 +222,7 @@ async fn a_variant_that_is_slow_is_left() -> Result<()> {
     let _turn = TURN.lock().await;
     let guard = json!({"maxLatencyRatio": 2.0, "minRequests": 20});
     let scene = Scene::start(&configuration(guard), WORKERS as u32).await?;
-    let traffic = Traffic::start(scene.address, 3 * WORKERS, USERS).await?;
+    let traffic = Traffic::reviews(scene.address, 3 * WORKERS, USERS).await?;
     upstream(&scene, "canary")?.slow(500);
     tripped(&scene, 1.0).await?;
     let left = traffic.elapsed() + SECOND;
@@ -245,7 +245,7 @@ async fn a_cluster_that_is_not_there_is_left() -> Result<()> {
     let _turn = TURN.lock().await;
     let listener = Listener::new("gone", &configuration(json!({})).to_string())?;
     let scene = Scene::with(&[listener], ["stable"].into_iter(), WORKERS as u32).await?;
-    let traffic = Traffic::start(scene.address, WORKERS, USERS).await?;
+    let traffic = Traffic::reviews(scene.address, WORKERS, USERS).await?;
     tripped(&scene, 1.0).await?;
     let left = traffic.elapsed() + SECOND;
     traffic.until(left + 2 * SECOND).await;

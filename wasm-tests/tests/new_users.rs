@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Barrier;
-use tokio::task::JoinSet;
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::load::{self, Newcomer, standard_errors};
 use wasm_tests::message::Request;
@@ -70,10 +69,9 @@ async fn row_48_eight_workers_issue_at_once_and_all_identities_differ() -> Resul
     for _ in 0..2 {
         let scene = Scene::start(&configuration(), 8).await?;
         let barrier = Arc::new(Barrier::new(WORKERS));
-        let mut tasks = JoinSet::new();
-        for _ in 0..WORKERS {
+        let issued = load::at_once(WORKERS, |_| {
             let (barrier, address) = (Arc::clone(&barrier), scene.address);
-            tasks.spawn(async move {
+            async move {
                 let mut client = Client::connect(Protocol::Http1, address).await?;
                 barrier.wait().await;
                 let mut ids = Vec::new();
@@ -82,12 +80,10 @@ async fn row_48_eight_workers_issue_at_once_and_all_identities_differ() -> Resul
                     let id = cookies.first().and_then(|cookie| cookie.split('.').next());
                     ids.push(id.context("no identity")?.to_owned());
                 }
-                anyhow::Ok(ids)
-            });
-        }
-        while let Some(task) = tasks.join_next().await {
-            ids.extend(task??);
-        }
+                Ok(ids)
+            }
+        });
+        ids.extend(issued.await?.into_iter().flatten());
         assert_eq!(scene.connections().await?, [1; WORKERS]);
     }
     assert_eq!(ids.len(), 2 * WORKERS * EACH);
