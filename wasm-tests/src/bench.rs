@@ -3,10 +3,8 @@
 mod candidate;
 mod configure;
 mod cpu;
-mod load;
 mod report;
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,11 +13,12 @@ use tempfile::TempDir;
 use wasm_tests::bootstrap::{self, Listener};
 use wasm_tests::envoy::{self, Envoy, Setup};
 use wasm_tests::find;
+use wasm_tests::message::Reply;
+use wasm_tests::raw::{self, Connection};
 use wasm_tests::standard::Standard;
 use wasm_tests::upstream;
 
 use candidate::Candidate;
-use load::Load;
 
 /// Equal filters in a chain: enough that their cost stands out from the rest of a request's.
 const CHAIN: usize = 20;
@@ -29,6 +28,8 @@ const SLICE: Duration = Duration::from_millis(500);
 const ROUNDS: usize = 27;
 /// Updates of a configuration per round: a sixth of a second of processor time and more.
 const UPDATES: usize = 10;
+/// Kept connections to each candidate.
+const CONNECTIONS: usize = 8;
 const ENVOY_PROCESSOR: usize = 0;
 const LOAD_PROCESSOR: usize = 1;
 
@@ -44,7 +45,7 @@ struct Plan {
 /// What was measured of one candidate: microseconds of Envoy's processor time per request, by round.
 struct Measured {
     candidate: Candidate,
-    load: Load,
+    connections: Vec<Connection>,
     requests: usize,
     rounds: Vec<f64>,
 }
@@ -64,11 +65,12 @@ pub async fn bench(smoke: bool) -> Result<ExitCode> {
         updates: if smoke { 1 } else { UPDATES },
         rounds: if smoke { 1 } else { ROUNDS },
     };
-    let chains = candidate::chains(&standard, CHAIN)?;
+    let length = if smoke { 2 } else { CHAIN };
+    let chains = candidate::chains(&standard, length)?;
     let chains = measure("chains", chains, &standard, &plan).await?;
     let whole = measure("whole requests", candidate::whole(&standard)?, &standard, &plan).await?;
     let configured = configure::measure(&standard, &plan).await?;
-    report::print(&chains, &whole, CHAIN, smoke);
+    report::print(&chains, &whole, length, smoke);
     report::configured(&configured);
     Ok(ExitCode::SUCCESS)
 }
@@ -85,17 +87,20 @@ async fn measure(
     let bootstrap = bootstrap::bootstrap(listeners, &upstreams);
     let (envoy, process) =
         start(title, bootstrap, candidates.len(), envoy::folder()?, plan).await?;
-    let request = request(standard);
-    let connect = |candidate: Candidate| {
-        let load = Load::new(envoy.address(&candidate.listener.name)?, request.clone())?;
-        Ok(Measured { candidate, load, requests: 0, rounds: Vec::new() })
-    };
-    let mut measured: Vec<_> = candidates.into_iter().map(connect).collect::<Result<_>>()?;
+    let request = raw::written(&standard.message(), "");
+    let mut measured = Vec::new();
+    for candidate in candidates {
+        let address = envoy.address(&candidate.listener.name)?;
+        let mut connections = Vec::new();
+        for _ in 0..CONNECTIONS {
+            connections.push(Connection::open(address, None).await?);
+        }
+        measured.push(Measured { candidate, connections, requests: 0, rounds: Vec::new() });
+    }
     for round in 0..=plan.rounds {
         say(title, round, plan);
         for next in &mut measured {
-            // The load blocks its thread: a signal is still heard on another.
-            tokio::task::block_in_place(|| next.measure(process, round, plan.slice))?;
+            next.measure(process, round, &request, plan.slice).await?;
         }
     }
     envoy.stop()?;
@@ -131,32 +136,40 @@ fn say(title: &str, round: usize, plan: &Plan) {
 
 impl Measured {
     /// One slice. The first one checks the answer, and finds how many requests fill a slice.
-    fn measure(&mut self, process: u32, round: usize, slice: Duration) -> Result<()> {
+    async fn measure(
+        &mut self,
+        process: u32,
+        round: usize,
+        request: &[u8],
+        slice: Duration,
+    ) -> Result<()> {
         const TRIAL: usize = 2000;
         let requests = if round == 0 { TRIAL } else { self.requests };
         let before = cpu::time(process)?;
-        let (requests, answer) = self.load.run(requests)?;
+        let (requests, answer) = self.send(request, requests).await?;
         let each = (cpu::time(process)? - before) / requests as f64;
         if round == 0 {
             let name = &self.candidate.listener.name;
-            ensure!((self.candidate.expected)(&answer), "{name} answered {answer}");
+            ensure!((self.candidate.expected)(&answer), "{name} answered {answer:?}");
             self.requests = TRIAL.max((slice.as_micros() as f64 / each.max(1.0)) as usize);
         } else {
             self.rounds.push(each);
         }
         Ok(())
     }
-}
-
-/// The standard request in HTTP/1.1.
-fn request(standard: &Standard) -> Vec<u8> {
-    let headers: BTreeMap<_, _> = standard.request.iter().cloned().collect();
-    let of = |name: &str| headers.get(name).cloned().unwrap_or_default();
-    let mut text =
-        format!("{} {} HTTP/1.1\r\nhost: {}\r\n", of(":method"), of(":path"), of(":authority"));
-    for (name, value) in standard.request.iter().filter(|(name, _)| !name.starts_with(':')) {
-        text.push_str(&format!("{name}: {value}\r\n"));
+    /// Sends at least so many requests, one a connection at a time; how many, and the last answer.
+    async fn send(&mut self, request: &[u8], requests: usize) -> Result<(usize, Reply)> {
+        let rounds = requests.div_ceil(CONNECTIONS);
+        let mut last = Reply::default();
+        for _ in 0..rounds {
+            for connection in &mut self.connections {
+                connection.write(request).await?;
+            }
+            for connection in &mut self.connections {
+                last = connection.read().await?;
+                ensure!(last.status == 200, "{last:?}");
+            }
+        }
+        Ok((rounds * CONNECTIONS, last))
     }
-    text.push_str("\r\n");
-    text.into_bytes()
 }

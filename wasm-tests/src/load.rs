@@ -8,6 +8,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
+/// Runs so many tasks at once; what each returns, in the order in which they end.
+pub async fn at_once<T, F>(count: usize, task: impl Fn(usize) -> F) -> Result<Vec<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    let mut tasks: JoinSet<_> = (0..count).map(task).collect();
+    let mut returned = Vec::with_capacity(count);
+    while let Some(task) = tasks.join_next().await {
+        returned.push(task??);
+    }
+    Ok(returned)
+}
+
 /// Sends the requests over so many connections; the names of the upstreams reached, in the
 /// requests' order.
 pub async fn send(
@@ -17,10 +31,9 @@ pub async fn send(
     requests: Vec<Request>,
 ) -> Result<Vec<String>> {
     let requests = Arc::new(requests);
-    let mut tasks = JoinSet::new();
-    for first in 0..connections {
+    let reached = at_once(connections, |first| {
         let requests = Arc::clone(&requests);
-        tasks.spawn(async move {
+        async move {
             let mut client = Client::connect(protocol, address).await?;
             let mut reached = Vec::new();
             for (index, request) in requests.iter().enumerate().skip(first).step_by(connections) {
@@ -30,13 +43,10 @@ pub async fn send(
                     .with_context(|| format!("{request:?}: {} from Envoy itself", reply.status))?;
                 reached.push((index, upstream.to_owned()));
             }
-            anyhow::Ok(reached)
-        });
-    }
-    let mut reached = Vec::with_capacity(requests.len());
-    while let Some(task) = tasks.join_next().await {
-        reached.extend(task??);
-    }
+            Ok(reached)
+        }
+    });
+    let mut reached = reached.await?.concat();
     reached.sort_unstable();
     Ok(reached.into_iter().map(|(_, upstream)| upstream).collect())
 }
@@ -58,32 +68,25 @@ pub async fn newcomers(
     path: &'static str,
     count: usize,
 ) -> Result<Vec<Newcomer>> {
-    let mut tasks = JoinSet::new();
-    for first in 0..connections {
-        tasks.spawn(async move {
-            let mut first_visit = Client::connect(protocol, address).await?;
-            let mut second_visit = Client::connect(protocol, address).await?;
-            let mut newcomers = Vec::new();
-            for _ in (first..count).step_by(connections) {
-                let reply = first_visit.send(&Request::get(path)).await?;
-                let mut cookies = reply.all("set-cookie");
-                let cookie = cookies.pop().context("a newcomer is issued no cookie")?;
-                ensure!(cookies.is_empty(), "a newcomer is issued more than one: {reply:?}");
-                let again = Request::get(path).with("cookie", pair(&cookie));
-                let again = second_visit.send(&again).await?;
-                ensure!(again.all("set-cookie").is_empty(), "issued again: {again:?}");
-                let upstream = |reply: &Reply| reply.upstream().map(str::to_owned);
-                let reached = [&reply, &again].map(upstream).map(Option::unwrap_or_default);
-                newcomers.push(Newcomer { cookie, reached });
-            }
-            anyhow::Ok(newcomers)
-        });
-    }
-    let mut newcomers = Vec::with_capacity(count);
-    while let Some(task) = tasks.join_next().await {
-        newcomers.extend(task??);
-    }
-    Ok(newcomers)
+    let newcomers = at_once(connections, |first| async move {
+        let mut first_visit = Client::connect(protocol, address).await?;
+        let mut second_visit = Client::connect(protocol, address).await?;
+        let mut newcomers = Vec::new();
+        for _ in (first..count).step_by(connections) {
+            let reply = first_visit.send(&Request::get(path)).await?;
+            let mut cookies = reply.all("set-cookie");
+            let cookie = cookies.pop().context("a newcomer is issued no cookie")?;
+            ensure!(cookies.is_empty(), "a newcomer is issued more than one: {reply:?}");
+            let again = Request::get(path).with("cookie", pair(&cookie));
+            let again = second_visit.send(&again).await?;
+            ensure!(again.all("set-cookie").is_empty(), "issued again: {again:?}");
+            let upstream = |reply: &Reply| reply.upstream().map(str::to_owned);
+            let reached = [&reply, &again].map(upstream).map(Option::unwrap_or_default);
+            newcomers.push(Newcomer { cookie, reached });
+        }
+        Ok(newcomers)
+    });
+    Ok(newcomers.await?.into_iter().flatten().collect())
 }
 
 /// How often each name occurs.

@@ -21,13 +21,17 @@ pub fn request(message: &Request) -> HeaderList {
 
 /// The variant that the core chooses where chance has no part.
 pub fn variant(plan: &Plan, request: &Request) -> Option<String> {
-    let snapshot = Snapshot::new(plan, 0);
-    let decision = traffic_split::decide(
-        plan,
-        &snapshot,
-        &self::request(request),
-        &mut FixedEnvironment::default(),
-    );
+    variant_in(plan, request, &mut FixedEnvironment::default())
+}
+
+/// The variant that the core chooses in this environment.
+pub fn variant_in(
+    plan: &Plan,
+    request: &Request,
+    environment: &mut FixedEnvironment,
+) -> Option<String> {
+    let snapshot = Snapshot::new(plan, environment.now);
+    let decision = traffic_split::decide(plan, &snapshot, &self::request(request), environment);
     decision.variant().map(|variant| variant.name.clone())
 }
 

@@ -1,18 +1,73 @@
-//! HTTP/1.1 written to a socket byte by byte, for what a client library refuses to send.
+//! HTTP/1.1 written to a socket byte by byte, for what a client library refuses to send, and for a
+//! load that costs next to nothing itself.
 
 use crate::client::connect;
 use crate::message::{Reply, Request};
-use anyhow::{Context, Result};
-use std::net::SocketAddr;
+use anyhow::{Context, Result, ensure};
+use std::net::{IpAddr, SocketAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Fields that an answer may have.
+const FIELDS: usize = 64;
+
+/// A connection that is kept between requests.
+pub struct Connection {
+    stream: TcpStream,
+    /// The bytes that were read and belong to no reply yet.
+    read: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects, from a chosen loopback address where one is given.
+    pub async fn open(address: SocketAddr, source: Option<IpAddr>) -> Result<Self> {
+        Ok(Self { stream: connect(address, source).await?, read: Vec::with_capacity(4096) })
+    }
+
+    /// Writes these bytes.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.stream.write_all(bytes).await?)
+    }
+
+    /// Reads one reply, whose body is as long as its `content-length` says.
+    pub async fn read(&mut self) -> Result<Reply> {
+        let (mut reply, head) = loop {
+            if let Some(parsed) = parse(&self.read)? {
+                break parsed;
+            }
+            self.more().await?;
+        };
+        ensure!(reply.header("transfer-encoding").is_none(), "chunks are not read: {reply:?}");
+        let length = reply.header("content-length").map_or(Ok(0), str::parse::<usize>)?;
+        while self.read.len() < head + length {
+            self.more().await?;
+        }
+        reply.body = self.read.drain(..head + length).skip(head).collect();
+        Ok(reply)
+    }
+
+    async fn more(&mut self) -> Result<()> {
+        ensure!(self.stream.read_buf(&mut self.read).await? > 0, "the connection ended in a reply");
+        Ok(())
+    }
+}
+
+/// The head of a reply and its length; none if it is not complete yet.
+fn parse(bytes: &[u8]) -> Result<Option<(Reply, usize)>> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    let mut head = httparse::Response::new(&mut fields);
+    let httparse::Status::Complete(length) = head.parse(bytes)? else { return Ok(None) };
+    let field = |field: &httparse::Header<'_>| (field.name.to_owned(), field.value.to_vec());
+    let headers = head.headers.iter().map(field).collect();
+    let status = head.code.context("no status")?;
+    Ok(Some((Reply { status, headers, body: Vec::new() }, length)))
+}
 
 /// Sends the request on a connection of its own, header names and order as they are.
 pub async fn send(address: SocketAddr, request: &Request) -> Result<Reply> {
-    let mut stream = connect(address, request.source).await?;
-    stream.write_all(&written(request, "connection: close\r\n")).await?;
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).await?;
-    parse(&bytes)
+    let mut connection = Connection::open(address, request.source).await?;
+    connection.write(&written(request, "connection: close\r\n")).await?;
+    connection.read().await
 }
 
 /// Asks for an upgrade to `protocol`, sends `payload` then, and reads as many bytes back.
@@ -22,24 +77,21 @@ pub async fn upgrade(
     protocol: &str,
     payload: &[u8],
 ) -> Result<(Reply, Vec<u8>)> {
-    let mut stream = connect(address, request.source).await?;
+    let mut connection = Connection::open(address, request.source).await?;
     let upgrade = format!("connection: upgrade\r\nupgrade: {protocol}\r\n");
-    stream.write_all(&written(request, &upgrade)).await?;
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.context("the connection ended in the reply's head")?);
-    }
-    let reply = parse(&head)?;
-    let mut echoed = Vec::new();
+    connection.write(&written(request, &upgrade)).await?;
+    let reply = connection.read().await?;
     if reply.status == 101 {
-        stream.write_all(payload).await?;
-        echoed.resize(payload.len(), 0);
-        stream.read_exact(&mut echoed).await?;
+        connection.write(payload).await?;
+        while connection.read.len() < payload.len() {
+            connection.more().await?;
+        }
     }
-    Ok((reply, echoed))
+    Ok((reply, connection.read))
 }
 
-fn written(request: &Request, more: &str) -> Vec<u8> {
+/// A request in HTTP/1.1, with these lines more.
+pub fn written(request: &Request, more: &str) -> Vec<u8> {
     let Request { method, path, authority, .. } = request;
     let mut bytes = format!("{method} {path} HTTP/1.1\r\nhost: {authority}\r\n{more}").into_bytes();
     for (name, value) in &request.headers {
@@ -50,42 +102,4 @@ fn written(request: &Request, more: &str) -> Vec<u8> {
     }
     bytes.extend_from_slice(b"\r\n");
     bytes
-}
-
-fn parse(bytes: &[u8]) -> Result<Reply> {
-    let end =
-        bytes.windows(4).position(|four| four == b"\r\n\r\n").context("no end of the head")?;
-    let (head, body) = bytes.split_at(end);
-    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.trim_ascii_end());
-    let first = std::str::from_utf8(lines.next().unwrap_or_default())?;
-    let status = first.split(' ').nth(1).context("no status")?.parse()?;
-    let header = |line: &[u8]| {
-        let colon = line.iter().position(|byte| *byte == b':')?;
-        let name = String::from_utf8_lossy(line.get(..colon)?).into_owned();
-        Some((name, line.get(colon + 1..)?.trim_ascii().to_vec()))
-    };
-    let mut reply = Reply {
-        status,
-        headers: lines.filter_map(header).collect(),
-        body: body.get(4..).unwrap_or_default().to_vec(),
-    };
-    if reply.header("transfer-encoding") == Some("chunked") {
-        reply.body = unchunked(&reply.body)?;
-    }
-    Ok(reply)
-}
-
-fn unchunked(mut bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut body = Vec::new();
-    loop {
-        let end = bytes.windows(2).position(|two| two == b"\r\n").context("no end of a chunk")?;
-        let (size, rest) = bytes.split_at(end);
-        let size = usize::from_str_radix(std::str::from_utf8(size)?, 16)?;
-        if size == 0 {
-            return Ok(body);
-        }
-        let chunk = rest.get(2..2 + size).context("a chunk cut short")?;
-        body.extend_from_slice(chunk);
-        bytes = rest.get(4 + size..).context("a chunk cut short")?;
-    }
 }

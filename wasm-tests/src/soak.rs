@@ -12,16 +12,17 @@ use crate::bootstrap::{self, DEFAULT, Listener};
 use crate::discovery::Discovered;
 use crate::envoy::{self, Envoy, Setup};
 use crate::find;
+use crate::load::at_once;
 use crate::upstream::Upstream;
 use anyhow::{Context, Result, ensure};
 use figures::{END, HALF, TENTH, UPDATED, WARM};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use traffic::Traffic;
 
@@ -105,21 +106,18 @@ impl Soak {
     }
 
     async fn ask(&self, go_on: impl Fn(u64) -> bool + Copy + Send + 'static) -> Result<()> {
-        let mut tasks = JoinSet::new();
-        for _ in 0..self.workers * CONNECTIONS {
-            let (traffic, address) = (Arc::clone(&self.traffic), self.envoy.address(NAME)?);
-            tasks.spawn(async move { traffic.ask(address, go_on).await });
-        }
+        let address = self.envoy.address(NAME)?;
+        let mut asking = pin!(at_once((self.workers * CONNECTIONS) as usize, |_| {
+            let traffic = Arc::clone(&self.traffic);
+            async move { traffic.ask(address, go_on).await }
+        }));
         let mut last = (Instant::now(), self.traffic.sent.load(Relaxed));
         let mut tick = tokio::time::interval(Duration::from_secs(10));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tick.tick().await;
         loop {
             tokio::select! {
-                task = tasks.join_next() => match task {
-                    Some(task) => task??,
-                    None => return Ok(()),
-                },
+                asked = &mut asking => return asked.map(drop),
                 _ = tick.tick() => last = self.tell(last).await?,
             }
         }

@@ -2,15 +2,13 @@
 
 use crate::client::{Client, Protocol};
 use crate::message::Request;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
-
-/// Between two requests of a connection.
-const PACE: Duration = Duration::from_millis(5);
+use tokio::time::MissedTickBehavior;
 
 /// Who answers where no upstream did.
 pub const ENVOY: &str = "envoy";
@@ -44,30 +42,44 @@ pub fn request(user: usize) -> Request {
 }
 
 impl Traffic {
-    /// Starts it over so many connections, each of which asks for all users in turn.
-    pub async fn start(address: SocketAddr, connections: usize, users: usize) -> Result<Self> {
-        let (visits, stopped) = (Arc::default(), Arc::new(AtomicBool::new(false)));
-        let mut traffic = Self { started: Instant::now(), visits, stopped, tasks: JoinSet::new() };
+    /// Starts it over so many connections, each of which sends a request `every` so often: those
+    /// of `users` users in turn.
+    pub async fn start(
+        address: SocketAddr,
+        connections: usize,
+        every: Duration,
+        users: usize,
+        request: impl Fn(usize) -> Request + Clone + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let (visits, stopped) =
+            (Arc::<Mutex<Vec<Visit>>>::default(), Arc::new(AtomicBool::new(false)));
+        let (started, next) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+        let mut tasks = JoinSet::new();
         for connection in 0..connections {
-            let client = Client::connect(Protocol::Http1, address).await?;
-            let (visits, stopped) = (Arc::clone(&traffic.visits), Arc::clone(&traffic.stopped));
-            let started = traffic.started;
-            traffic.tasks.spawn(async move {
-                let mut client = client;
-                let mut users = (0..users).cycle().skip(connection * users / connections);
+            let mut client = Client::connect(Protocol::Http1, address).await?;
+            let (visits, stopped) = (Arc::clone(&visits), Arc::clone(&stopped));
+            let (next, request) = (Arc::clone(&next), request.clone());
+            tasks.spawn(async move {
+                let mut pace = tokio::time::interval(every);
+                pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 while !stopped.load(Ordering::Relaxed) {
-                    let user = users.next().context("no users")?;
+                    pace.tick().await;
+                    let user = next.fetch_add(1, Ordering::Relaxed) % users;
                     let at = started.elapsed();
                     let reply = client.send(&request(user)).await?;
                     let upstream = reply.upstream().unwrap_or(ENVOY).to_owned();
                     let visit = Visit { at, connection, user, upstream, status: reply.status };
                     visits.lock().unwrap_or_else(PoisonError::into_inner).push(visit);
-                    tokio::time::sleep(PACE).await;
                 }
                 Ok(())
             });
         }
-        Ok(traffic)
+        Ok(Self { started, visits, stopped, tasks })
+    }
+
+    /// Users who ask for `/reviews/1` over so many connections, 200 times a second on each.
+    pub async fn reviews(address: SocketAddr, connections: usize, users: usize) -> Result<Self> {
+        Self::start(address, connections, Duration::from_millis(5), users, request).await
     }
 
     /// How long it has been going on.

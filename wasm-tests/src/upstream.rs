@@ -174,7 +174,7 @@ async fn serve_tersely(mut stream: TcpStream, answer: Arc<[u8]>, state: Arc<Stat
 }
 
 /// Where the head of a message ends that has been read so far.
-pub(crate) fn end_of_head(bytes: &[u8]) -> Option<usize> {
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
 }
 

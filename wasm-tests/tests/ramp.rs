@@ -71,7 +71,7 @@ async fn all_workers_follow_the_clock() -> Result<()> {
     let configuration = configuration(start, SECONDS, json!({}));
     let plan = native::plan(&configuration.to_string())?;
     let scene = Scene::start(&configuration, WORKERS as u32).await?;
-    let traffic = Traffic::start(scene.address, WORKERS, USERS).await?;
+    let traffic = Traffic::reviews(scene.address, WORKERS, USERS).await?;
     let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let at = |seconds: u64| Duration::from_secs(seconds).saturating_sub(since);
     traffic.until(at(start + SECONDS + 4)).await;

@@ -144,11 +144,12 @@ async fn on_an_update_the_old_configuration_keeps_serving() -> Result<()> {
     .await
 }
 
+/// `hostile.rs` has the module refuse every case; here every tenth is seen in Envoy's log.
 #[tokio::test]
-async fn every_error_of_every_refused_case_is_a_line_of_the_log() -> Result<()> {
+async fn every_error_of_a_refused_case_is_a_line_of_the_log() -> Result<()> {
     let updated = Updated::start(&to("stable").to_string()).await?;
     let mut wrong = Vec::new();
-    for case in case::refused()? {
+    for case in case::refused()?.iter().step_by(10) {
         let log = updated.refuses(case.text()).await?.unwrap_or_default();
         // The plugin's name, the VM's, and then what the filter says.
         let said = log.lines().filter_map(|line| line.split_once(" wasm log updated "));

@@ -5,6 +5,7 @@ use std::path::{self, Path};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use wasm_tests::bootstrap::{CLUSTER_HEADER, Listener, typed};
+use wasm_tests::message::Reply;
 use wasm_tests::standard::Standard;
 
 /// The clusters of the standard set.
@@ -14,8 +15,8 @@ pub const UPSTREAMS: [&str; 3] = ["reviews-v1", "reviews-v2", "reviews-v3"];
 pub struct Candidate {
     /// Its name, its filters and its routes.
     pub listener: Listener,
-    /// Whether the head of an answer is right.
-    pub expected: fn(&str) -> bool,
+    /// Whether an answer is right.
+    pub expected: fn(&Reply) -> bool,
 }
 
 /// Chains of equal filters over a route that answers by itself.
@@ -28,8 +29,8 @@ pub fn chains(standard: &Standard, length: usize) -> Result<Vec<Candidate>> {
         configuration["metrics"] = json!(metrics);
         configuration
     };
-    let decides = |head: &str| head.contains("x-cluster: reviews-v");
-    let leaves = |head: &str| !head.contains("x-cluster: reviews-v");
+    let decides = |reply: &Reply| is_reviews(reply, "x-cluster");
+    let leaves = |reply: &Reply| !is_reviews(reply, "x-cluster");
     let chain = |name: &str, filter: Option<Value>, expected| {
         let filters = filter.map(|filter| vec![filter; length]).unwrap_or_default();
         let routes = json!([{
@@ -72,6 +73,11 @@ pub fn chains(standard: &Standard, length: usize) -> Result<Vec<Candidate>> {
     Ok(chains)
 }
 
+/// Whether this header names a version of the standard set's service.
+fn is_reviews(reply: &Reply, header: &str) -> bool {
+    reply.header(header).is_some_and(|value| value.starts_with("reviews-v"))
+}
+
 pub const NO_FILTER: &str = "no filter";
 pub const EMPTY: &str = "empty SDK filter";
 pub const ONE_READ: &str = "no decision, one read";
@@ -103,7 +109,7 @@ pub fn whole(standard: &Standard) -> Result<Vec<Candidate>> {
     let candidate = |name: &str, filters: Vec<Value>, route: Value| {
         let routes = json!([{"match": {"prefix": "/"}, "route": route}]);
         let listener = Listener { filters, routes, ..Listener::without_filter(name) };
-        Candidate { listener, expected: |head| head.contains("x-upstream: reviews-v") }
+        Candidate { listener, expected: |reply| is_reviews(reply, "x-upstream") }
     };
     let by_header = json!({"cluster_header": CLUSTER_HEADER});
     Ok(vec![

@@ -27,7 +27,7 @@ pub(super) async fn show(mut configuration: Value) -> Result<()> {
     });
     let (envoy, [_stable, canary]) = crate::serve(Some(&configuration)).await?;
     println!("The same with a guard on rollout: {}\n", rollout_guard(&configuration));
-    let traffic = Traffic::start(envoy.address(manifest::LISTENER)?, CONNECTIONS, USERS).await?;
+    let traffic = Traffic::reviews(envoy.address(manifest::LISTENER)?, CONNECTIONS, USERS).await?;
     println!("second  canary   stable  errors");
     let (mut told, mut back) = (0, None);
     for second in 1..=PATIENCE {

@@ -1,15 +1,14 @@
 //! Requests of every kind over kept connections, and what their answers have to be.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::features::{Kind, USERS};
-use crate::upstream::end_of_head;
+use crate::message::pair;
+use crate::raw::Connection;
 
 /// What was sent, and what of it went wrong.
 pub(super) struct Traffic {
@@ -48,7 +47,7 @@ impl Traffic {
 
     /// Sends one request after the other over a connection, as long as their number may go on.
     pub(super) async fn ask(&self, address: SocketAddr, go_on: impl Fn(u64) -> bool) -> Result<()> {
-        let mut connection = Connection::open(address).await?;
+        let mut connection = Connection::open(address, None).await?;
         let (mut request, mut kept) = (String::new(), None::<Kept>);
         loop {
             let n = self.sent.fetch_add(1, Relaxed);
@@ -59,22 +58,24 @@ impl Traffic {
             let kind = Kind::of(n, kept.is_some());
             request.clear();
             kind.write(n, kept.as_ref().map_or("", |kept| &kept.cookie), &mut request)?;
-            let answer = connection.send(request.as_bytes()).await?;
-            if !kind.is_answered_by(answer.status, answer.upstream, answer.debug) {
+            connection.write(request.as_bytes()).await?;
+            let reply = connection.read().await?;
+            let [upstream, debug, set_cookie] = ["x-upstream", "x-split-debug", "set-cookie"]
+                .map(|name| reply.header(name).unwrap_or_default());
+            if !kind.is_answered_by(reply.status, upstream, debug) {
                 self.failed.fetch_add(1, Relaxed);
-                self.first.get_or_init(|| format!("{request}{}", answer.head));
+                self.first.get_or_init(|| format!("{request}{reply:?}"));
             }
             match kind {
-                Kind::User => self.place(n, answer.upstream),
-                Kind::New => self.count(answer.set_cookie),
+                Kind::User => self.place(n, upstream),
+                Kind::New => self.count(set_cookie),
                 Kind::Forged => {
-                    let pair = answer.set_cookie.split(';').next().unwrap_or_default();
-                    let (cookie, upstream) = (pair.to_owned(), answer.upstream.to_owned());
+                    let (cookie, upstream) = (pair(set_cookie).to_owned(), upstream.to_owned());
                     kept = Some(Kept { cookie, upstream });
                 }
                 Kind::Kept => {
                     let kept = kept.take().map(|kept| kept.upstream).unwrap_or_default();
-                    self.moved.fetch_add(u64::from(kept != answer.upstream), Relaxed);
+                    self.moved.fetch_add(u64::from(kept != upstream), Relaxed);
                 }
                 _ => {}
             }
@@ -102,54 +103,4 @@ impl Traffic {
 struct Kept {
     cookie: String,
     upstream: String,
-}
-
-/// As much of HTTP/1.1 as these answers need: to measure the server, not the client.
-struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
-}
-
-/// What is looked at of an answer; empty where it is not there.
-struct Answer<'a> {
-    head: &'a str,
-    status: u16,
-    upstream: &'a str,
-    debug: &'a str,
-    set_cookie: &'a str,
-}
-
-impl Connection {
-    async fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(4096) })
-    }
-
-    async fn send(&mut self, request: &[u8]) -> Result<Answer<'_>> {
-        self.stream.write_all(request).await?;
-        self.buffer.clear();
-        let head = loop {
-            ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "Envoy hung up");
-            if let Some(end) = end_of_head(&self.buffer) {
-                break end;
-            }
-        };
-        let text = std::str::from_utf8(self.buffer.get(..head).unwrap_or_default())?;
-        let whole = head + field(text, "content-length").parse::<usize>().unwrap_or(0);
-        while self.buffer.len() < whole {
-            ensure!(self.stream.read_buf(&mut self.buffer).await? > 0, "Envoy hung up");
-        }
-        let text = std::str::from_utf8(self.buffer.get(..head).unwrap_or_default())?;
-        let status = text.get(9..12).context("no status")?.parse()?;
-        let [upstream, debug, set_cookie] =
-            ["x-upstream", "x-split-debug", "set-cookie"].map(|name| field(text, name));
-        Ok(Answer { head: text, status, upstream, debug, set_cookie })
-    }
-}
-
-/// The first field of this name; Envoy writes names in lower case.
-fn field<'a>(head: &'a str, name: &str) -> &'a str {
-    let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(": ");
-    head.split("\r\n").find_map(value).unwrap_or_default()
 }

@@ -1,15 +1,11 @@
 //! Updates of the rules while requests come in.
 
 use crate::steer::{self, reaches, stable_user};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::task::JoinHandle;
-use wasm_tests::client::{Client, Protocol};
+use std::time::Duration;
 use wasm_tests::istio::place::Place;
-use wasm_tests::message::Request;
+use wasm_tests::traffic::{ENVOY, Traffic};
 use wasm_tests::wait::eventually;
 
 const UPDATES: usize = 100;
@@ -55,15 +51,21 @@ async fn stays(namespace: &'static str, folder: &str) -> Result<()> {
     // What served before serves on.
     steer::steers(address, &place.request(), &plan).await?;
 
-    let load = Load::start(address, stable.clone());
+    // A pause between requests leaves the machine's cores to the mesh.
+    let user = stable.clone();
+    let traffic =
+        Traffic::start(address, 2, Duration::from_millis(2), 1, move |_| user.clone()).await?;
     for n in 0..UPDATES {
         // Weights that no other update has, so that each is seen to arrive.
         let split = json!({"stable": 1000 + n, "canary": 0});
         rollout(&place, &split)?;
         proxy.plugin(|plugin| has(plugin, 1000 + n)).await?;
     }
-    let requests = load.stop().await?;
+    let visits = traffic.stop().await?;
+    let requests = visits.len();
     assert!(requests > UPDATES, "only {requests} requests during {UPDATES} updates");
+    let failed = visits.iter().find(|visit| visit.upstream == ENVOY);
+    assert!(failed.is_none(), "{failed:?}");
     reaches(address, &stable, "v1").await?;
     reaches(address, &tester, "v3").await?;
     println!("{folder}: {UPDATES} updates, {requests} requests, none failed");
@@ -83,45 +85,4 @@ fn has(plugin: &Value, weight: usize) -> bool {
     let configuration = plugin["config"]["configuration"]["value"].as_str().unwrap_or_default();
     let configuration: Value = serde_json::from_str(configuration).unwrap_or_default();
     configuration["rules"][1]["split"]["stable"].as_f64() == Some(weight as f64)
-}
-
-/// Requests, one after the other over two connections, until it is stopped.
-struct Load {
-    running: Arc<AtomicBool>,
-    tasks: Vec<JoinHandle<Result<usize>>>,
-}
-
-impl Load {
-    fn start(address: SocketAddr, request: Request) -> Self {
-        let running = Arc::new(AtomicBool::new(true));
-        let one = || {
-            let (running, request) = (Arc::clone(&running), request.clone());
-            tokio::spawn(async move {
-                let mut client = Client::connect(Protocol::Http1, address).await?;
-                let mut count = 0;
-                while running.load(Ordering::Relaxed) {
-                    let reply = client.send(&request).await?;
-                    reply
-                        .upstream()
-                        .with_context(|| format!("request {count}: {}", reply.status))?;
-                    count += 1;
-                    // Leaves the machine's cores to the mesh.
-                    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-                }
-                Ok(count)
-            })
-        };
-        let tasks = vec![one(), one()];
-        Self { running, tasks }
-    }
-
-    /// How many there were, all of them answered by an upstream.
-    async fn stop(self) -> Result<usize> {
-        self.running.store(false, Ordering::Relaxed);
-        let mut count = 0;
-        for task in self.tasks {
-            count += task.await??;
-        }
-        Ok(count)
-    }
 }

@@ -2,7 +2,6 @@
 //! what each panel, each alert and each verdict says while a canary begins to fail.
 
 mod dashboard;
-mod traffic;
 mod watch;
 mod world;
 
@@ -110,7 +109,7 @@ async fn panels_alerts_and_verdicts_tell_of_a_failing_canary() -> Result<()> {
     let config = world.scraped(&manifest("prometheus.yaml")?)?;
     let prometheus = programs.start(&config, &[("rules.yaml", &rules)]).await?;
 
-    let _traffic = world.traffic()?;
+    let _traffic = world.traffic().await?;
     let start = now();
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     wait_for(&prometheus, &ALWAYS).await?;

@@ -2,13 +2,13 @@
 //! configurations, with a guard that trips, a rule in shadow and one user who sends everything;
 //! `bare` has no filter.
 
-use crate::traffic;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use tokio::task::JoinSet;
+use std::time::Duration;
 use wasm_tests::envoy::{Envoy, Setup};
 use wasm_tests::message::Request;
+use wasm_tests::traffic::Traffic;
 use wasm_tests::upstream::Upstream;
 use wasm_tests::{find, manifest};
 
@@ -117,18 +117,22 @@ impl World {
     }
 
     /// What all of them get, for as long as the value lives.
-    pub fn traffic(&self) -> Result<Vec<JoinSet<Result<()>>>> {
+    pub async fn traffic(&self) -> Result<Vec<Traffic>> {
         let shop = self.shop.address(manifest::LISTENER)?;
         let other = self.other[0].address(manifest::LISTENER)?;
-        let user: fn(u64) -> Request =
+        let user: fn(usize) -> Request =
             |n| Request::get("/reviews").with("cookie", format!("uid=user-{n}").as_str());
+        let send = |to, connections: u32, per_second, request: fn(usize) -> Request| {
+            let every = Duration::from_secs(1) * connections / per_second;
+            Traffic::start(to, connections as usize, every, usize::MAX, request)
+        };
         Ok(vec![
-            traffic::send(shop, 8, 300, user),
-            traffic::send(shop, 4, 80, |_| Request::get("/ratings")),
-            traffic::send(shop, 1, 10, |_| Request::get("/")),
-            traffic::send(other, 1, 20, |_| Request::get("/guarded")),
-            traffic::send(other, 1, 20, |_| Request::get("/tried")),
-            traffic::send(other, 8, 150, |_| Request::get("/one").with("x-user", "alice")),
+            send(shop, 8, 300, user).await?,
+            send(shop, 4, 80, |_| Request::get("/ratings")).await?,
+            send(shop, 1, 10, |_| Request::get("/")).await?,
+            send(other, 1, 20, |_| Request::get("/guarded")).await?,
+            send(other, 1, 20, |_| Request::get("/tried")).await?,
+            send(other, 8, 150, |_| Request::get("/one").with("x-user", "alice")).await?,
         ])
     }
 }
