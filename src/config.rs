@@ -11,6 +11,7 @@ mod error;
 mod field;
 mod guard;
 mod header;
+mod metrics;
 mod mode;
 mod node;
 mod operator;
@@ -20,12 +21,14 @@ mod rule;
 mod split;
 mod sticky;
 mod time;
+mod variant;
 
 pub use condition::{Condition, ConditionTest};
 pub use cookie::{CookieSpec, SameSite, Signing};
 pub use duration::parse as parse_duration;
 pub use error::{Error, Errors};
 pub use guard::GuardSpec;
+pub use metrics::MetricsLevel;
 pub use mode::Mode;
 pub use node::Node;
 pub use operator::{Cidr, Operator};
@@ -35,11 +38,12 @@ pub use rule::{ActionSpec, LayerSpec, RuleSpec};
 pub use split::{SplitSpec, Weight};
 pub use sticky::{KeySource, PersistSpec, StickySpec};
 pub use time::{format as format_time, parse as parse_time};
+pub use variant::VariantSpec;
 
 pub(crate) use decimal::Decimal;
 
 use crate::limits;
-use field::{Field, Object, check_name};
+use field::{Field, Object};
 
 /// A whole configuration.
 #[derive(Clone, Debug, Default)]
@@ -58,27 +62,6 @@ pub struct Config {
     pub metrics: MetricsLevel,
     /// The response header that tells rule, variant and reason, in lower case.
     pub debug_header: Option<String>,
-}
-
-/// How much is counted; each level costs host calls per request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MetricsLevel {
-    /// Nothing.
-    Off,
-    /// Requests by rule, variant and reason.
-    #[default]
-    Counts,
-    /// Also responses by class, their latency, and filter state for access logs.
-    Full,
-}
-
-/// One version of the service behind the proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VariantSpec {
-    /// Its name, unique in the configuration.
-    pub name: String,
-    /// The Envoy cluster that serves it.
-    pub cluster: Option<String>,
 }
 
 impl Config {
@@ -100,10 +83,10 @@ impl Config {
         let config = Config {
             cluster_header: routing_header(&mut object, "clusterHeader", errors),
             variant_header: routing_header(&mut object, "variantHeader", errors),
-            variants: variants(&mut object, errors),
+            variants: variant::read(&mut object, errors),
             rules: rules(&mut object, errors),
             mode: mode::read(&mut object, errors),
-            metrics: metrics(&mut object, errors),
+            metrics: metrics::read(&mut object, errors),
             debug_header: routing_header(&mut object, "debugHeader", errors),
         };
         object.finish(errors);
@@ -144,46 +127,6 @@ fn routing_header(
     header::routing(&field.path, text, errors)
 }
 
-fn metrics(object: &mut Object<'_>, errors: &mut Errors) -> MetricsLevel {
-    let Some(field) = object.optional("metrics") else { return MetricsLevel::default() };
-    match field.text(limits::TEXT_BYTES, errors) {
-        Some("off") => MetricsLevel::Off,
-        Some("counts") | None => MetricsLevel::Counts,
-        Some("full") => MetricsLevel::Full,
-        Some(_) => field.wrong("must be off, counts or full", errors).unwrap_or_default(),
-    }
-}
-
-fn variants(object: &mut Object<'_>, errors: &mut Errors) -> Vec<VariantSpec> {
-    let remedy = "name the variants, each with its cluster";
-    let Some(object) =
-        object.required("variants", remedy, errors).and_then(|field| field.object(errors))
-    else {
-        return Vec::new();
-    };
-    let entries = object.entries(limits::VARIANTS, errors);
-    entries.iter().filter_map(|(name, field)| variant(name, field, errors)).collect()
-}
-
-fn variant(name: &str, field: &Field<'_>, errors: &mut Errors) -> Option<VariantSpec> {
-    let name = check_name(&field.path, name, errors)?;
-    let mut variant = VariantSpec { name, cluster: None };
-    if let Some(mut object) = field.object(errors) {
-        variant.cluster = object.optional("cluster").and_then(|field| cluster(field, errors));
-        object.finish(errors);
-    }
-    Some(variant)
-}
-
-/// A cluster's name travels in a header, so it is visible ASCII.
-fn cluster(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
-    let text = field.text(limits::CLUSTER_BYTES, errors)?;
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
-        return field.wrong("must be a cluster's name: visible ASCII, no spaces", errors);
-    }
-    Some(text.to_owned())
-}
-
 fn rules(object: &mut Object<'_>, errors: &mut Errors) -> Vec<RuleSpec> {
     let remedy = "give a list of rules, [] for none";
     let Some(fields) = object
@@ -209,44 +152,4 @@ fn rules(object: &mut Object<'_>, errors: &mut Errors) -> Vec<RuleSpec> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde::Deserialize;
-
-    use crate::{Plan, limits};
-
-    #[derive(Deserialize)]
-    struct Refused {
-        name: String,
-        text: Option<String>,
-        config: Option<Box<serde_json::value::RawValue>>,
-        errors: Vec<String>,
-    }
-
-    fn env(name: &str) -> Option<String> {
-        (name == "SHORT").then(|| format!("{},short", "k".repeat(limits::SIGNING_KEY_BYTES)))
-    }
-
-    #[test]
-    fn refusals() {
-        let cases = include_str!("../wasm-tests/cases/refused.json");
-        for case in serde_json::from_str::<Vec<Refused>>(cases).unwrap() {
-            let config = case.text.or(case.config.map(|config| config.get().to_owned())).unwrap();
-            let errors = Plan::compile(config.as_bytes(), &env).expect_err(&case.name).to_string();
-            assert_eq!(errors.lines().collect::<Vec<_>>(), case.errors, "{}", case.name);
-        }
-    }
-
-    #[test]
-    fn not_text_and_too_large() {
-        for (config, expected) in [
-            (b"\xff{}".to_vec(), "configuration: Invalid value: not JSON"),
-            (b"{\"a\":\"\xff\"}".to_vec(), "configuration: Invalid value: not JSON"),
-            (b"[".repeat(100_000), "configuration: Invalid value: not JSON (recursion limit"),
-            (b" ".repeat(limits::CONFIG_BYTES - 1), "configuration: Required value"),
-            (b"1".repeat(limits::CONFIG_BYTES + 1), "configuration: Too long"),
-        ] {
-            let errors = Plan::compile(&config, &|_| None).unwrap_err().to_string();
-            assert!(errors.starts_with(expected), "{errors}");
-        }
-    }
-}
+mod tests;
