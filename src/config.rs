@@ -1,7 +1,7 @@
 //! The configuration as its author wrote it: the public contract, read and checked field by field.
 //!
-//! What can be judged where it stands (types, ranges, names, unknown fields) is judged here; what
-//! needs the rest of the configuration is judged when it is compiled into a [`crate::Plan`].
+//! Reading a field checks its type, its range and its name, and that it is known. Compiling a
+//! [`crate::Plan`] checks the fields that refer to each other.
 
 mod condition;
 mod cookie;
@@ -46,38 +46,64 @@ use crate::limits;
 use field::{Field, Object};
 
 /// A whole configuration.
+///
+/// ```
+/// use traffic_split::config::Config;
+///
+/// let config = br#"{
+///     "clusterHeader": "X-Split-Cluster",
+///     "variants": { "stable": { "cluster": "v1" }, "canary": { "cluster": "v2" } },
+///     "rules": [ { "name": "rollout", "split": { "stable": 90, "canary": 10 } } ]
+/// }"#;
+/// let config = Config::parse(config).unwrap();
+/// assert_eq!(config.cluster_header.as_deref(), Some("x-split-cluster"));
+/// assert_eq!(config.variants.len(), 2);
+/// assert_eq!(config.rules[0].name, "rollout");
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// The request header that a `cluster_header` route reads, in lower case.
+    /// The request header from which a route with `cluster_header` takes the cluster, in lower
+    /// case.
     pub cluster_header: Option<String>,
     /// The request header that carries the variant's name, in lower case.
     pub variant_header: Option<String>,
-    /// The variants by name, in the order written.
+    /// The variants that rules choose from, in the order written; at most
+    /// [`limits::VARIANTS`].
     pub variants: Vec<VariantSpec>,
-    /// The rules; the first one that matches decides.
+    /// The rules, in the order written; at most [`limits::RULES`]. The first one that matches a
+    /// request decides.
     pub rules: Vec<RuleSpec>,
-    /// Whether any request is changed; `shadow` here holds for all rules.
+    /// Whether decisions are carried out. [`Mode::Shadow`] here holds for every rule.
     pub mode: Mode,
-    /// What is counted.
+    /// The metrics that are kept.
     pub metrics: MetricsLevel,
-    /// The response header that tells rule, variant and reason, in lower case.
+    /// The response header that tells the rule, the variant and the reason, in lower case.
     pub debug_header: Option<String>,
 }
 
 impl Config {
-    /// Reads a configuration as it is written, without compiling it.
+    /// Reads a configuration of at most [`limits::CONFIG_BYTES`] as JSON, without compiling it.
     ///
     /// # Errors
-    /// What is wrong with it where it stands; see [`crate::Plan::compile`] for the rest.
+    /// Every field that is wrong by itself. A name that nothing defines, and fields that contradict
+    /// each other, are found by [`crate::Plan::compile`].
+    ///
+    /// ```
+    /// use traffic_split::config::Config;
+    ///
+    /// let config = br#"{ "variants": {}, "rules": [ { "name": "rollout", "split": { "a": -5 } } ] }"#;
+    /// let errors = Config::parse(config).unwrap_err();
+    /// assert_eq!(errors.to_string(), "rules[0].split.a: Invalid value: -5: must be at least 0");
+    /// ```
     pub fn parse(bytes: &[u8]) -> Result<Config, Errors> {
         let mut errors = Errors::default();
         Config::read(bytes, &mut errors).filter(|_| errors.is_empty()).ok_or(errors)
     }
 
-    /// Reads a configuration from JSON. What could be read is returned even when `errors` grew, so
-    /// that the compiler can add what it finds wrong.
+    /// Reads a configuration from JSON. It returns the fields that it could read even where `errors`
+    /// grew, so that the compiler can add its own errors about them.
     pub(crate) fn read(bytes: &[u8], errors: &mut Errors) -> Option<Config> {
-        let root = parse(bytes, errors)?;
+        let root = json(bytes, errors)?;
         let field = Field::root(&root);
         let mut object = field.object(errors)?;
         let config = Config {
@@ -94,7 +120,7 @@ impl Config {
     }
 }
 
-fn parse(bytes: &[u8], errors: &mut Errors) -> Option<Node> {
+fn json(bytes: &[u8], errors: &mut Errors) -> Option<Node> {
     if bytes.trim_ascii().is_empty() {
         errors.required("", "give clusterHeader or variantHeader, variants and rules, as JSON");
         return None;

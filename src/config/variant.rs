@@ -4,12 +4,24 @@ use super::error::Errors;
 use super::field::{Field, Object, check_name};
 use crate::limits;
 
-/// One version of the service behind the proxy.
+/// A version of the service behind the proxy.
+///
+/// ```
+/// use traffic_split::config::Config;
+///
+/// let config = br#"{ "clusterHeader": "x-split-cluster", "rules": [],
+///                    "variants": { "canary": { "cluster": "reviews-v2" } } }"#;
+/// let canary = &Config::parse(config).unwrap().variants[0];
+/// assert_eq!(canary.name, "canary");
+/// assert_eq!(canary.cluster.as_deref(), Some("reviews-v2"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VariantSpec {
-    /// Its name, unique in the configuration.
+    /// Its name, unique among the variants: 1 to [`limits::NAME_BYTES`] letters, digits, `-`, `_`
+    /// or `.`.
     pub name: String,
-    /// The Envoy cluster that serves it.
+    /// The Envoy cluster that serves it, in visible ASCII; a configuration with a cluster header
+    /// needs it for every variant.
     pub cluster: Option<String>,
 }
 
@@ -35,7 +47,7 @@ fn variant(name: &str, field: &Field<'_>, errors: &mut Errors) -> Option<Variant
     Some(variant)
 }
 
-/// A cluster's name travels in a header, so it is visible ASCII.
+/// Reads a cluster's name, which is visible ASCII because a header carries it.
 fn cluster(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
     let text = field.text(limits::CLUSTER_BYTES, errors)?;
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
