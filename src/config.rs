@@ -30,7 +30,6 @@ pub use error::{Error, Errors};
 pub use guard::GuardSpec;
 pub use metrics::MetricsLevel;
 pub use mode::Mode;
-pub use node::Node;
 pub use operator::{Cidr, Operator};
 pub use part::Part;
 pub use ramp::RampSpec;
@@ -44,6 +43,7 @@ pub(crate) use decimal::Decimal;
 
 use crate::limits;
 use field::{Field, Object};
+use node::Node;
 
 /// A whole configuration.
 ///
