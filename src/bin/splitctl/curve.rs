@@ -5,7 +5,7 @@ use traffic_split::config::{ActionSpec, Config, RampSpec, format_time};
 use traffic_split::{Plan, Rule, Snapshot};
 
 use crate::output::{FAINT, STRONG, bar, percent};
-use crate::rules;
+use crate::rules::RuleAt;
 
 /// Parts that a ramp is shown in, unless it has fewer steps.
 const PARTS: u64 = 10;
@@ -46,7 +46,7 @@ impl Curve {
         times.dedup();
         let point = |at: u64| {
             let snapshot = Snapshot::new(plan, at);
-            let shares = rules::shares(rule, &snapshot);
+            let shares = RuleAt { rule, snapshot: &snapshot }.shares();
             let share = shares.iter().find(|(name, _)| *name == ramp.variant);
             let share = share.map_or(0.0, |(_, share)| *share);
             Point { at: format_time(at), share, asked: at == asked }

@@ -4,9 +4,9 @@ use traffic_split::config::{ActionSpec, SplitSpec, StickySpec};
 use traffic_split::limits;
 
 use crate::curve;
-use crate::diff::Difference;
 use crate::document::{Node, Value};
 use crate::input::Checked;
+use crate::movement::Movement;
 use crate::output::percent;
 
 /// Standard errors of the counted share that pass for chance.
@@ -16,9 +16,9 @@ const CHANCE: f64 = 5.0;
 const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
 
 /// Advice for the new configuration.
-pub fn hints(old: &Checked, new: &Checked, difference: &Difference) -> Vec<String> {
+pub fn hints(old: &Checked, new: &Checked, movement: &Movement) -> Vec<String> {
     let (Some((before, index)), Some((after, _))) =
-        (split(old, &difference.rule), split(new, &difference.rule))
+        (split(old, &movement.rule), split(new, &movement.rule))
     else {
         return Vec::new();
     };
@@ -30,7 +30,7 @@ pub fn hints(old: &Checked, new: &Checked, difference: &Difference) -> Vec<Strin
             persist.cookie.name
         ));
     }
-    let ramped = [old, new].iter().any(|it| curve::ramp(&it.config, &difference.rule).is_some());
+    let ramped = [old, new].iter().any(|it| curve::ramp(&it.config, &movement.rule).is_some());
     if let Some(at) = old.at().or_else(|| new.at()).filter(|_| ramped) {
         hints.push(format!("Ramps are taken as they stand at {at}."));
     }
@@ -47,12 +47,12 @@ pub fn hints(old: &Checked, new: &Checked, difference: &Difference) -> Vec<Strin
              give in sticky:\n\n  salt: {}",
             quoted(before.salt)
         ));
-    } else if !ramped && difference.moved > difference.minimum + tolerance(difference) {
+    } else if !ramped && movement.moved > movement.minimum + tolerance(movement) {
         hints.extend(history(&old.tree, index).map(|line| {
             format!(
                 "{} of the clients move without need. With the earlier weights in the new rule, \
                  beside split, none of them do:\n\n  {line}",
-                percent(difference.moved - difference.minimum),
+                percent(movement.moved - movement.minimum),
             )
         }));
     }
@@ -78,8 +78,8 @@ fn split<'c>(checked: &'c Checked, name: &str) -> Option<(StickySplit<'c>, usize
 }
 
 /// A share counted from n keys has the standard error sqrt(p (1 - p) / n).
-fn tolerance(difference: &Difference) -> f64 {
-    let variance = difference.moved * (1.0 - difference.moved) / difference.keys.max(1) as f64;
+fn tolerance(movement: &Movement) -> f64 {
+    let variance = movement.moved * (1.0 - movement.moved) / movement.keys.max(1) as f64;
     CHANCE * variance.sqrt()
 }
 

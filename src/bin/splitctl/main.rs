@@ -25,6 +25,7 @@ mod given;
 mod hint;
 mod input;
 mod keys;
+mod movement;
 mod output;
 mod plugin;
 mod progress;
@@ -38,7 +39,7 @@ mod when;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use output::{Answer, BAD};
 
 /// Check, explain and compare configurations of the traffic-split filter
@@ -98,17 +99,17 @@ impl Command {
             Command::Diff(diff) => diff.run(),
             Command::Watch(watch) => watch.run(),
             Command::Schema(schema) => schema.run(),
-            Command::Completion(completion) => completion.run(),
+            Command::Completion(completion) => completion.run(&mut Cli::command()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use super::*;
 
     #[test]
     fn the_command_line_is_sound() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

@@ -14,31 +14,41 @@ pub fn find<'p>(plan: &'p Plan, name: &str, file: &str) -> Result<&'p Rule> {
 /// Stands for the clients outside a rule's slice; no variant's name has a blank.
 pub const OUTSIDE: &str = "outside slice";
 
-/// Its variants with their shares of all clients, which add up to 1 with those outside its slice.
-pub fn shares<'p>(rule: &'p Rule, snapshot: &'p Snapshot) -> Vec<(&'p str, f64)> {
-    let weights = rule.weights(snapshot);
-    let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
-    let inside = rule.slice_share();
-    let mut shares: Vec<_> = weights
-        .into_iter()
-        .map(|(variant, weight)| (variant.name.as_str(), rounded(weight / total * inside)))
-        .collect();
-    if inside < 1.0 {
-        shares.push((OUTSIDE, rounded(1.0 - inside)));
-    }
-    shares
+/// A rule at one time, which tells how far its ramp is.
+#[derive(Clone, Copy)]
+pub struct RuleAt<'p> {
+    pub rule: &'p Rule,
+    pub snapshot: &'p Snapshot,
 }
 
-/// Without the last digits, which are the floating point's own.
+impl<'p> RuleAt<'p> {
+    /// The rule's variants with their shares of all clients, which add up to 1 together with
+    /// [`OUTSIDE`].
+    pub fn shares(self) -> Vec<(&'p str, f64)> {
+        let weights = self.rule.weights(self.snapshot);
+        let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
+        let inside = self.rule.slice_share();
+        let mut shares: Vec<_> = weights
+            .into_iter()
+            .map(|(variant, weight)| (variant.name.as_str(), rounded(weight / total * inside)))
+            .collect();
+        if inside < 1.0 {
+            shares.push((OUTSIDE, rounded(1.0 - inside)));
+        }
+        shares
+    }
+
+    /// Where a key goes: the name of a variant, or [`OUTSIDE`]. `None` if it cannot be a key.
+    pub fn place(self, key: &[u8]) -> Option<&'p str> {
+        match self.rule.assign(self.snapshot, key) {
+            Ok(variant) => Some(&variant.name),
+            Err(Unassigned::OutsideSlice) => Some(OUTSIDE),
+            Err(Unassigned::Unusable) => None,
+        }
+    }
+}
+
+/// A share without its last digits, which are rounding errors.
 pub fn rounded(share: f64) -> f64 {
     (share * 1e12).round() / 1e12
-}
-
-/// Where a key goes: a variant's name or [`OUTSIDE`]; none if it is no key.
-pub fn place<'p>(rule: &'p Rule, snapshot: &'p Snapshot, key: &[u8]) -> Option<&'p str> {
-    match rule.assign(snapshot, key) {
-        Ok(variant) => Some(&variant.name),
-        Err(Unassigned::OutsideSlice) => Some(OUTSIDE),
-        Err(Unassigned::Unusable) => None,
-    }
 }

@@ -11,7 +11,7 @@ use crate::curve::{self, Curve};
 use crate::input::{Checked, Choice};
 use crate::keys::{Keys, Source};
 use crate::output::{Answer, FAINT, Format, STRONG, bar, columns, percent};
-use crate::rules;
+use crate::rules::{self, RuleAt};
 use crate::when::When;
 
 /// Count which variants many clients get
@@ -96,10 +96,10 @@ impl Simulate {
 }
 
 fn simulate(rule: &Rule, checked: &Checked, keys: &Source) -> Shares {
-    let snapshot = &checked.snapshot;
     let mut counts: HashMap<&str, u64> = HashMap::new();
     let mut unusable = 0;
-    keys.for_each(|key| match rules::place(rule, snapshot, key) {
+    let at = RuleAt { rule, snapshot: &checked.snapshot };
+    keys.for_each(|key| match at.place(key) {
         Some(place) => *counts.entry(place).or_default() += 1,
         None => unusable += 1,
     });
@@ -108,9 +108,9 @@ fn simulate(rule: &Rule, checked: &Checked, keys: &Source) -> Shares {
         let count = counts.get(name).copied().unwrap_or(0);
         Share { variant: name.to_owned(), count, share: count as f64 / usable, expected }
     };
-    let variants = rules::shares(rule, snapshot).into_iter().map(share).collect();
+    let variants = at.shares().into_iter().map(share).collect();
     let ramp = curve::ramp(&checked.config, rule.name());
-    let ramp = ramp.map(|ramp| Curve::new(&checked.plan, rule, ramp, snapshot.now()));
+    let ramp = ramp.map(|ramp| Curve::new(&checked.plan, rule, ramp, checked.snapshot.now()));
     Shares { rule: rule.name().to_owned(), sticky: rule.is_sticky(), variants, unusable, ramp }
 }
 
