@@ -6,9 +6,7 @@ use std::io::{self, Read};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-
-use crate::output::count;
-use crate::progress::Progress;
+use indicatif::{HumanCount, ProgressBar, ProgressFinish, ProgressIterator};
 
 /// Whose assignment is counted.
 #[derive(Args)]
@@ -57,29 +55,25 @@ impl Source {
     pub fn title(&self) -> String {
         match self {
             Source::Sequence(1) => "1 key, user-0".into(),
-            Source::Sequence(n) => format!("{} keys, user-0 to user-{}", count(*n), n - 1),
-            Source::Lines(_) => format!("{} keys", count(self.count())),
+            Source::Sequence(n) => format!("{} keys, user-0 to user-{}", HumanCount(*n), n - 1),
+            Source::Lines(_) => format!("{} keys", HumanCount(self.count())),
         }
     }
 
     /// Hands out each key, and shows on a terminal how far it is.
     pub fn for_each(&self, mut take: impl FnMut(&[u8])) {
-        let mut progress = Progress::new(self.count());
+        let progress = ProgressBar::new(self.count()).with_finish(ProgressFinish::AndClear);
         match self {
             Source::Sequence(count) => {
                 let mut key = String::new();
-                for number in 0..*count {
+                for number in (0..*count).progress_with(progress) {
                     key.clear();
                     // Writing to a String cannot fail.
                     let _ = write!(key, "user-{number}");
                     take(key.as_bytes());
-                    progress.step();
                 }
             }
-            Source::Lines(bytes) => lines(bytes).for_each(|key| {
-                take(key);
-                progress.step();
-            }),
+            Source::Lines(bytes) => lines(bytes).progress_with(progress).for_each(take),
         }
     }
 }

@@ -28,7 +28,6 @@ mod keys;
 mod movement;
 mod output;
 mod plugin;
-mod progress;
 mod rules;
 mod schema;
 mod simulate;

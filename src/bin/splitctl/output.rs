@@ -76,16 +76,6 @@ impl<T: Serialize> Serialize for Ordered<T> {
     }
 }
 
-/// A count with its thousands apart.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let apart = |(index, digit): (usize, char)| {
-        let comma = index > 0 && (digits.len() - index).is_multiple_of(3);
-        [comma.then_some(','), Some(digit)].into_iter().flatten()
-    };
-    digits.chars().enumerate().flat_map(apart).collect()
-}
-
 /// A bar with eighths of a cell, padded to its full length.
 pub fn bar(share: f64) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];

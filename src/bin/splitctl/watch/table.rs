@@ -1,8 +1,10 @@
 //! A look, for people.
 
+use indicatif::HumanCount;
+
 use super::look::{Look, Side, Variant};
 use super::verdict::{Difference, Verdict};
-use crate::output::{BAD, FAINT, GOOD, STRONG, columns, count, percent};
+use crate::output::{BAD, FAINT, GOOD, STRONG, columns, percent};
 
 pub fn table(look: &Look) -> String {
     let sides = look.rules.iter().map(|side| rule(side, look.seconds));
@@ -52,7 +54,7 @@ fn cells(variant: &Variant) -> Vec<String> {
     };
     vec![
         variant.variant.clone(),
-        count(variant.requests),
+        HumanCount(variant.requests).to_string(),
         or_none(variant.share.map(percent)),
         percent(variant.configured),
         or_none(variant.success.map(percent)),
