@@ -28,7 +28,7 @@ const BOOTSTRAP: [&str; 4] = ["static_resources", "staticResources", "admin", "n
 pub fn find(documents: &[Node], text: &str) -> Vec<Plugin> {
     let mut found = Vec::new();
     if documents.is_empty() {
-        found.push(Plugin::new("configuration", None, 1, Ok(Vec::new()), None));
+        found.push(Plugin::empty("configuration", None, 1));
     }
     for document in documents {
         let before = found.len();
@@ -74,7 +74,7 @@ fn resource(kind: &'static str, node: &Node, at: &[&str], name: Option<&str>) ->
     let name = name.map(str::to_owned);
     match node.at(at).and_then(|spec| spec.get("pluginConfig")) {
         Some(tree) => Plugin::of_tree(kind, name, tree),
-        None => Plugin::new(kind, name, node.line, Ok(Vec::new()), None),
+        None => Plugin::empty(kind, name, node.line),
     }
 }
 
@@ -83,13 +83,11 @@ fn filter(node: &Node, configuration: Option<&Node>, name: Option<&str>, text: &
     let name = name.map(str::to_owned);
     let kind = "Wasm filter";
     let Some(any) = configuration else {
-        return Plugin::new(kind, name, node.line, Ok(Vec::new()), None);
+        return Plugin::empty(kind, name, node.line);
     };
     let url = any.get("@type").and_then(Node::text).unwrap_or("no @type");
     match (url.rsplit_once('/').map_or(url, |(_, message)| message), any.get("value")) {
-        ("google.protobuf.StringValue", None) => {
-            Plugin::new(kind, name, any.line, Ok(Vec::new()), None)
-        }
+        ("google.protobuf.StringValue", None) => Plugin::empty(kind, name, any.line),
         ("google.protobuf.StringValue", Some(Node { line, value: Value::Text(json) })) => {
             let literal = text.lines().nth(line.saturating_sub(1)).is_some_and(is_literal);
             let place = |inner| if literal { line.saturating_add(inner) } else { *line };
@@ -98,7 +96,7 @@ fn filter(node: &Node, configuration: Option<&Node>, name: Option<&str>, text: &
                 .then(|| document::parse_json(json))
                 .flatten();
             tree.iter_mut().for_each(|tree| tree.move_lines(&place));
-            Plugin::new(kind, name, *line, Ok(json.clone().into_bytes()), tree)
+            Plugin { kind, name, line: *line, bytes: Ok(json.clone().into_bytes()), tree }
         }
         (message, value) => {
             let problem = format!(
@@ -106,7 +104,7 @@ fn filter(node: &Node, configuration: Option<&Node>, name: Option<&str>, text: &
                  JSON as text: the filter would receive anything else as protobuf"
             );
             let tree = value.unwrap_or(any).clone();
-            Plugin::new(kind, name, any.line, Err(problem), Some(tree))
+            Plugin { kind, name, line: any.line, bytes: Err(problem), tree: Some(tree) }
         }
     }
 }
@@ -118,24 +116,19 @@ fn is_literal(line: &str) -> bool {
 }
 
 impl Plugin {
-    fn new(
-        kind: &'static str,
-        name: Option<String>,
-        line: usize,
-        bytes: Result<Vec<u8>, String>,
-        tree: Option<Node>,
-    ) -> Self {
-        Plugin { kind, name, line, bytes, tree }
+    /// A plugin without a configuration.
+    fn empty(kind: &'static str, name: Option<String>, line: usize) -> Self {
+        Plugin { kind, name, line, bytes: Ok(Vec::new()), tree: None }
     }
 
     /// Stands for a file that cannot be read at all.
     pub fn unreadable(line: usize, problem: String) -> Self {
-        Plugin::new("configuration", None, line, Err(problem), None)
+        Plugin { bytes: Err(problem), ..Plugin::empty("configuration", None, line) }
     }
 
     fn of_tree(kind: &'static str, name: Option<String>, tree: &Node) -> Self {
         let bytes = serde_json::to_vec(tree).map_err(|error| error.to_string());
-        Plugin::new(kind, name, tree.line, bytes, Some(tree.clone()))
+        Plugin { kind, name, line: tree.line, bytes, tree: Some(tree.clone()) }
     }
 
     fn is_ours(&self) -> bool {

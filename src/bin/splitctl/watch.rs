@@ -18,7 +18,7 @@ use traffic_split::{Rule, Snapshot};
 use crate::input::{Checked, Choice};
 use crate::output::{Answer, Format};
 use crate::{rules, when};
-use look::{Look, Watched};
+use look::{Look, Range, Watched};
 use prometheus::Prometheus;
 use verdict::Test;
 
@@ -107,7 +107,8 @@ impl Watch {
             let seconds = self.window.saturating_add(started.elapsed()).as_secs();
             // A verdict rests on two tests.
             let test = Test { alpha: self.alpha / 2.0, margin: self.margin };
-            Look::take(&prometheus, self.labels(), &watched, &snapshot, seconds, test)
+            let range = Range { labels: self.labels(), seconds };
+            Look::take(&prometheus, range, &watched, &snapshot, test)
         };
         let mut seen = look()?;
         if self.once {

@@ -2,7 +2,7 @@
 
 use indicatif::HumanCount;
 
-use super::look::{Look, Side, Variant};
+use super::look::{Look, RuleLook, VariantLook};
 use super::verdict::{Difference, Verdict};
 use crate::output::{BAD, FAINT, GOOD, STRONG, columns, percent};
 
@@ -18,7 +18,7 @@ pub fn table(look: &Look) -> String {
     sides.collect::<String>() + &legend
 }
 
-fn rule(side: &Side, seconds: u64) -> String {
+fn rule(side: &RuleLook, seconds: u64) -> String {
     let slow = side.slow_ms.map_or(String::new(), |ms| format!("; slow is over {ms} ms"));
     let mut text = format!(
         "{STRONG}{}{STRONG:#}: against {}, over {}{slow}\n\n",
@@ -41,7 +41,7 @@ fn rule(side: &Side, seconds: u64) -> String {
     text + "\n"
 }
 
-fn cells(variant: &Variant) -> Vec<String> {
+fn cells(variant: &VariantLook) -> Vec<String> {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
     // Of those that succeed: the other way round than of those that fail.
     let points = |difference: &Difference, sign: f64| {

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 /// So many of so many.
 #[derive(Clone, Copy, Debug)]
-pub struct Share {
+pub struct Proportion {
     pub hits: f64,
     pub of: f64,
 }
@@ -56,7 +56,7 @@ pub enum Verdict {
     Worse,
 }
 
-impl Share {
+impl Proportion {
     pub fn ratio(&self) -> Option<f64> {
         (self.of > 0.0).then(|| self.hits / self.of)
     }
@@ -70,7 +70,7 @@ impl Share {
 }
 
 impl Test {
-    pub fn compare(&self, own: Share, baseline: Share) -> Option<Difference> {
+    pub fn compare(&self, own: Proportion, baseline: Proportion) -> Option<Difference> {
         let difference = own.ratio()? - baseline.ratio()?;
         let variance = own.variance() + baseline.variance();
         let tau2 = TAU * TAU;
@@ -117,8 +117,8 @@ mod tests {
 
     const TEST: Test = Test { alpha: 0.05, margin: 0.01 };
 
-    fn share(hits: u32, of: u32) -> Share {
-        Share { hits: hits.into(), of: of.into() }
+    fn share(hits: u32, of: u32) -> Proportion {
+        Proportion { hits: hits.into(), of: of.into() }
     }
 
     /// The likelihood ratio as the paper writes it for n pairs of variance sigma^2 each.
