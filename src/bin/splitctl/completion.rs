@@ -1,4 +1,4 @@
-//! `splitctl completion`: so that the shell completes subcommands, options and files.
+//! `splitctl completion`: a script by which a shell completes subcommands, options and files.
 
 use anyhow::Result;
 use clap::{Args, Command};

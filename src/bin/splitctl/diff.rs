@@ -1,4 +1,4 @@
-//! `splitctl diff`: who moves when one configuration takes another's place.
+//! `splitctl diff`: the clients that move when one configuration replaces another.
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
@@ -12,10 +12,11 @@ use crate::output::{Answer, FAINT, Format, Ordered, STRONG, columns, percent};
 use crate::rules::{self, RuleAt};
 use crate::when::When;
 
-/// Count which clients move when the weights change
+/// Count the clients that move when the weights change
 ///
-/// Compares one sticky rule in two configurations: from which variant to which its clients move,
-/// the share of all that moves, and the least share that any scheme would have to move.
+/// Compares a sticky rule of two configurations. Shows the share of clients that move from each
+/// variant to each other one, the share that moves in all, and the least share that any scheme
+/// would have to move.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl diff -f old.yaml -f new.yaml
@@ -27,14 +28,14 @@ pub struct Diff {
     files: Vec<String>,
     #[command(flatten)]
     choice: Choice,
-    /// A rule [default: the sticky one, where there is one in both]
+    /// The rule to compare [default: the only sticky split in both]
     #[arg(long)]
     rule: Option<String>,
     #[command(flatten)]
     keys: Keys,
     #[command(flatten)]
     when: When,
-    /// How to print
+    /// The output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }

@@ -1,7 +1,8 @@
-//! `splitctl`: what a configuration of the filter means, seen before it is applied. It decides
-//! with the filter's own core, so it cannot differ from the filter.
+//! `splitctl`: shows what a configuration of the filter does before it is applied. It decides with
+//! the filter's own core, so it cannot differ from the filter.
 //!
-//! Exit codes: 0, 1 where the answer is that a configuration is bad, 2 where there is no answer.
+//! The exit code is 0, or 1 if a configuration is not valid or a watched variant is worse, or 2 if
+//! there is no answer.
 
 #![deny(
     clippy::expect_used,
@@ -54,8 +55,8 @@ use output::{Answer, BAD};
   splitctl diff -f old.yaml -f new.yaml
   splitctl watch --prometheus http://localhost:9090 -f envoy.yaml
 
-Exit codes: 0, 1 for a configuration that is not valid (or a variant that is worse), 2 for wrong
-usage, a file that cannot be read or a Prometheus that does not answer."
+The exit code is 1 if a configuration is not valid or a watched variant is worse, and 2 if the usage
+is wrong, a file cannot be read or Prometheus does not answer."
 )]
 struct Cli {
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! The clients that move from one variant to another when one rule takes the place of another.
+//! The clients that move between variants when one rule replaces another.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
-//! Rules by name, and the shares that they ask for.
+//! Rules by name, and the shares of their variants.
 
 use anyhow::{Result, anyhow};
 use traffic_split::{Plan, Rule, Snapshot, Unassigned};
 
-/// The rule with this name.
+/// Finds the rule with this name.
 pub fn find<'p>(plan: &'p Plan, name: &str, file: &str) -> Result<&'p Rule> {
     plan.rules().iter().find(|rule| rule.name() == name).ok_or_else(|| {
         let known: Vec<_> = plan.rules().iter().map(Rule::name).collect();
@@ -11,10 +11,10 @@ pub fn find<'p>(plan: &'p Plan, name: &str, file: &str) -> Result<&'p Rule> {
     })
 }
 
-/// Stands for the clients outside a rule's slice; no variant's name has a blank.
+/// The clients outside a rule's slice, in place of a variant, whose name has no blank.
 pub const OUTSIDE: &str = "outside slice";
 
-/// A rule at one time, which tells how far its ramp is.
+/// A rule at one time, which decides how far its ramp is.
 #[derive(Clone, Copy)]
 pub struct RuleAt<'p> {
     pub rule: &'p Rule,

@@ -1,4 +1,4 @@
-//! One look at the metrics, and what to think of each variant.
+//! One look at the metrics, with a verdict on each variant.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::prometheus::{Prometheus, Sample};
 use super::verdict::{Difference, Proportion, Test, Verdict};
 use crate::rules::rounded;
 
-/// A rule, and the variant that its others are compared with.
+/// A rule, and the variant with which its others are compared.
 pub struct Watched<'c> {
     pub rule: &'c Rule,
     pub baseline: &'c str,
@@ -24,46 +24,49 @@ pub struct Range<'a> {
     pub seconds: u64,
 }
 
-/// What `-o json` prints.
+/// The answer as `-o json` prints it.
 #[derive(Serialize)]
 pub struct Look {
-    /// How far back it goes.
+    /// The seconds that it goes back.
     pub seconds: u64,
     pub alpha: f64,
     pub margin: f64,
     pub rules: Vec<RuleLook>,
 }
 
-/// The variants of a rule, side by side.
+/// The variants of a rule at one look.
 #[derive(Serialize)]
 pub struct RuleLook {
     pub rule: String,
     pub baseline: String,
-    /// A response that takes longer is slow: the bound of the bucket with the baseline's p95.
+    /// The milliseconds above which a response is slow: the bound of the bucket with the baseline's
+    /// p95.
     pub slow_ms: Option<f64>,
     pub variants: Vec<VariantLook>,
 }
 
+/// A variant at one look.
 #[derive(Serialize)]
 pub struct VariantLook {
     pub variant: String,
     pub requests: u64,
-    /// Of the rule's requests.
+    /// Its share of the rule's requests.
     pub share: Option<f64>,
-    /// The share that its weight asks for now.
+    /// Its expected share by the present weights.
     pub configured: f64,
     pub responses: u64,
     pub success: Option<f64>,
     pub p50_ms: Option<f64>,
     pub p95_ms: Option<f64>,
     pub p99_ms: Option<f64>,
-    /// Of the shares that fail and that are slow; none for the baseline.
+    /// The difference in the share of failed responses; `None` for the baseline.
     pub failed: Option<Difference>,
+    /// The difference in the share of slow responses; `None` for the baseline.
     pub slow: Option<Difference>,
     pub verdict: Option<Verdict>,
 }
 
-/// What Prometheus has of one variant.
+/// The counts of a variant in Prometheus.
 #[derive(Default)]
 struct Seen {
     requests: f64,
@@ -72,7 +75,7 @@ struct Seen {
     buckets: Vec<Bucket>,
 }
 
-/// By the names of rule and variant.
+/// The counts by the names of rule and variant.
 type All = BTreeMap<(String, String), Seen>;
 
 impl Seen {
@@ -107,7 +110,7 @@ fn ask(prometheus: &Prometheus, range: Range<'_>) -> Result<All> {
         let series = format!("{metric}{{{labels}}}[{seconds}s]");
         let samples =
             prometheus.query(&format!("sum by (rule, variant{by}) (increase({series}))"))?;
-        // Series without these labels are of proxies that do not know them.
+        // Series without these labels come from proxies that do not extract them.
         let samples: Vec<_> =
             samples.iter().filter(|sample| !sample.label("rule").is_empty()).collect();
         for sample in &samples {

@@ -1,4 +1,4 @@
-//! A look, for people.
+//! A look as a table for people.
 
 use indicatif::HumanCount;
 
@@ -43,7 +43,7 @@ fn rule(side: &RuleLook, seconds: u64) -> String {
 
 fn cells(variant: &VariantLook) -> Vec<String> {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
-    // Of those that succeed: the other way round than of those that fail.
+    // The table shows successes, whose difference is that of failures with the other sign.
     let points = |difference: &Difference, sign: f64| {
         let difference = (difference.difference * sign * 100.0, difference.radius * 100.0);
         format!("{:+.2} ± {:.2}", difference.0, difference.1)
