@@ -40,7 +40,7 @@ pub struct CookieSpec {
     pub http_only: bool,
     /// Its attribute `Partitioned`: browsers keep one for each top-level site. Off by default.
     pub partitioned: bool,
-    /// Where the keys are that sign it; without them, it is not signed.
+    /// The place of the keys that sign it; `None` leaves it unsigned.
     pub signing: Option<Signing>,
 }
 

@@ -50,7 +50,7 @@ impl Errors {
         self.found.iter()
     }
 
-    /// How many more there are, in words, as in `3 more errors`; `None` if there are none.
+    /// The number of further errors in words, as in `3 more errors`; `None` if there are none.
     pub fn omitted(&self) -> Option<String> {
         (self.omitted > 0).then(|| format!("{} more errors", self.omitted))
     }

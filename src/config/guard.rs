@@ -31,7 +31,7 @@ pub struct GuardSpec {
     pub fallback: String,
     /// The share of its responses that may be 5xx or resets: from 0, and less than 1.
     pub max_error_rate: f64,
-    /// How many times as long as the fallback's 95th percentile of latency its own may be: 1 to
+    /// The largest ratio of its 95th percentile of latency to the fallback's: 1 to
     /// [`limits::LATENCY_RATIO`]. `None` leaves latency out.
     pub max_latency_ratio: Option<f64>,
     /// The responses of the watched variant in a window without which the guard does not trip: 1 to

@@ -1,4 +1,4 @@
-//! How much is counted.
+//! The level of metrics.
 
 use super::error::Errors;
 use super::field::{Field, Object};

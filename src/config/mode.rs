@@ -1,4 +1,4 @@
-//! Whether decisions are carried out.
+//! The mode of a rule or of a configuration.
 
 use super::error::Errors;
 use super::field::{Field, Object};

@@ -29,9 +29,9 @@ pub struct RampSpec {
     pub variant: String,
     /// The variant's share at the end, in percent: 0 to 100.
     pub to: f64,
-    /// When it starts, in seconds since 1970.
+    /// Its start, in seconds since 1970.
     pub start: u64,
-    /// How long it takes, in seconds: 1 to [`limits::MAX_AGE`].
+    /// Its duration in seconds: 1 to [`limits::MAX_AGE`].
     pub duration: u64,
     /// The number of its equal steps, at most [`limits::RAMP_STEPS`]; 0, the default, is linear.
     pub steps: u32,

@@ -33,15 +33,15 @@ pub struct RuleSpec {
     pub entries: Option<Vec<Vec<Condition>>>,
     /// The slice of a layer that the rule is limited to; `None` for all clients.
     pub layer: Option<LayerSpec>,
-    /// How the rule recognises a client. Without it, a split draws anew for every request.
+    /// The stickiness. Without it, a split draws anew for every request.
     pub sticky: Option<StickySpec>,
     /// Whether its decisions are carried out. In [`Mode::Shadow`] the next rule decides.
     pub mode: Mode,
-    /// Where matching requests go; `None` if it could not be read.
+    /// The variant or the split that matching requests go to; `None` if it could not be read.
     pub action: Option<ActionSpec>,
 }
 
-/// Where a rule sends the requests that it matches.
+/// The variant or the split to which a rule sends the requests that it matches.
 ///
 /// ```
 /// use traffic_split::config::{ActionSpec, Config};
@@ -75,9 +75,9 @@ pub enum ActionSpec {
 pub struct LayerSpec {
     /// The layer's name.
     pub name: String,
-    /// Where the slice begins, in percent of all clients: from 0, and less than `end`.
+    /// The start of the slice, in percent of all clients: from 0, and less than `end`.
     pub start: f64,
-    /// Where the slice ends, in percent of all clients: at most 100. It is excluded.
+    /// The end of the slice, which is excluded, in percent of all clients: at most 100.
     pub end: f64,
 }
 

@@ -9,7 +9,7 @@ use super::field::Field;
 use super::part::{self, Part};
 use crate::limits;
 
-/// How a rule recognises a client, so that the client keeps its variant.
+/// The stickiness of a rule: it recognises a client, so that the client keeps its variant.
 ///
 /// ```
 /// use traffic_split::config::{Config, KeySource, Part};

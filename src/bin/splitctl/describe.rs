@@ -37,7 +37,7 @@ pub fn met(rule: &RuleSpec, step: &Step<'_>, request: &HeaderList) -> Vec<String
     entry.iter().map(line).collect()
 }
 
-/// Where the client is in the rule's layer.
+/// The client's position in the rule's layer.
 pub fn layer(rule: &RuleSpec, step: &Step<'_>) -> Option<String> {
     let layer = rule.layer.as_ref()?;
     let slice = format!("slice [{}, {}] of the layer {}", layer.start, layer.end, layer.name);

@@ -38,7 +38,7 @@ impl<'p> RuleAt<'p> {
         shares
     }
 
-    /// Where a key goes: the name of a variant, or [`OUTSIDE`]. `None` if it cannot be a key.
+    /// The name of the variant that a key gets, or [`OUTSIDE`]. `None` if it cannot be a key.
     pub fn place(self, key: &[u8]) -> Option<&'p str> {
         match self.rule.assign(self.snapshot, key) {
             Ok(variant) => Some(&variant.name),

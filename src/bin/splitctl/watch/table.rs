@@ -73,7 +73,7 @@ fn styled(verdict: Verdict) -> String {
     format!("{style}{}{style:#}", verdict.name())
 }
 
-/// As a configuration would have it: `1h30m`.
+/// Writes a duration as in a configuration: `1h30m`.
 fn duration(seconds: u64) -> String {
     let parts = [(86_400, u64::MAX, "d"), (3_600, 24, "h"), (60, 60, "m"), (1, 60, "s")];
     let parts = parts.map(|(unit, wrap, name)| (seconds / unit % wrap, name));
