@@ -1,4 +1,4 @@
-//! A condition: a part of the request, and what is asked of it.
+//! A condition: a part of the request, and a test of it.
 
 use super::error::Errors;
 use super::field::Field;
@@ -6,30 +6,47 @@ use super::operator::{self, Cidr, Operator};
 use super::part::{self, Part};
 use crate::limits;
 
-/// One condition as written.
+/// A condition as written.
+///
+/// ```
+/// use traffic_split::config::{Config, ConditionTest, Operator, Part};
+///
+/// let config = br#"{ "variantHeader": "x-variant", "variants": { "v2": {} }, "rules": [
+///     { "name": "api", "to": "v2",
+///       "match": [ { "path": { "prefix": "/api/", "ignoreCase": true, "not": true } } ] } ] }"#;
+/// let rules = Config::parse(config).unwrap().rules;
+/// let condition = &rules[0].entries.as_ref().unwrap()[0][0];
+/// assert_eq!(condition.path, "rules[0].match[0].path");
+/// assert!(condition.not);
+/// let operator = Operator::Prefix("/api/".into());
+/// assert_eq!(
+///     condition.test,
+///     ConditionTest::Text { part: Part::Path, operator, ignore_case: true },
+/// );
+/// ```
 #[derive(Clone, Debug)]
 pub struct Condition {
-    /// Where it stands, as in `rules[0].match[1].headers.x-user-group`.
+    /// Its path in the configuration, as in `rules[0].match[1].headers.x-user-group`.
     pub path: String,
-    /// What is asked of the request.
+    /// The test of the request.
     pub test: ConditionTest,
-    /// Whether the answer is turned round.
+    /// Whether the condition holds where the test fails. A test of an absent part fails.
     pub not: bool,
 }
 
-/// What a condition asks of a request.
+/// The test that a condition makes of a request; [`Condition`] has an example.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ConditionTest {
-    /// Something of a text.
+    /// A test of a text.
     Text {
         /// The part of the request that holds the text.
         part: Part,
-        /// What is asked of it.
+        /// The comparison with the text.
         operator: Operator,
         /// Whether ASCII letters match in either case.
         ignore_case: bool,
     },
-    /// The client's address, as Envoy sees it, lies in one of these networks.
+    /// The client's address, as Envoy sees it, is in one of these networks: 1 to [`limits::LIST`].
     SourceIp(Vec<Cidr>),
 }
 

@@ -7,30 +7,45 @@ use super::part;
 use crate::limits;
 
 /// A cookie as written, with the defaults filled in.
+///
+/// ```
+/// use traffic_split::config::{Config, SameSite};
+///
+/// let config = br#"{ "variantHeader": "x-variant", "variants": { "v1": {}, "v2": {} }, "rules": [
+///     { "name": "rollout", "split": { "v1": 90, "v2": 10 },
+///       "sticky": { "issue": { "cookie": "split-id", "maxAge": "30d", "secure": true,
+///                              "signing": { "env": "COOKIE_KEYS" } } } } ] }"#;
+/// let rules = Config::parse(config).unwrap().rules;
+/// let cookie = rules[0].sticky.as_ref().unwrap().issue.as_ref().unwrap();
+/// assert_eq!((cookie.name.as_str(), cookie.max_age), ("split-id", 30 * 86_400));
+/// assert_eq!((cookie.path.as_str(), cookie.same_site), ("/", SameSite::Lax));
+/// assert_eq!(cookie.signing.as_ref().unwrap().env, "COOKIE_KEYS");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieSpec {
-    /// Its name.
+    /// Its name, a token.
     pub name: String,
-    /// Seconds after which it expires.
+    /// The seconds after which it expires: 1 to [`limits::MAX_AGE`].
     pub max_age: u64,
-    /// `Path`, `/` by default.
+    /// Its attribute `Path`, `/` by default.
     pub path: String,
-    /// `Domain`; without it the cookie goes to the host that set it only.
+    /// Its attribute `Domain`, in lower case. Without it, browsers send the cookie only to the host
+    /// that set it.
     pub domain: Option<String>,
-    /// `SameSite`, `Lax` by default.
+    /// Its attribute `SameSite`, `Lax` by default.
     pub same_site: SameSite,
-    /// `Secure`: sent over HTTPS only.
+    /// Its attribute `Secure`: browsers send it over HTTPS only. Off by default.
     pub secure: bool,
-    /// `HttpOnly`, on by default: no script can read it.
+    /// Its attribute `HttpOnly`: no script can read it. On by default.
     pub http_only: bool,
-    /// `Partitioned`: one jar for each top-level site.
+    /// Its attribute `Partitioned`: browsers keep one for each top-level site. Off by default.
     pub partitioned: bool,
-    /// The environment variable that holds the keys to sign it with.
+    /// The place of the keys that sign it; `None` leaves it unsigned.
     pub signing: Option<Signing>,
 }
 
 impl CookieSpec {
-    /// Whether both are set and signed alike, wherever they stand.
+    /// Whether both have the same attributes and signing keys; their paths may differ.
     pub(crate) fn is_like(&self, other: &CookieSpec) -> bool {
         let env = |cookie: &CookieSpec| cookie.signing.as_ref().map(|signing| signing.env.clone());
         let unsigned = |cookie: &CookieSpec| CookieSpec { signing: None, ..cookie.clone() };
@@ -38,16 +53,17 @@ impl CookieSpec {
     }
 }
 
-/// Where the signing keys are.
+/// The place of the keys that sign a cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signing {
-    /// Where `env` stands in the configuration.
+    /// The path of `env` in the configuration.
     pub path: String,
-    /// The environment variable, one key or several with commas between.
+    /// The environment variable of the VM that holds the keys, with commas between them. Each has at
+    /// least [`limits::SIGNING_KEY_BYTES`] bytes; the first one signs, and all of them verify.
     pub env: String,
 }
 
-/// RFC 6265bis section 5.6.7.
+/// The values of the attribute `SameSite` (RFC 6265bis section 5.6.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum SameSite {
@@ -56,7 +72,7 @@ pub enum SameSite {
     None,
 }
 
-/// Reads the fields of a cookie from the object that has them among its own.
+/// Reads the fields of a cookie, which may stand among others of `object`.
 pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<CookieSpec> {
     let at = object.path.clone();
     let name = object
@@ -137,7 +153,7 @@ fn signing(field: &Field<'_>, errors: &mut Errors) -> Option<Signing> {
     signing
 }
 
-/// What browsers drop without a word is refused (RFC 6265bis sections 4.1.3 and 5.7).
+/// Refuses a cookie that browsers would drop without a word (RFC 6265bis sections 4.1.3 and 5.7).
 fn check(path: &str, cookie: &CookieSpec, errors: &mut Errors) {
     let host = cookie.name.starts_with("__Host-");
     for (needs_secure, what) in [

@@ -1,14 +1,16 @@
-//! A number as it is told in an error.
+//! A number as errors show it.
 
 use std::fmt;
 
-/// At most six digits behind the point, and a power of ten where the number is very large or
-/// very small: what stands in a configuration, without the tables that printing any `f64` takes.
+/// Shows a number with at most six digits behind the point, and with a power of ten if it is very
+/// large or very small. Numbers of configurations need no more, and printing any `f64` exactly would
+/// take tables in the module.
 pub(crate) struct Decimal(pub(crate) f64);
 
 const MILLIONTHS: f64 = 1e6;
-/// From here on a number is written with its power of ten.
+/// Numbers from here up are written with a power of ten.
 const LARGE: f64 = 1e15;
+/// Numbers below this one, other than 0, are written with a power of ten.
 const SMALL: f64 = 1e-6;
 
 impl fmt::Display for Decimal {

@@ -4,7 +4,7 @@ use super::error::Errors;
 use super::field::Field;
 use crate::limits;
 
-/// Units with their seconds.
+/// The units, and the seconds that each has.
 const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
 /// Reads a duration of at least a second and at most `limit`, in seconds.
@@ -17,7 +17,16 @@ pub(super) fn read(field: &Field<'_>, limit: u64, errors: &mut Errors) -> Option
     }
 }
 
-/// Reads a duration as in `1h30m`, in seconds; `None` where it is none.
+/// Reads a duration, in seconds: whole numbers with the units `d`, `h`, `m` and `s`, which add up.
+/// `None` for any other text, and for more seconds than a `u64` holds.
+///
+/// ```
+/// use traffic_split::config::parse_duration;
+///
+/// assert_eq!(parse_duration("1h30m"), Some(5_400));
+/// assert_eq!(parse_duration("30d"), Some(2_592_000));
+/// assert_eq!(parse_duration("90"), None);
+/// ```
 pub fn parse(text: &str) -> Option<u64> {
     let mut sum = 0_u64;
     let mut number = String::new();

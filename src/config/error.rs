@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, field by field.
+//! The errors of a configuration, field by field.
 //!
 //! The wording follows Kubernetes' `field.Error` (apimachinery `field/errors.go`):
 //! `rules[1].split.canary: Invalid value: -5: must be at least 0`.
@@ -7,13 +7,13 @@ use std::fmt;
 
 use crate::limits;
 
-/// Bytes of an offending value that are repeated in its error.
+/// The bytes of a wrong value that its error repeats.
 const ECHO_BYTES: usize = 64;
 
-/// One thing wrong: where it stands, what kind of mistake it is, and what would be right.
+/// One mistake in a configuration: its place, its kind, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// The field, as in `rules[1].split.canary`; empty for the configuration as a whole.
+    /// The path of the field, as in `rules[1].split.canary`; empty for the whole configuration.
     pub path: String,
     /// The kind, the value and the remedy, as in `Invalid value: -5: must be at least 0`.
     pub message: String,
@@ -26,7 +26,18 @@ impl fmt::Display for Error {
     }
 }
 
-/// All that is wrong with one configuration, in the order found; one line each when displayed.
+/// All errors of a configuration, in the order found. Displayed, each is a line.
+///
+/// ```
+/// use traffic_split::config::{Config, Error};
+///
+/// let errors = Config::parse(br#"{ "variants": {}, "rules": [ { "to": "a" } ] }"#).unwrap_err();
+/// let [Error { path, message }] = errors.iter().collect::<Vec<_>>()[..] else { panic!() };
+/// assert_eq!(path, "rules[0].name");
+/// assert!(message.starts_with("Required value: "));
+/// assert!(errors.to_string().starts_with("rules[0].name: Required value: "));
+/// assert_eq!(errors.omitted(), None);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Errors {
     found: Vec<Error>,
@@ -34,22 +45,22 @@ pub struct Errors {
 }
 
 impl Errors {
-    /// The errors found, at most [`limits::ERRORS`].
+    /// The first errors, at most [`limits::ERRORS`].
     pub fn iter(&self) -> impl Iterator<Item = &Error> {
         self.found.iter()
     }
 
-    /// How many more there are, if any.
+    /// The number of further errors in words, as in `3 more errors`; `None` if there are none.
     pub fn omitted(&self) -> Option<String> {
         (self.omitted > 0).then(|| format!("{} more errors", self.omitted))
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there are no errors.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 
-    /// A value of the right type that cannot stand.
+    /// Adds an error for a value that is not allowed.
     pub(crate) fn invalid(
         &mut self,
         path: &str,
@@ -59,32 +70,32 @@ impl Errors {
         self.add(path, format!("Invalid value: {}: {remedy}", echo(&value.to_string())));
     }
 
-    /// A field that has to be given.
+    /// Adds an error for a missing field.
     pub(crate) fn required(&mut self, path: &str, remedy: impl fmt::Display) {
         self.add(path, format!("Required value: {remedy}"));
     }
 
-    /// A name given twice.
+    /// Adds an error for a name that is given twice.
     pub(crate) fn duplicate(&mut self, path: &str, name: &str) {
         self.add(path, format!("Duplicate value: {}", echo(&format!("{name:?}"))));
     }
 
-    /// A field that cannot stand beside another one.
+    /// Adds an error for a field that is not allowed beside the others.
     pub(crate) fn forbidden(&mut self, path: &str, remedy: impl fmt::Display) {
         self.add(path, format!("Forbidden: {remedy}"));
     }
 
-    /// A field nobody knows.
+    /// Adds an error for a field that is not one of `known`.
     pub(crate) fn unknown(&mut self, path: &str, known: &[&str]) {
         self.add(path, format!("Unknown field: must be one of {}", known.join(", ")));
     }
 
-    /// A list or object with more elements than its limit.
+    /// Adds an error for a list or an object with more than `limit` elements.
     pub(crate) fn too_many(&mut self, path: &str, count: usize, limit: usize) {
         self.add(path, format!("Too many: {count}: must have at most {limit} items"));
     }
 
-    /// A text longer than its limit.
+    /// Adds an error for a text of more than `limit` bytes.
     pub(crate) fn too_long(&mut self, path: &str, limit: usize) {
         self.add(path, format!("Too long: may not be more than {limit} bytes"));
     }
@@ -112,7 +123,7 @@ impl fmt::Display for Errors {
 
 impl std::error::Error for Errors {}
 
-/// The value as it is repeated in an error: bounded.
+/// Cuts a wrong value to the bytes that its error repeats.
 pub(super) fn echo(value: &str) -> String {
     let mut end = ECHO_BYTES;
     while !value.is_char_boundary(end) && end < value.len() {
@@ -124,7 +135,7 @@ pub(super) fn echo(value: &str) -> String {
     }
 }
 
-/// One line of a log for each error, whatever the names in a configuration hold.
+/// Escapes control characters, so that each error is one line of a log whatever names it repeats.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {

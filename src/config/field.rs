@@ -1,5 +1,5 @@
-//! A place in the configuration, and the ways to read it. Every mistake is noted and reading goes
-//! on, so that one look at the log shows all of them.
+//! A value in the configuration, and the ways to read it. Reading goes on after a mistake, so that
+//! one look at the log shows all of them.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use super::error::{Errors, echo};
 use super::node::Node;
 use crate::limits;
 
-/// Integers beyond this lose precision in JSON (RFC 8259 section 6).
+/// The largest integer that JSON keeps exactly everywhere (RFC 8259 section 6).
 const EXACT_INTEGER: f64 = 9_007_199_254_740_991.0;
 
-/// A value with the path it stands at.
+/// A value and its path.
 #[derive(Clone)]
 pub(crate) struct Field<'a> {
     pub(crate) path: String,
@@ -22,12 +22,12 @@ impl<'a> Field<'a> {
         Field { path: String::new(), node }
     }
 
-    /// The elements of an object; `None` and an error for anything else, and for a key given twice.
+    /// The fields of an object. A name that is too long or was given before is an error, and left out.
     pub(crate) fn object(&self, errors: &mut Errors) -> Option<Object<'a>> {
         let Node::Object(entries) = self.node else {
             return self.wrong("must be an object", errors);
         };
-        // Every path below holds these names: unbounded, they would multiply.
+        // Each path below repeats these names, so that without a bound they would multiply.
         if entries.len() > limits::FIELDS {
             errors.too_many(&self.path, entries.len(), limits::FIELDS);
             return None;
@@ -49,7 +49,7 @@ impl<'a> Field<'a> {
         Some(Object { path: self.path.clone(), fields, known: Vec::new() })
     }
 
-    /// The elements of an array with at least one and at most `limit` of them.
+    /// The elements of a list of at most `limit`.
     pub(crate) fn list(&self, limit: usize, errors: &mut Errors) -> Option<Vec<Field<'a>>> {
         let Node::List(nodes) = self.node else {
             return self.wrong("must be a list", errors);
@@ -95,34 +95,34 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A name that can stand in headers, metrics and logs as it is.
+    /// The name of a rule, a variant or a layer.
     pub(crate) fn name(&self, errors: &mut Errors) -> Option<String> {
         let text = self.text(limits::NAME_BYTES, errors)?;
         check_name(&self.path, text, errors)
     }
 
-    /// Whether this is a list, where a field may be one or an object.
+    /// Whether the value is a list.
     pub(crate) fn is_list(&self) -> bool {
         matches!(self.node, Node::List(_))
     }
 
-    /// Notes that the value cannot stand, and what would.
+    /// Adds an error for the value with what would be right, and returns `None` for it.
     pub(crate) fn wrong<T>(&self, remedy: &str, errors: &mut Errors) -> Option<T> {
         errors.invalid(&self.path, self.node, remedy);
         None
     }
 }
 
-/// A field that may be left out, once it was read.
+/// A field that may be absent, as its reader found it.
 pub(crate) enum Given<T> {
     Absent,
-    /// It is there, and `errors` tells what is wrong with it.
+    /// The field is there, and could not be read: an error says why.
     Wrong,
     Value(T),
 }
 
 impl<T> Given<T> {
-    /// Whether the field is there, right or wrong.
+    /// Whether the field is there, even if it is wrong.
     pub(crate) fn is_given(&self) -> bool {
         !matches!(self, Given::Absent)
     }
@@ -144,7 +144,7 @@ impl<T> Given<T> {
     }
 }
 
-/// An object's fields, each to be asked for once; [`Object::finish`] reports the others.
+/// The fields of an object. [`Object::finish`] reports those that no reader asked for.
 pub(crate) struct Object<'a> {
     pub(crate) path: String,
     fields: Vec<(&'a str, Field<'a>)>,
@@ -152,6 +152,7 @@ pub(crate) struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
+    /// A field that may be absent.
     pub(crate) fn optional(&mut self, name: &'static str) -> Option<&Field<'a>> {
         if !self.known.contains(&name) {
             self.known.push(name);
@@ -159,7 +160,7 @@ impl<'a> Object<'a> {
         self.fields.iter().find(|(key, _)| *key == name).map(|(_, field)| field)
     }
 
-    /// A field that may be left out, read by `read`.
+    /// A field that may be absent, read by `read`.
     pub(crate) fn given<T>(
         &mut self,
         name: &'static str,
@@ -173,11 +174,12 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A boolean with its default.
+    /// A boolean, or its default if it is absent or wrong.
     pub(crate) fn flag(&mut self, name: &'static str, default: bool, errors: &mut Errors) -> bool {
         self.optional(name).and_then(|field| field.bool(errors)).unwrap_or(default)
     }
 
+    /// A field whose absence is an error.
     pub(crate) fn required(
         &mut self,
         name: &'static str,
@@ -192,7 +194,7 @@ impl<'a> Object<'a> {
         field
     }
 
-    /// Every field with its key, for objects whose keys are names.
+    /// All fields with their keys, for an object whose keys are names: at most `limit`.
     pub(crate) fn entries(&self, limit: usize, errors: &mut Errors) -> &[(&'a str, Field<'a>)] {
         if self.fields.len() > limit {
             errors.too_many(&self.path, self.fields.len(), limit);
@@ -201,14 +203,15 @@ impl<'a> Object<'a> {
         &self.fields
     }
 
-    /// Reports the fields nobody asked for; false if there are any.
+    /// Adds an error for each field that no reader asked for, and returns whether there were none.
     pub(crate) fn finish(self, errors: &mut Errors) -> bool {
         let unknown = self.fields.iter().filter(|(key, _)| !self.known.contains(key));
         unknown.map(|(_, field)| errors.unknown(&field.path, &self.known)).count() == 0
     }
 }
 
-/// A rule's or variant's name: visible in headers, metrics and logs, so plain.
+/// Checks the name of a rule, a variant or a layer. It is plain, since headers, metrics and logs show
+/// it as it is.
 pub(crate) fn check_name(path: &str, name: &str, errors: &mut Errors) -> Option<String> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     if !name.is_empty() && name.len() <= limits::NAME_BYTES && name.bytes().all(plain) {

@@ -1,4 +1,4 @@
-//! A guard: it takes traffic from a variant that fails.
+//! A guard: it takes traffic from a failing variant.
 
 use super::decimal::Decimal;
 use super::duration;
@@ -7,24 +7,39 @@ use super::field::Field;
 use super::node::Node;
 use crate::limits;
 
-/// A guard as written.
+/// A guard as written, with the defaults filled in.
+///
+/// ```
+/// use traffic_split::config::{ActionSpec, Config};
+///
+/// let config = br#"{ "variantHeader": "x-variant", "variants": { "v1": {}, "v2": {} }, "rules": [
+///     { "name": "rollout", "split": { "v1": 90, "v2": 10 },
+///       "guard": { "watch": "v2", "fallback": "v1", "maxErrorRate": "5%" } } ] }"#;
+/// let rules = Config::parse(config).unwrap().rules;
+/// let Some(ActionSpec::Split(split)) = &rules[0].action else { panic!() };
+/// let guard = split.guard.as_ref().unwrap();
+/// assert_eq!((guard.max_error_rate, guard.max_latency_ratio), (0.05, None));
+/// assert_eq!((guard.min_requests, guard.window, guard.cooldown), (100, 60, 600));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct GuardSpec {
-    /// Where it stands.
+    /// Its path in the configuration, as in `rules[1].guard`.
     pub path: String,
-    /// The variant that is watched.
+    /// The name of the watched variant.
     pub watch: String,
-    /// The variant that takes its traffic.
+    /// The name of the variant that takes its traffic once the guard trips.
     pub fallback: String,
-    /// The share of responses that may be 5xx or resets, 0 to 1.
+    /// The share of its responses that may be 5xx or resets: from 0, and less than 1.
     pub max_error_rate: f64,
-    /// How many times the fallback's 95th percentile the watched variant's may be.
+    /// The largest ratio of its 95th percentile of latency to the fallback's: 1 to
+    /// [`limits::LATENCY_RATIO`]. `None` leaves latency out.
     pub max_latency_ratio: Option<f64>,
-    /// Responses of the watched variant in a window, below which nothing is concluded.
+    /// The responses of the watched variant in a window without which the guard does not trip: 1 to
+    /// [`limits::GUARD_REQUESTS`], 100 by default.
     pub min_requests: u32,
-    /// Seconds over which responses are counted.
+    /// The seconds over which responses are counted: 1 to [`limits::WINDOW`], 60 by default.
     pub window: u64,
-    /// Seconds before a trial.
+    /// The seconds from a trip to the trial: 1 to [`limits::WINDOW`], 600 by default.
     pub cooldown: u64,
 }
 
@@ -65,7 +80,7 @@ fn rate(field: &Field<'_>, errors: &mut Errors) -> Option<f64> {
     }
 }
 
-/// Read as JSON reads it: another way to read an `f64` would take 20 KB more of the module.
+/// Reads a number as JSON does. `str::parse::<f64>` would add 20 KB to the module.
 fn number(text: &str) -> Option<f64> {
     match serde_json::from_slice(text.as_bytes()) {
         Ok(Node::Number(number)) => Some(number),

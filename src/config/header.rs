@@ -1,9 +1,10 @@
-//! Names of header fields: those that a condition may read, and those that the filter may write.
+//! Names of header fields: the ones that conditions and keys may read, and the ones that the filter
+//! may write.
 
 use super::error::Errors;
 
-/// Fields that routing, framing, security or other filters depend on (CVE-2023-35943): the filter
-/// never writes them, whatever its configuration says.
+/// Fields that the filter never writes, because routing, framing, security or other filters depend on
+/// them (CVE-2023-35943).
 const PROTECTED: [&str; 22] = [
     "accept-encoding",
     "authorization",
@@ -29,11 +30,12 @@ const PROTECTED: [&str; 22] = [
     "x-request-id",
 ];
 
-/// Families of such fields.
+/// The first letters of further such fields.
 const PROTECTED_PREFIXES: [&str; 6] =
     [":", "grpc-", "sec-", "x-envoy-", "x-forwarded-", "x-istio-"];
 
-/// Checks a header that a condition or key reads, and gives it in lower case, as Envoy keeps it.
+/// Checks a header that a condition or a key reads, and returns its name in lower case, as Envoy
+/// keeps it.
 pub(super) fn readable(path: &str, name: &str, errors: &mut Errors) -> Option<String> {
     let remedy = match name {
         ":path" => "use `path`",
@@ -47,7 +49,7 @@ pub(super) fn readable(path: &str, name: &str, errors: &mut Errors) -> Option<St
     None
 }
 
-/// Checks a header that the filter writes, and gives it in lower case.
+/// Checks a header that the filter writes, and returns its name in lower case.
 pub(super) fn routing(path: &str, name: &str, errors: &mut Errors) -> Option<String> {
     let lower = name.to_ascii_lowercase();
     let protected = PROTECTED.contains(&lower.as_str())
@@ -64,7 +66,7 @@ pub(super) fn routing(path: &str, name: &str, errors: &mut Errors) -> Option<Str
     readable(path, &lower, errors)
 }
 
-/// RFC 9110 section 5.6.2.
+/// Whether a name is a token (RFC 9110 section 5.6.2).
 pub(super) fn is_token(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))

@@ -1,25 +1,38 @@
-//! Whether decisions are carried out.
+//! The mode of a rule or of a configuration.
 
 use super::error::Errors;
-use super::field::Object;
+use super::field::{Field, Object};
 use crate::limits;
 
-/// Whether what is decided is carried out, for a rule or for a whole configuration.
+/// Whether a rule's decisions are carried out, or those of a whole configuration.
+///
+/// ```
+/// use traffic_split::config::{Config, Mode};
+///
+/// let config = br#"{ "variantHeader": "x-variant", "variants": { "v2": {} },
+///                    "rules": [ { "name": "dry-run", "mode": "shadow", "to": "v2" } ] }"#;
+/// let config = Config::parse(config).unwrap();
+/// assert_eq!(config.mode, Mode::Enforce);
+/// assert_eq!(config.rules[0].mode, Mode::Shadow);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Requests go where a rule sends them.
+    /// Each request goes to the variant that was decided; the default.
     #[default]
     Enforce,
-    /// Rules are evaluated and counted, and no request is changed.
+    /// Decisions are counted, and no request is changed.
     Shadow,
 }
 
 /// Reads `mode`.
 pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Mode {
-    let Some(field) = object.optional("mode") else { return Mode::default() };
-    match field.text(limits::TEXT_BYTES, errors) {
-        Some("shadow") => Mode::Shadow,
-        Some("enforce") | None => Mode::Enforce,
-        Some(_) => field.wrong("must be enforce or shadow", errors).unwrap_or_default(),
+    object.given("mode", mode, errors).value().unwrap_or_default()
+}
+
+fn mode(field: &Field<'_>, errors: &mut Errors) -> Option<Mode> {
+    match field.text(limits::TEXT_BYTES, errors)? {
+        "enforce" => Some(Mode::Enforce),
+        "shadow" => Some(Mode::Shadow),
+        _ => field.wrong("must be enforce or shadow", errors),
     }
 }

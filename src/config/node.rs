@@ -1,5 +1,5 @@
-//! A configuration as written: JSON that keeps the order and the duplicates of an object's keys,
-//! which `serde_json::Value` does not.
+//! JSON as written: unlike `serde_json::Value`, it keeps the order and the duplicates of an object's
+//! keys.
 
 use std::fmt;
 
@@ -7,20 +7,16 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::decimal::Decimal;
 
-/// One JSON value.
+/// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Node {
-    /// `null`
+pub(crate) enum Node {
     Null,
-    /// `true`, `false`
     Bool(bool),
-    /// Any number; a Kubernetes Struct delivers 90 as 90.0, so there is only one kind.
+    /// A number. There is one kind only, since a Struct of Kubernetes delivers 90 as 90.0.
     Number(f64),
-    /// A string.
     Text(String),
-    /// An array.
     List(Vec<Node>),
-    /// An object, as written.
+    /// An object: its keys with their values.
     Object(Vec<(String, Node)>),
 }
 

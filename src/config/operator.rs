@@ -1,4 +1,4 @@
-//! What a condition asks of a value, with Istio's words where it has them.
+//! The operators of conditions, by Istio's names where it has them.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -7,33 +7,57 @@ use super::error::Errors;
 use super::field::{Field, Object};
 use crate::limits;
 
-/// What is asked of a value.
+/// A comparison with a text, whose blanks at both ends do not count.
+///
+/// ```
+/// use traffic_split::config::{Config, ConditionTest, Operator};
+///
+/// let config = br#"{ "variantHeader": "x-variant", "variants": { "v2": {} }, "rules": [
+///     { "name": "shards", "to": "v2",
+///       "match": [ { "cookies": { "shard": { "range": { "start": 1, "end": 10 } } } } ] } ] }"#;
+/// let rules = Config::parse(config).unwrap().rules;
+/// let condition = &rules[0].entries.as_ref().unwrap()[0][0];
+/// let ConditionTest::Text { operator, .. } = &condition.test else { panic!() };
+/// assert_eq!(*operator, Operator::Range(1..10));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operator {
-    /// Equal to this.
+    /// The text equals this one.
     Exact(String),
-    /// Begins with this.
+    /// The text begins with this one, which is not empty.
     Prefix(String),
-    /// Ends with this.
+    /// The text ends with this one, which is not empty.
     Suffix(String),
-    /// Has this in it.
+    /// The text contains this one, which is not empty.
     Contains(String),
-    /// All of it matches this expression.
+    /// The whole text matches this regular expression of at most [`limits::REGEX_BYTES`].
     Regex(String),
-    /// Equal to one of these.
+    /// The text equals one of these: 1 to [`limits::LIST`].
     In(Vec<String>),
-    /// An integer in the half-open interval `[start, end)`.
+    /// The text is an integer from `start` to less than `end`.
     Range(Range<i64>),
-    /// There at all, or (`false`) not there.
+    /// The part of the request is present, or with `false` absent.
     Present(bool),
 }
 
-/// A network: an address and the length of its prefix in bits.
+/// A network: an address, and the length of its prefix in bits.
+///
+/// ```
+/// use traffic_split::config::{Cidr, Config, ConditionTest};
+///
+/// let config = br#"{ "variantHeader": "x-variant", "variants": { "v2": {} }, "rules": [
+///     { "name": "office", "match": [ { "sourceIp": ["10.1.0.0/16"] } ], "to": "v2" } ] }"#;
+/// let rules = Config::parse(config).unwrap().rules;
+/// let condition = &rules[0].entries.as_ref().unwrap()[0][0];
+/// let office = Cidr { address: "10.1.0.0".parse().unwrap(), prefix: 16 };
+/// assert_eq!(condition.test, ConditionTest::SourceIp(vec![office]));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cidr {
-    /// Any address in it.
+    /// An address of the network.
     pub address: IpAddr,
-    /// 0 to 32 for IPv4, 0 to 128 for IPv6.
+    /// The bits that its addresses share: 0 to 32 for IPv4, 0 to 128 for IPv6; all of them where the
+    /// configuration has an address alone.
     pub prefix: u32,
 }
 
@@ -41,9 +65,9 @@ type ReadOperator = fn(&Field<'_>, &mut Errors) -> Option<Operator>;
 
 const OPERATORS: [(&str, ReadOperator); 8] = [
     ("exact", |field, errors| Some(Operator::Exact(operand(field, errors)?))),
-    ("prefix", |field, errors| Some(Operator::Prefix(part(field, true, false, errors)?))),
-    ("suffix", |field, errors| Some(Operator::Suffix(part(field, false, true, errors)?))),
-    ("contains", |field, errors| Some(Operator::Contains(part(field, false, false, errors)?))),
+    ("prefix", |field, errors| Some(Operator::Prefix(part(field, starts_blank, errors)?))),
+    ("suffix", |field, errors| Some(Operator::Suffix(part(field, ends_blank, errors)?))),
+    ("contains", |field, errors| Some(Operator::Contains(part(field, |_| false, errors)?))),
     ("regex", |field, errors| {
         Some(Operator::Regex(field.text(limits::REGEX_BYTES, errors)?.to_owned()))
     }),
@@ -79,31 +103,42 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Opera
     }
 }
 
-/// A text to compare with as a whole.
+/// Reads a text that whole values are compared with.
 fn operand(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
-    outer(field, true, true, errors)
+    plain(field, |text| starts_blank(text) || ends_blank(text), errors)
 }
 
-/// A text that stands at the start of a value, at its end, or anywhere; it would match everything
-/// if it were empty.
-fn part(field: &Field<'_>, start: bool, end: bool, errors: &mut Errors) -> Option<String> {
-    match outer(field, start, end, errors)?.as_str() {
+/// Reads a text that values begin with, end with or contain. An empty one would match every value.
+fn part(field: &Field<'_>, is_blank: impl Fn(&str) -> bool, errors: &mut Errors) -> Option<String> {
+    match plain(field, is_blank, errors)?.as_str() {
         "" => field.wrong("must not be empty; use `present: true` for any value", errors),
         text => Some(text.to_owned()),
     }
 }
 
-/// Values are compared without the blanks around them: where a text meets their start or end, it
-/// has none there either.
-fn outer(field: &Field<'_>, start: bool, end: bool, errors: &mut Errors) -> Option<String> {
+/// Reads a text that some value can match. Values are trimmed, so a text with a blank where it meets
+/// the start or the end of a value matches none; `is_blank` looks for that.
+fn plain(
+    field: &Field<'_>,
+    is_blank: impl Fn(&str) -> bool,
+    errors: &mut Errors,
+) -> Option<String> {
     let text = field.text(limits::TEXT_BYTES, errors)?;
-    if start && text.starts_with([' ', '\t']) || end && text.ends_with([' ', '\t']) {
+    if is_blank(text) {
         return field.wrong("must not begin or end with a blank: values are trimmed", errors);
     }
     if text.contains(['\0', '\r', '\n']) {
         return field.wrong("must not contain NUL, CR or LF: no value does", errors);
     }
     Some(text.to_owned())
+}
+
+fn starts_blank(text: &str) -> bool {
+    text.starts_with([' ', '\t'])
+}
+
+fn ends_blank(text: &str) -> bool {
+    text.ends_with([' ', '\t'])
 }
 
 fn range(field: &Field<'_>, errors: &mut Errors) -> Option<Operator> {
@@ -129,6 +164,7 @@ fn elements<'a>(field: &Field<'a>, errors: &mut Errors) -> Option<Vec<Field<'a>>
     Some(fields)
 }
 
+/// Reads a list of networks.
 pub(super) fn cidrs(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Cidr>> {
     let fields = elements(field, errors)?;
     Some(fields.iter().filter_map(|field| cidr(field, errors)).collect())

@@ -8,23 +8,29 @@ use super::header;
 use crate::limits;
 
 /// A part of a request that holds text.
+///
+/// ```
+/// use traffic_split::config::Part;
+///
+/// assert_eq!(Part::QueryParam("beta".into()).to_string(), "query parameter beta");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The header of this name, which is in lower case.
+    /// The header of this name, in lower case.
     Header(String),
     /// The cookie of this name.
     Cookie(String),
     /// The query parameter of this name, as it stands in the URL: percent-encoded.
     QueryParam(String),
-    /// `:path` without its query.
+    /// The pseudo-header `:path` without its query.
     Path,
-    /// `:method`
+    /// The pseudo-header `:method`.
     Method,
-    /// `:authority`, with the port where the client sent one.
+    /// The pseudo-header `:authority`, with its port if the client sent one.
     Authority,
 }
 
-/// A part as people call it, as in `header x-user-group`.
+/// Writes the part as people call it, as in `header x-user-group`.
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -38,7 +44,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// A kind of part of which a request has many, each with a name.
+/// A kind of part, such as headers, that a request has many of, each with a name.
 pub(super) struct NamedPart {
     /// The field of a `match` entry, whose keys are the names.
     pub(super) in_match: &'static str,
@@ -67,7 +73,7 @@ pub(super) const NAMED: [NamedPart; 3] = [
     },
 ];
 
-/// Every part of which a request has one, by the field of a `match` entry: a new one is registered
+/// Every part that a request has once, by the field of a `match` entry: a new one is registered
 /// here.
 pub(super) const UNNAMED: [(&str, Part); 3] =
     [("path", Part::Path), ("method", Part::Method), ("authority", Part::Authority)];
@@ -76,7 +82,7 @@ pub(super) fn cookie_name(field: &Field<'_>, errors: &mut Errors) -> Option<Stri
     check_cookie(&field.path, field.text(limits::TEXT_BYTES, errors)?, errors)
 }
 
-/// RFC 6265 section 4.1.1: a cookie's name is a token.
+/// Checks that a cookie's name is a token (RFC 6265 section 4.1.1).
 fn check_cookie(path: &str, name: &str, errors: &mut Errors) -> Option<String> {
     if header::is_token(name) {
         return Some(name.to_owned());

@@ -7,21 +7,35 @@ use super::time;
 use crate::limits;
 
 /// A ramp as written.
+///
+/// ```
+/// use traffic_split::config::{ActionSpec, Config, parse_time};
+///
+/// let config = br#"{ "variantHeader": "x-variant", "variants": { "v1": {}, "v2": {} }, "rules": [
+///     { "name": "rollout", "split": { "v1": 99, "v2": 1 },
+///       "ramp": { "variant": "v2", "to": 50, "start": "2026-12-01T09:00:00Z",
+///                 "duration": "24h" } } ] }"#;
+/// let rules = Config::parse(config).unwrap().rules;
+/// let Some(ActionSpec::Split(split)) = &rules[0].action else { panic!() };
+/// let ramp = split.ramp.as_ref().unwrap();
+/// assert_eq!(Some(ramp.start), parse_time("2026-12-01T09:00:00Z"));
+/// assert_eq!((ramp.to, ramp.duration, ramp.steps, ramp.hold), (50.0, 86_400, 0, false));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RampSpec {
-    /// Where it stands.
+    /// Its path in the configuration, as in `rules[1].ramp`.
     pub path: String,
-    /// The variant whose share changes; the others keep their ratios.
+    /// The name of the variant whose share changes. The others keep their ratios.
     pub variant: String,
-    /// Its share at the end, in percent.
+    /// The variant's share at the end, in percent: 0 to 100.
     pub to: f64,
-    /// When it starts, in seconds since 1970.
+    /// Its start, in seconds since 1970.
     pub start: u64,
-    /// How long it takes, in seconds.
+    /// Its duration in seconds: 1 to [`limits::MAX_AGE`].
     pub duration: u64,
-    /// In how many equal steps; 0 is linear.
+    /// The number of its equal steps, at most [`limits::RAMP_STEPS`]; 0, the default, is linear.
     pub steps: u32,
-    /// Whether the weights stand still as written.
+    /// Whether the ramp is suspended, so that the weights are as written. Off by default.
     pub hold: bool,
 }
 

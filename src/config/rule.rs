@@ -1,4 +1,4 @@
-//! A rule: what it matches, and where it sends what matched.
+//! A rule: the requests that it matches, and the variant that they go to.
 
 use super::condition::{self, Condition};
 use super::error::Errors;
@@ -8,42 +8,76 @@ use super::split::{self, SplitSpec};
 use super::sticky::{self, StickySpec};
 use crate::limits;
 
-/// One rule as written.
+/// A rule as written.
+///
+/// ```
+/// use traffic_split::config::{ActionSpec, Config};
+///
+/// let config = br#"{ "variantHeader": "x-variant", "variants": { "v2": {} }, "rules": [
+///     { "name": "testers", "match": [ { "headers": { "x-user": { "exact": "ann" } } } ],
+///       "to": "v2" } ] }"#;
+/// let rule = &Config::parse(config).unwrap().rules[0];
+/// assert_eq!(rule.path, "rules[0]");
+/// assert_eq!(rule.entries.as_ref().unwrap().len(), 1);
+/// assert!(matches!(&rule.action, Some(ActionSpec::To(variant)) if variant == "v2"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct RuleSpec {
-    /// Where it stands, as in `rules[1]`.
+    /// Its path in the configuration, as in `rules[1]`.
     pub path: String,
-    /// Its name, unique in the configuration.
+    /// Its name, unique among the rules: 1 to [`limits::NAME_BYTES`] letters, digits, `-`, `_` or
+    /// `.`. Empty if it could not be read.
     pub name: String,
-    /// Entries (OR) of conditions (AND); `None` matches every request.
+    /// The entries of `match`, any of which is enough (OR), each with conditions that all have to
+    /// hold (AND). `None` matches every request.
     pub entries: Option<Vec<Vec<Condition>>>,
-    /// The share of all clients that the rule may take, apart from other rules of its layer.
+    /// The slice of a layer that the rule is limited to; `None` for all clients.
     pub layer: Option<LayerSpec>,
-    /// How a client is recognised; without it a split draws anew for every request.
+    /// The stickiness. Without it, a split draws anew for every request.
     pub sticky: Option<StickySpec>,
-    /// Whether the requests that it matches are changed.
+    /// Whether its decisions are carried out. In [`Mode::Shadow`] the next rule decides.
     pub mode: Mode,
-    /// Where a request that matches goes; `None` when it could not be read.
+    /// The variant or the split that matching requests go to; `None` if it could not be read.
     pub action: Option<ActionSpec>,
 }
 
-/// Where a request goes.
+/// The variant or the split to which a rule sends the requests that it matches.
+///
+/// ```
+/// use traffic_split::config::{ActionSpec, Config};
+///
+/// let config = br#"{ "variantHeader": "x-variant", "variants": { "v1": {}, "v2": {} },
+///                    "rules": [ { "name": "rollout", "split": { "v1": 90, "v2": 10 } } ] }"#;
+/// let rules = Config::parse(config).unwrap().rules;
+/// assert!(matches!(&rules[0].action, Some(ActionSpec::Split(split)) if split.weights.len() == 2));
+/// ```
 #[derive(Clone, Debug)]
 pub enum ActionSpec {
-    /// Always to this variant.
+    /// All of them go to the variant of this name.
     To(String),
-    /// To one of several.
+    /// Each of them goes to one variant of a split.
     Split(Box<SplitSpec>),
 }
 
-/// A slice of a layer: rules of one layer never take the same client.
+/// A slice of a layer. Rules with disjoint slices of one layer never take the same client.
+///
+/// ```
+/// use traffic_split::config::Config;
+///
+/// let config = br#"{ "variantHeader": "x-variant", "variants": { "v2": {} }, "rules": [
+///     { "name": "holdout", "layer": "search", "slice": [0, 5], "to": "v2",
+///       "sticky": { "key": [ { "cookie": "uid" } ] } } ] }"#;
+/// let rules = Config::parse(config).unwrap().rules;
+/// let layer = rules[0].layer.as_ref().unwrap();
+/// assert_eq!((layer.name.as_str(), layer.start, layer.end), ("search", 0.0, 5.0));
+/// ```
 #[derive(Clone, Debug)]
 pub struct LayerSpec {
     /// The layer's name.
     pub name: String,
-    /// Percent, 0 to 100: the first that is in.
+    /// The start of the slice, in percent of all clients: from 0, and less than `end`.
     pub start: f64,
-    /// Percent, 0 to 100: the first that is out again.
+    /// The end of the slice, which is excluded, in percent of all clients: at most 100.
     pub end: f64,
 }
 

@@ -1,4 +1,4 @@
-//! A split: variants with weights, and what changes or keeps them.
+//! A split: variants with weights, and the parts that change weights or keep assignments.
 
 use super::decimal::Decimal;
 use super::error::Errors;
@@ -8,32 +8,46 @@ use super::ramp::{self, RampSpec};
 use super::sticky::{self, PersistSpec};
 use crate::limits;
 
-/// A variant of a split and its weight.
+/// A variant of a split, and its weight.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weight {
     /// The variant's name.
     pub variant: String,
-    /// Its weight: 0, or from [`limits::WEIGHT_MIN`] to [`limits::WEIGHT_MAX`]. Its share is this
-    /// divided by the sum of all.
+    /// Its weight: 0, or from [`limits::WEIGHT_MIN`] to [`limits::WEIGHT_MAX`]. The variant's share
+    /// is its weight divided by the sum of all weights of the split.
     pub weight: f64,
 }
 
 /// A split as written.
+///
+/// ```
+/// use traffic_split::config::{ActionSpec, Config};
+///
+/// let config = br#"{ "variantHeader": "x-variant", "variants": { "v1": {}, "v2": {} }, "rules": [
+///     { "name": "rollout", "split": { "v1": 80, "v2": 20 }, "history": [ { "v1": 100 } ],
+///       "sticky": { "key": [ { "cookie": "uid" } ] } } ] }"#;
+/// let rules = Config::parse(config).unwrap().rules;
+/// let Some(ActionSpec::Split(split)) = &rules[0].action else { panic!() };
+/// assert_eq!((split.weights[1].variant.as_str(), split.weights[1].weight), ("v2", 20.0));
+/// assert_eq!(split.history[0][0].weight, 100.0);
+/// ```
 #[derive(Clone, Debug)]
 pub struct SplitSpec {
-    /// The weights, in the order written.
+    /// The present weights, in the order written: at most [`limits::SPLIT_VARIANTS`], one of them
+    /// above 0.
     pub weights: Vec<Weight>,
-    /// The weights it had before, oldest first.
+    /// The weights that the split had before, oldest first: at most [`limits::HISTORY`] steps. They
+    /// let a change of weights move the fewest clients.
     pub history: Vec<Vec<Weight>>,
-    /// Changes one share over time.
+    /// The ramp that changes one variant's share over time.
     pub ramp: Option<RampSpec>,
-    /// Takes traffic from a variant that fails.
+    /// The guard that takes traffic from a failing variant.
     pub guard: Option<GuardSpec>,
-    /// Keeps an assignment, whatever becomes of the weights.
+    /// The cookie that keeps a client's variant when the weights change.
     pub persist: Option<PersistSpec>,
 }
 
-/// Reads the fields of a split from its rule.
+/// Reads the fields of a split, which stand among those of its rule.
 pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Given<SplitSpec> {
     let weights = object.given("split", weights, errors);
     if !weights.is_given() {

@@ -1,5 +1,5 @@
-//! What keeps a client with its variant: a key that is hashed, an identity that is issued where
-//! there is none, and an assignment that is kept.
+//! Stickiness: the key by which a client is recognised, the identity that is issued to a client
+//! without one, and the cookie that keeps an assignment.
 
 use std::fmt;
 
@@ -9,29 +9,51 @@ use super::field::Field;
 use super::part::{self, Part};
 use crate::limits;
 
-/// How a client is recognised.
+/// The stickiness of a rule: it recognises a client, so that the client keeps its variant.
+///
+/// ```
+/// use traffic_split::config::{Config, KeySource, Part};
+///
+/// let config = br#"{ "variantHeader": "x-variant", "variants": { "v1": {}, "v2": {} }, "rules": [
+///     { "name": "rollout", "split": { "v1": 90, "v2": 10 },
+///       "sticky": { "key": [ { "header": "X-User-Id" }, { "sourceIp": true } ] } } ] }"#;
+/// let rules = Config::parse(config).unwrap().rules;
+/// let sticky = rules[0].sticky.as_ref().unwrap();
+/// assert_eq!(sticky.key[0], KeySource::Part(Part::Header("x-user-id".into())));
+/// assert_eq!(sticky.key[1], KeySource::SourceIp);
+/// assert_eq!(sticky.salt, None);
+/// ```
 #[derive(Clone, Debug)]
 pub struct StickySpec {
-    /// Where it stands.
+    /// Its path in the configuration, as in `rules[1].sticky`.
     pub path: String,
-    /// The first source present and not empty is hashed.
+    /// The places to look for the client's identity, at most [`limits::KEY_SOURCES`]. The first one
+    /// that a request has, and that is not empty, is hashed.
     pub key: Vec<KeySource>,
-    /// Issues an identity to a request that has no key.
+    /// The cookie in which a client without a key gets an identity.
     pub issue: Option<CookieSpec>,
-    /// Keeps experiments on one key apart, or together; the rule's name when absent.
+    /// The text that is hashed together with the key, which keeps experiments on one key independent;
+    /// the rule's name if it is absent.
     pub salt: Option<String>,
 }
 
-/// A place in the request where a client's identity may be found.
+/// A place in a request where a client's identity may be found.
+///
+/// ```
+/// use traffic_split::config::{KeySource, Part};
+///
+/// assert_eq!(KeySource::Part(Part::Cookie("uid".into())).to_string(), "cookie uid");
+/// assert_eq!(KeySource::SourceIp.to_string(), "source address");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
-    /// A text of the request.
+    /// The text of a part of the request.
     Part(Part),
-    /// The client's address as Envoy sees it.
+    /// The client's address, as Envoy sees it.
     SourceIp,
 }
 
-/// A source as people call it, as in `cookie uid`.
+/// Writes the source as people call it, as in `cookie uid`.
 impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -41,14 +63,26 @@ impl fmt::Display for KeySource {
     }
 }
 
-/// Keeps an assignment, whatever becomes of the weights.
+/// A cookie that keeps a client's variant when the weights change.
+///
+/// ```
+/// use traffic_split::config::{ActionSpec, Config};
+///
+/// let config = br#"{ "variantHeader": "x-variant", "variants": { "v1": {}, "v2": {} }, "rules": [
+///     { "name": "rollout", "split": { "v1": 90, "v2": 10 },
+///       "persist": { "cookie": "variant", "maxAge": "1h" } } ] }"#;
+/// let rules = Config::parse(config).unwrap().rules;
+/// let Some(ActionSpec::Split(split)) = &rules[0].action else { panic!() };
+/// let persist = split.persist.as_ref().unwrap();
+/// assert_eq!((persist.cookie.max_age, persist.drain), (3_600, true));
+/// ```
 #[derive(Clone, Debug)]
 pub struct PersistSpec {
-    /// Where it stands.
+    /// Its path in the configuration, as in `rules[1].persist`.
     pub path: String,
-    /// The cookie that holds the variant's name.
+    /// The cookie, whose value is the variant's name.
     pub cookie: CookieSpec,
-    /// Whether a variant of weight 0 keeps its clients.
+    /// Whether a variant of weight 0 keeps its clients, as it does by default.
     pub drain: bool,
 }
 

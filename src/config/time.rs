@@ -10,7 +10,15 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<u64> {
     parse(text).or_else(|| field.wrong("must be a time in UTC, as in 2026-12-01T09:00:00Z", errors))
 }
 
-/// RFC 3339 section 5.6, without fractions and with `Z` only: one way to write a time.
+/// Reads a time, in seconds since 1970: RFC 3339 section 5.6, from 1970 to 9999, with `Z` only and
+/// without fractions, so that there is one way to write it. `None` for any other text.
+///
+/// ```
+/// use traffic_split::config::parse_time;
+///
+/// assert_eq!(parse_time("1970-01-02T00:00:01Z"), Some(86_401));
+/// assert_eq!(parse_time("1970-01-02T00:00:01+01:00"), None);
+/// ```
 pub fn parse(text: &str) -> Option<u64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
@@ -32,7 +40,15 @@ pub fn parse(text: &str) -> Option<u64> {
     days.checked_mul(86_400)?.checked_add(seconds)
 }
 
-/// The way [`parse`] reads it; a time after the year 9999 is written as its end.
+/// Writes a time, given in seconds since 1970, as [`parse`] reads it. Times after the year 9999 are
+/// written as the last second of it.
+///
+/// ```
+/// use traffic_split::config::format_time;
+///
+/// assert_eq!(format_time(86_401), "1970-01-02T00:00:01Z");
+/// assert_eq!(format_time(u64::MAX), "9999-12-31T23:59:59Z");
+/// ```
 pub fn format(seconds: u64) -> String {
     let seconds = seconds.min(LAST);
     let (mut days, second) = (seconds / 86_400, seconds % 86_400);

@@ -1,10 +1,9 @@
-//! `splitctl completion`: so that the shell completes subcommands, options and files.
+//! `splitctl completion`: a script by which a shell completes subcommands, options and files.
 
 use anyhow::Result;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::Cli;
 use crate::output::Answer;
 
 /// Print a completion script for a shell
@@ -20,9 +19,10 @@ pub struct Completion {
 }
 
 impl Completion {
-    pub fn run(&self) -> Result<Answer> {
+    /// Prints the script that completes `command`.
+    pub fn run(&self, command: &mut Command) -> Result<Answer> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "splitctl", &mut script);
+        clap_complete::generate(self.shell, command, "splitctl", &mut script);
         Ok(Answer::good(String::from_utf8(script)?))
     }
 }

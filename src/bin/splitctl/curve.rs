@@ -1,16 +1,16 @@
-//! The share that a ramp gives its variant, from its start to its end.
+//! The shares of a ramp's variant from the ramp's start to its end.
 
 use serde::Serialize;
 use traffic_split::config::{ActionSpec, Config, RampSpec, format_time};
 use traffic_split::{Plan, Rule, Snapshot};
 
 use crate::output::{FAINT, STRONG, bar, percent};
-use crate::rules;
+use crate::rules::RuleAt;
 
-/// Parts that a ramp is shown in, unless it has fewer steps.
+/// The parts in which a ramp is shown, unless it has fewer steps.
 const PARTS: u64 = 10;
 
-/// What `-o json` prints.
+/// A ramp as `-o json` prints it.
 #[derive(Serialize)]
 pub struct Curve {
     variant: String,
@@ -21,12 +21,12 @@ pub struct Curve {
 struct Point {
     at: String,
     share: f64,
-    /// Whether it is the time asked for.
+    /// Whether this is the time asked for.
     #[serde(skip)]
     asked: bool,
 }
 
-/// The ramp of a rule, unless it is held.
+/// The ramp of the rule with this name, unless the ramp is on hold.
 pub fn ramp<'c>(config: &'c Config, rule: &str) -> Option<&'c RampSpec> {
     let rule = config.rules.iter().find(|known| known.name == rule)?;
     let Some(ActionSpec::Split(split)) = &rule.action else { return None };
@@ -34,7 +34,7 @@ pub fn ramp<'c>(config: &'c Config, rule: &str) -> Option<&'c RampSpec> {
 }
 
 impl Curve {
-    /// That of a rule's ramp; the time asked for is one of its points.
+    /// The curve of a rule's ramp. The time asked for, in seconds since 1970, is one of its points.
     pub fn new(plan: &Plan, rule: &Rule, ramp: &RampSpec, asked: u64) -> Self {
         let parts = match u64::from(ramp.steps) {
             0 => PARTS,
@@ -46,7 +46,7 @@ impl Curve {
         times.dedup();
         let point = |at: u64| {
             let snapshot = Snapshot::new(plan, at);
-            let shares = rules::shares(rule, &snapshot);
+            let shares = RuleAt { rule, snapshot: &snapshot }.shares();
             let share = shares.iter().find(|(name, _)| *name == ramp.variant);
             let share = share.map_or(0.0, |(_, share)| *share);
             Point { at: format_time(at), share, asked: at == asked }
@@ -55,7 +55,7 @@ impl Curve {
         Curve { variant: ramp.variant.clone(), points }
     }
 
-    /// For people.
+    /// Writes the curve for people.
     pub fn table(&self) -> String {
         let mut text = format!("  {} over its ramp\n", self.variant);
         for Point { at, share, asked } in &self.points {

@@ -1,12 +1,12 @@
-//! Conditions and keys in words, in the terms of the configuration.
+//! Conditions, layers and keys in words, by the names of the configuration.
 
 use traffic_split::config::{Condition, ConditionTest, KeySource, Operator, RuleSpec};
 use traffic_split::{HeaderList, Missed, Step};
 
-/// Elements of a list that are shown.
+/// The elements of a list that are shown.
 const SHOWN: usize = 5;
 
-/// Why a rule does not match: what each entry asks first that the request does not have.
+/// Why a rule does not match: the first condition of each entry that the request does not meet.
 pub fn missed(rule: &RuleSpec, step: &Step<'_>, request: &HeaderList) -> Vec<String> {
     let entry = |missed: &Missed| rule.entries.as_ref()?.get(missed.entry);
     let line = |missed: &Missed| {
@@ -22,7 +22,7 @@ pub fn missed(rule: &RuleSpec, step: &Step<'_>, request: &HeaderList) -> Vec<Str
     step.missed.iter().filter_map(line).collect()
 }
 
-/// Why a rule matches: what the first entry asks that the request meets.
+/// Why a rule matches: the conditions of the first entry that the request meets.
 pub fn met(rule: &RuleSpec, step: &Step<'_>, request: &HeaderList) -> Vec<String> {
     let Some(entries) = &rule.entries else {
         return vec!["no match: every request".into()];
@@ -37,7 +37,7 @@ pub fn met(rule: &RuleSpec, step: &Step<'_>, request: &HeaderList) -> Vec<String
     entry.iter().map(line).collect()
 }
 
-/// What a layer makes of a client.
+/// The client's position in the rule's layer.
 pub fn layer(rule: &RuleSpec, step: &Step<'_>) -> Option<String> {
     let layer = rule.layer.as_ref()?;
     let slice = format!("slice [{}, {}] of the layer {}", layer.start, layer.end, layer.name);
@@ -50,7 +50,7 @@ pub fn layer(rule: &RuleSpec, step: &Step<'_>) -> Option<String> {
     })
 }
 
-/// Where a rule looks for keys.
+/// The places where a rule looks for a key.
 pub fn sources(rule: &RuleSpec) -> String {
     let keys = rule.sticky.iter().flat_map(|sticky| &sticky.key);
     keys.map(KeySource::to_string).collect::<Vec<_>>().join(", ")

@@ -1,4 +1,4 @@
-//! YAML, of which JSON is a part, as a tree that knows its lines.
+//! YAML, which includes JSON, as a tree with the lines of its values.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Error, Spanned};
 
-/// A value, and the line it stands on.
+/// A value and its line.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Counted from 1; for an object's field the line of its key.
+    /// Its line, counted from 1; for a field of an object, the line of the key.
     pub line: usize,
     pub value: Value,
 }
@@ -25,13 +25,14 @@ pub enum Value {
     Object(Vec<(String, Node)>),
 }
 
-/// The documents of a file. Booleans are those of YAML 1.1, `no` among them: so read Kubernetes
-/// and Envoy what is not quoted.
+/// Reads the documents of a file. Unquoted booleans are those of YAML 1.1, `no` among them, because
+/// Kubernetes and Envoy read them that way.
 pub fn parse(text: &str) -> Result<Vec<Node>, Error> {
     read(text, DuplicateKeyPolicy::Error)
 }
 
-/// JSON with the first of fields given twice, which the configuration's own check tells of.
+/// Reads JSON. Of a field that is given twice the first counts; the check of the configuration reports
+/// the second.
 pub fn parse_json(text: &str) -> Option<Node> {
     read(text, DuplicateKeyPolicy::FirstWins).ok()?.pop()
 }
@@ -52,7 +53,7 @@ impl Node {
         self.fields().iter().find(|(key, _)| key == name).map(|(_, node)| node)
     }
 
-    /// What stands under these fields, one inside the other.
+    /// The value under these fields, one inside the other.
     pub fn at(&self, names: &[&str]) -> Option<&Node> {
         names.iter().try_fold(self, |node, name| node.get(name))
     }
@@ -80,8 +81,8 @@ impl Node {
         }
     }
 
-    /// What a path of the configuration leads to, as `rules[1].split.canary`, or as much of the
-    /// way as there is. Names may have dots in them.
+    /// Follows a path of the configuration, as in `rules[1].split.canary`, as far as there are values.
+    /// Names may have dots in them.
     pub fn find(&self, path: &str) -> &Node {
         let path = path.strip_prefix('.').unwrap_or(path);
         let element = path.strip_prefix('[').and_then(|rest| rest.split_once(']'));
@@ -99,7 +100,7 @@ impl Node {
         next.map_or(self, |(node, rest)| node.find(rest))
     }
 
-    /// Moves a tree that was read from inside another file to the lines it has there.
+    /// Moves a tree, which was read from a text inside a file, to its lines in that file.
     pub fn move_lines(&mut self, place: &impl Fn(usize) -> usize) {
         self.line = place(self.line);
         match &mut self.value {
@@ -112,7 +113,7 @@ impl Node {
     }
 }
 
-/// As JSON.
+/// Writes the tree as JSON.
 impl Serialize for Node {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.value {

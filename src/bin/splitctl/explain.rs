@@ -1,4 +1,4 @@
-//! `splitctl explain`: which rule takes a request, and why the ones before it do not.
+//! `splitctl explain`: the rule that decides a request, and why the ones before it do not.
 
 mod table;
 
@@ -36,7 +36,7 @@ pub struct Explain {
     /// A header of the request; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = given::header)]
     headers: Vec<(String, String)>,
-    /// The path with its query
+    /// The path, with its query
     #[arg(long, default_value = "/")]
     path: String,
     /// The method
@@ -50,33 +50,33 @@ pub struct Explain {
     source_ip: Option<IpAddr>,
     #[command(flatten)]
     when: When,
-    /// How to print
+    /// The output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }
 
-/// What `-o json` prints.
+/// The answer as `-o json` prints it.
 #[derive(Serialize)]
 struct Explained {
     rule: Option<String>,
-    /// None where it depends on chance.
+    /// The variant; `None` if it depends on chance.
     variant: Option<String>,
     cluster: Option<String>,
     reason: &'static str,
     key: Option<Key>,
-    /// Sixteen hexadecimal digits: JSON numbers are not exact enough.
+    /// The hash in sixteen hexadecimal digits, since JSON numbers are not exact enough.
     hash: Option<String>,
-    /// Where the variant depends on chance, each one's share.
+    /// The share of each variant, if the variant depends on chance.
     #[serde(skip_serializing_if = "Option::is_none")]
     chances: Option<Ordered<f64>>,
-    /// The request headers written, and with null those removed.
+    /// The request headers that are set, and with null the ones that are removed.
     headers: Ordered<Option<String>>,
-    /// The cookies set.
+    /// The names of the cookies that are set.
     cookies: Vec<String>,
     rules: Vec<Step>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
-    /// Why a split draws.
+    /// The reason why a split draws.
     #[serde(skip)]
     draw: String,
 }
@@ -84,7 +84,7 @@ struct Explained {
 #[derive(Serialize)]
 struct Key {
     source: String,
-    /// None where it is issued anew.
+    /// The value; `None` if it is issued anew.
     value: Option<String>,
     issued: bool,
 }
@@ -93,10 +93,10 @@ struct Key {
 struct Step {
     rule: String,
     matched: Option<bool>,
-    /// It matches, but the client is outside its slice.
+    /// Whether it matches, but the client is outside its slice.
     #[serde(skip)]
     outside: bool,
-    /// It is only tried.
+    /// Whether it is in shadow.
     shadow: bool,
     why: Vec<String>,
 }

@@ -1,10 +1,11 @@
-//! A request given on the command line.
+//! The parts of a request that are given on the command line, and the environment for it.
 
 use traffic_split::Environment;
 
-/// Chance of which nothing depends on the outcome: what is drawn is never shown as certain.
+/// An environment whose chance is fixed. That is no harm, since an outcome that depends on chance is
+/// never shown as certain.
 pub struct Example {
-    /// Seconds since 1970.
+    /// The time, in seconds since 1970.
     pub now: u64,
 }
 
@@ -22,7 +23,7 @@ impl Environment for Example {
     }
 }
 
-/// Reads `name: value`; Envoy keeps `host` as `:authority`.
+/// Reads `name: value`. The name `host` becomes `:authority`, as Envoy keeps it.
 pub fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = match text.split_once(':') {
         Some((name, value)) if !name.trim().is_empty() => (name.trim(), value.trim()),

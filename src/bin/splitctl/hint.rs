@@ -1,24 +1,24 @@
-//! What would let fewer clients move.
+//! Advice about a change of a rule, such as how to move fewer clients.
 
 use traffic_split::config::{ActionSpec, SplitSpec, StickySpec};
 use traffic_split::limits;
 
 use crate::curve;
-use crate::diff::Difference;
 use crate::document::{Node, Value};
 use crate::input::Checked;
+use crate::movement::Movement;
 use crate::output::percent;
 
-/// Standard errors of the counted share that pass for chance.
+/// The standard errors of a counted share up to which a deviation counts as chance.
 const CHANCE: f64 = 5.0;
 
-/// Words that YAML 1.1 takes for booleans or null.
+/// The words that YAML 1.1 reads as booleans or null.
 const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
 
-/// Advice for the new configuration.
-pub fn hints(old: &Checked, new: &Checked, difference: &Difference) -> Vec<String> {
+/// The advice about a movement of clients from the old configuration to the new one.
+pub fn hints(old: &Checked, new: &Checked, movement: &Movement) -> Vec<String> {
     let (Some((before, index)), Some((after, _))) =
-        (split(old, &difference.rule), split(new, &difference.rule))
+        (split(old, &movement.rule), split(new, &movement.rule))
     else {
         return Vec::new();
     };
@@ -30,7 +30,7 @@ pub fn hints(old: &Checked, new: &Checked, difference: &Difference) -> Vec<Strin
             persist.cookie.name
         ));
     }
-    let ramped = [old, new].iter().any(|it| curve::ramp(&it.config, &difference.rule).is_some());
+    let ramped = [old, new].iter().any(|it| curve::ramp(&it.config, &movement.rule).is_some());
     if let Some(at) = old.at().or_else(|| new.at()).filter(|_| ramped) {
         hints.push(format!("Ramps are taken as they stand at {at}."));
     }
@@ -47,26 +47,26 @@ pub fn hints(old: &Checked, new: &Checked, difference: &Difference) -> Vec<Strin
              give in sticky:\n\n  salt: {}",
             quoted(before.salt)
         ));
-    } else if !ramped && difference.moved > difference.minimum + tolerance(difference) {
+    } else if !ramped && movement.moved > movement.minimum + tolerance(movement) {
         hints.extend(history(&old.tree, index).map(|line| {
             format!(
                 "{} of the clients move without need. With the earlier weights in the new rule, \
                  beside split, none of them do:\n\n  {line}",
-                percent(difference.moved - difference.minimum),
+                percent(movement.moved - movement.minimum),
             )
         }));
     }
     hints
 }
 
-/// A sticky split.
+/// A sticky split as written, with its salt.
 struct StickySplit<'c> {
     split: &'c SplitSpec,
     sticky: &'c StickySpec,
     salt: &'c str,
 }
 
-/// The sticky split of the rule with this name, and the place of the rule.
+/// The sticky split of the rule with this name, and the index of the rule.
 fn split<'c>(checked: &'c Checked, name: &str) -> Option<(StickySplit<'c>, usize)> {
     let mut rules = checked.config.rules.iter().zip(0..);
     let (rule, index) = rules.find(|(rule, _)| rule.name == name)?;
@@ -77,14 +77,15 @@ fn split<'c>(checked: &'c Checked, name: &str) -> Option<(StickySplit<'c>, usize
     Some((StickySplit { split, sticky, salt }, index))
 }
 
-/// A share counted from n keys has the standard error sqrt(p (1 - p) / n).
-fn tolerance(difference: &Difference) -> f64 {
-    let variance = difference.moved * (1.0 - difference.moved) / difference.keys.max(1) as f64;
+/// The deviation that counts as chance: a share p of n keys has the standard error
+/// sqrt(p (1 - p) / n).
+fn tolerance(movement: &Movement) -> f64 {
+    let variance = movement.moved * (1.0 - movement.moved) / movement.keys.max(1) as f64;
     CHANCE * variance.sqrt()
 }
 
-/// The line that keeps the old rule's weights: those it had before, and its own. None if these are
-/// more than the filter takes.
+/// The line of YAML that keeps the old rule's history and its weights; `None` if they are more steps
+/// than the filter takes.
 fn history(old: &Node, index: usize) -> Option<String> {
     let rule = old.find(&format!("rules[{index}]"));
     let earlier = rule.get("history").map_or(&[][..], Node::elements);
@@ -100,7 +101,7 @@ fn weights(split: &Node) -> String {
     format!("{{{}}}", split.fields().iter().map(weight).collect::<Vec<_>>().join(", "))
 }
 
-/// As a YAML scalar that is a string for every reader.
+/// Writes a text as a YAML scalar that every reader takes for a string.
 fn quoted(text: &str) -> String {
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))

@@ -1,4 +1,4 @@
-//! Files given with `-f`, read and checked.
+//! The files given with `-f`, read and checked.
 
 use std::cell::RefCell;
 use std::env;
@@ -15,38 +15,39 @@ use crate::document::{self, Node, Value};
 use crate::plugin::{self, Plugin};
 use crate::{curve, when};
 
-/// Which configuration of a file is meant.
+/// The choice of a configuration among those of a file.
 #[derive(Args)]
 pub struct Choice {
-    /// The name of the plugin, where a file has several
+    /// The name of the plugin to use, if the file has several
     #[arg(long, value_name = "NAME")]
     pub plugin: Option<String>,
 }
 
 /// A file and the configurations found in it.
 pub struct File {
-    /// As given; what errors begin with.
+    /// Its name as given, with which errors begin.
     pub name: String,
     pub plugins: Vec<Plugin>,
     is_readable: bool,
 }
 
-/// A configuration that is valid.
+/// A valid configuration.
 pub struct Checked {
     pub plan: Plan,
-    /// Where its ramps stand at the time asked for.
+    /// The plan at the time asked for, which decides how far its ramps are.
     pub snapshot: Snapshot,
     pub config: Config,
     pub tree: Node,
-    /// Environment variables with signing keys that are not set here. The filter finds them in its
-    /// VM's environment; here, signed cookies cannot be verified without them.
+    /// The environment variables with signing keys that are not set here. The filter finds them in
+    /// its VM's environment. Without them, signed cookies cannot be verified here.
     pub unset: Vec<String>,
 }
 
-/// Stands in for signing keys that are not set here: whether the VM has them is not known.
+/// The signing key in place of keys that are not set here: the VM may have them, so that their absence
+/// is no error.
 const STAND_IN_KEY: &str = "a key that has signed no cookie at all";
 
-/// One mistake and where it stands.
+/// An error of a configuration, and its place in the file.
 #[derive(serde::Serialize)]
 pub struct Mistake {
     pub path: String,
@@ -54,7 +55,7 @@ pub struct Mistake {
     pub message: String,
 }
 
-/// The answer is that a configuration is bad: exit code 1, where other errors have 2.
+/// The error that a configuration is not valid. Its exit code is 1, where other errors have 2.
 #[derive(Debug)]
 pub struct Invalid(String);
 
@@ -67,7 +68,7 @@ impl fmt::Display for Invalid {
 impl std::error::Error for Invalid {}
 
 impl Choice {
-    /// The file with the plugins that are meant.
+    /// Reads a file, and keeps the plugins that are chosen.
     pub fn read(&self, path: &str) -> Result<File> {
         let mut file = File::read(path)?;
         let known = titles(&file.plugins);
@@ -87,7 +88,8 @@ impl Choice {
         Ok(file)
     }
 
-    /// The one configuration that is meant, valid, at this time.
+    /// Reads a file, and returns its only chosen configuration, valid and at this time, in seconds
+    /// since 1970.
     pub fn read_one(&self, path: &str, now: u64) -> Result<Checked> {
         let file = self.read(path)?;
         match file.plugins.as_slice() {
@@ -123,11 +125,11 @@ impl File {
     }
 }
 
-/// The documents of a file, or the line and the words of what is wrong.
+/// Reads the documents of a file. An error has its line and its message.
 fn parse(text: &str) -> Result<Vec<Node>, (usize, String)> {
     let mut start = text.trim_start().chars();
     if start.next() == Some('{') && start.as_str().trim_start().starts_with('"') {
-        // Meant as JSON, which is stricter: YAML takes a comma after the last field.
+        // The file is meant as JSON, which unlike YAML refuses a comma after the last field.
         if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
             return Err((error.line(), format!("Invalid value: not JSON ({error})")));
         }
@@ -150,7 +152,7 @@ fn titles(plugins: &[Plugin]) -> String {
     plugins.iter().map(title).collect::<Vec<_>>().join(", ")
 }
 
-/// Checks a configuration as the filter does; the mistakes are in the order of their lines.
+/// Checks a configuration as the filter does. The mistakes are in the order of their lines.
 pub fn check(plugin: &Plugin) -> Result<Checked, Vec<Mistake>> {
     compile(plugin).map_err(|mut mistakes| {
         mistakes.sort_by_key(|mistake| mistake.line);
@@ -194,7 +196,7 @@ impl Checked {
         Checked { snapshot: Snapshot::new(&self.plan, now), ..self }
     }
 
-    /// The time it is seen at, where a ramp makes that a difference.
+    /// The time at which it is evaluated, if a ramp makes that a difference.
     pub fn at(&self) -> Option<String> {
         let ramped = |rule: &traffic_split::Rule| curve::ramp(&self.config, rule.name()).is_some();
         let ramped = self.plan.rules().iter().any(ramped);
@@ -202,7 +204,7 @@ impl Checked {
     }
 }
 
-/// What YAML has to do with a value that is no string.
+/// The advice to quote a value that YAML does not read as a string.
 fn quote_it(node: &Node, message: &str) -> &'static str {
     match node.value {
         _ if !message.ends_with("must be a string") => "",
@@ -215,7 +217,7 @@ fn quote_it(node: &Node, message: &str) -> &'static str {
 }
 
 impl Mistake {
-    /// On one line, as compilers do, so that editors jump there.
+    /// Writes the mistake in one line as compilers do, so that editors find its place.
     pub fn display(&self, file: &str) -> String {
         let path = if self.path.is_empty() { "configuration" } else { &self.path };
         format!("{file}:{}: {path}: {}", self.line, self.message)

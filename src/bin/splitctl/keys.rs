@@ -1,4 +1,4 @@
-//! The keys of imagined or real clients.
+//! The keys of clients, made up or read from a file.
 
 use std::fmt::Write;
 use std::fs;
@@ -6,23 +6,21 @@ use std::io::{self, Read};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use indicatif::{HumanCount, ProgressBar, ProgressFinish, ProgressIterator};
 
-use crate::output::count;
-use crate::progress::Progress;
-
-/// Whose assignment is counted.
+/// The clients whose assignment is counted.
 #[derive(Args)]
 pub struct Keys {
-    /// How many keys to try: user-0, user-1, and so on
+    /// The number of keys: user-0, user-1, and so on
     #[arg(long, value_name = "N", default_value_t = 1_000_000, conflicts_with = "keys_from",
           value_parser = clap::value_parser!(u64).range(1..))]
     keys: u64,
-    /// A file of keys, one a line, or - for standard input
+    /// A file with a key on each line, or - for standard input
     #[arg(long, value_name = "FILE")]
     keys_from: Option<String>,
 }
 
-/// Keys that are ready to be counted.
+/// Keys that are ready to be assigned.
 pub enum Source {
     Sequence(u64),
     Lines(Vec<u8>),
@@ -53,33 +51,29 @@ impl Source {
         }
     }
 
-    /// What they are, in words.
+    /// The number of keys and where they are from, in words.
     pub fn title(&self) -> String {
         match self {
             Source::Sequence(1) => "1 key, user-0".into(),
-            Source::Sequence(n) => format!("{} keys, user-0 to user-{}", count(*n), n - 1),
-            Source::Lines(_) => format!("{} keys", count(self.count())),
+            Source::Sequence(n) => format!("{} keys, user-0 to user-{}", HumanCount(*n), n - 1),
+            Source::Lines(_) => format!("{} keys", HumanCount(self.count())),
         }
     }
 
-    /// Hands out each key, and shows on a terminal how far it is.
+    /// Calls `take` on each key, and shows the progress on a terminal.
     pub fn for_each(&self, mut take: impl FnMut(&[u8])) {
-        let mut progress = Progress::new(self.count());
+        let progress = ProgressBar::new(self.count()).with_finish(ProgressFinish::AndClear);
         match self {
             Source::Sequence(count) => {
                 let mut key = String::new();
-                for number in 0..*count {
+                for number in (0..*count).progress_with(progress) {
                     key.clear();
                     // Writing to a String cannot fail.
                     let _ = write!(key, "user-{number}");
                     take(key.as_bytes());
-                    progress.step();
                 }
             }
-            Source::Lines(bytes) => lines(bytes).for_each(|key| {
-                take(key);
-                progress.step();
-            }),
+            Source::Lines(bytes) => lines(bytes).progress_with(progress).for_each(take),
         }
     }
 }

@@ -1,7 +1,8 @@
-//! `splitctl`: what a configuration of the filter means, seen before it is applied. It decides
-//! with the filter's own core, so it cannot differ from the filter.
+//! `splitctl`: shows what a configuration of the filter does before it is applied. It decides with
+//! the filter's own core, so it cannot differ from the filter.
 //!
-//! Exit codes: 0, 1 where the answer is that a configuration is bad, 2 where there is no answer.
+//! The exit code is 0, or 1 if a configuration is not valid or a watched variant is worse, or 2 if
+//! there is no answer.
 
 #![deny(
     clippy::expect_used,
@@ -25,9 +26,9 @@ mod given;
 mod hint;
 mod input;
 mod keys;
+mod movement;
 mod output;
 mod plugin;
-mod progress;
 mod rules;
 mod schema;
 mod simulate;
@@ -38,7 +39,7 @@ mod when;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use output::{Answer, BAD};
 
 /// Check, explain and compare configurations of the traffic-split filter
@@ -54,8 +55,8 @@ use output::{Answer, BAD};
   splitctl diff -f old.yaml -f new.yaml
   splitctl watch --prometheus http://localhost:9090 -f envoy.yaml
 
-Exit codes: 0, 1 for a configuration that is not valid (or a variant that is worse), 2 for wrong
-usage, a file that cannot be read or a Prometheus that does not answer."
+The exit code is 1 if a configuration is not valid or a watched variant is worse, and 2 if the usage
+is wrong, a file cannot be read or Prometheus does not answer."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -98,17 +99,17 @@ impl Command {
             Command::Diff(diff) => diff.run(),
             Command::Watch(watch) => watch.run(),
             Command::Schema(schema) => schema.run(),
-            Command::Completion(completion) => completion.run(),
+            Command::Completion(completion) => completion.run(&mut Cli::command()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use super::*;
 
     #[test]
     fn the_command_line_is_sound() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

@@ -1,4 +1,4 @@
-//! What a subcommand answers, and how it is printed.
+//! The answers of subcommands, and the ways to print them.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use serde::{Serialize, Serializer};
 
-/// How to print an answer.
+/// The form of an answer.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// For people
@@ -16,10 +16,11 @@ pub enum Format {
     Json,
 }
 
-/// What to print on standard output, and whether it is what one hopes for.
+/// The answer of a subcommand.
 pub struct Answer {
-    /// May have styles, which are left out where they are not shown.
+    /// The text for standard output. Its styles are left out if they cannot be shown.
     pub text: String,
+    /// Whether the exit code is 0, and not 1.
     pub good: bool,
 }
 
@@ -33,13 +34,13 @@ impl Answer {
         Answer { text, good: true }
     }
 
-    /// Who stops reading, as `head` does, has what they want.
+    /// Prints the answer. A reader who leaves early, as `head` does, is no error.
     pub fn print(&self) -> io::Result<()> {
         self.reach().map(drop)
     }
 
-    /// Prints it; whether there is still a reader. Styles only on a terminal, and not where
-    /// NO_COLOR is set.
+    /// Prints the answer, and returns whether there is still a reader. Styles are shown on a terminal
+    /// only, and not if NO_COLOR is set.
     pub fn reach(&self) -> io::Result<bool> {
         let mut out = anstream::stdout().lock();
         match writeln!(out, "{}", self.text.trim_end()).and_then(|()| out.flush()) {
@@ -49,8 +50,8 @@ impl Answer {
     }
 }
 
-/// A table with its columns aligned: the first to the left, the others as `right` says. Cells are
-/// plain text; styles come after.
+/// Aligns the columns of a table: the first one to the left, the others to the right if `right` is
+/// set. Cells have no styles, whose width would be counted.
 pub fn columns(rows: &[Vec<String>], right: bool) -> Vec<String> {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column| {
@@ -67,7 +68,7 @@ pub fn columns(rows: &[Vec<String>], right: bool) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-/// An object whose fields keep their order in JSON.
+/// An object whose fields keep their order in JSON, which `serde_json::Map` sorts.
 pub struct Ordered<T>(pub Vec<(String, T)>);
 
 impl<T: Serialize> Serialize for Ordered<T> {
@@ -76,17 +77,7 @@ impl<T: Serialize> Serialize for Ordered<T> {
     }
 }
 
-/// A count with its thousands apart.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let apart = |(index, digit): (usize, char)| {
-        let comma = index > 0 && (digits.len() - index).is_multiple_of(3);
-        [comma.then_some(','), Some(digit)].into_iter().flatten()
-    };
-    digits.chars().enumerate().flat_map(apart).collect()
-}
-
-/// A bar with eighths of a cell, padded to its full length.
+/// Draws a share as a bar with eighths of a cell, padded to its full length.
 pub fn bar(share: f64) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = (share * BAR * 8.0).round() as usize;
@@ -95,10 +86,10 @@ pub fn bar(share: f64) -> String {
     format!("{bar:<width$}", width = BAR as usize)
 }
 
-/// Cells of the longest bar.
+/// The cells of the longest bar.
 const BAR: f64 = 40.0;
 
-/// A share as a percentage.
+/// Writes a share as a percentage.
 pub fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
 }

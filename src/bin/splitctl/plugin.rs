@@ -1,34 +1,34 @@
-//! The filter's configurations in a file, whatever they are wrapped in.
+//! The filter's configurations in a file, bare or inside the resources that hold them.
 
 use crate::document::{self, Node, Value};
 
-/// One configuration as the filter would receive it.
+/// A configuration as the filter would receive it.
 #[derive(Debug)]
 pub struct Plugin {
-    /// What it was found in.
+    /// The kind of resource that it was found in.
     pub kind: &'static str,
     /// The name of the resource, or of the filter in Envoy's own configuration.
     pub name: Option<String>,
-    /// The line its configuration begins on, counted from 1.
+    /// The first line of its configuration, counted from 1.
     pub line: usize,
-    /// What the filter receives, or why it would receive no JSON.
+    /// The bytes that the filter receives, or the error that they would not be JSON.
     pub bytes: Result<Vec<u8>, String>,
-    /// The same as a tree with the lines of the file; none if it is no JSON.
+    /// The configuration as a tree with the lines of the file; `None` if it is no JSON.
     pub tree: Option<Node>,
 }
 
-/// The fields of a configuration: what has none of them is meant for another filter.
+/// The fields of a configuration. An object with none of them is meant for another filter.
 const FIELDS: [&str; 4] = ["clusterHeader", "variantHeader", "variants", "rules"];
 
-/// What Envoy's own configuration begins with.
+/// The fields by which Envoy's own configuration is recognised.
 const BOOTSTRAP: [&str; 4] = ["static_resources", "staticResources", "admin", "node"];
 
-/// All configurations in these documents of a file. Those of other filters are left out where
-/// there are some for this one.
+/// Finds all configurations in the documents of a file. Configurations of other filters are left out
+/// if there is one of this filter.
 pub fn find(documents: &[Node], text: &str) -> Vec<Plugin> {
     let mut found = Vec::new();
     if documents.is_empty() {
-        found.push(Plugin::new("configuration", None, 1, Ok(Vec::new()), None));
+        found.push(Plugin::empty("configuration", None, 1));
     }
     for document in documents {
         let before = found.len();
@@ -69,27 +69,25 @@ fn search(node: &Node, name: Option<&str>, text: &str, found: &mut Vec<Plugin>) 
     node.elements().iter().for_each(|node| search(node, own_name, text, found));
 }
 
-/// A resource of Istio's, whose `pluginConfig` istiod turns into JSON.
+/// Reads a resource of Istio, whose `pluginConfig` istiod turns into JSON.
 fn resource(kind: &'static str, node: &Node, at: &[&str], name: Option<&str>) -> Plugin {
     let name = name.map(str::to_owned);
     match node.at(at).and_then(|spec| spec.get("pluginConfig")) {
         Some(tree) => Plugin::of_tree(kind, name, tree),
-        None => Plugin::new(kind, name, node.line, Ok(Vec::new()), None),
+        None => Plugin::empty(kind, name, node.line),
     }
 }
 
-/// A Wasm filter in Envoy's own words: a `PluginConfig` of `envoy.extensions.wasm.v3`.
+/// Reads a Wasm filter of Envoy: a `PluginConfig` of `envoy.extensions.wasm.v3`.
 fn filter(node: &Node, configuration: Option<&Node>, name: Option<&str>, text: &str) -> Plugin {
     let name = name.map(str::to_owned);
     let kind = "Wasm filter";
     let Some(any) = configuration else {
-        return Plugin::new(kind, name, node.line, Ok(Vec::new()), None);
+        return Plugin::empty(kind, name, node.line);
     };
     let url = any.get("@type").and_then(Node::text).unwrap_or("no @type");
     match (url.rsplit_once('/').map_or(url, |(_, message)| message), any.get("value")) {
-        ("google.protobuf.StringValue", None) => {
-            Plugin::new(kind, name, any.line, Ok(Vec::new()), None)
-        }
+        ("google.protobuf.StringValue", None) => Plugin::empty(kind, name, any.line),
         ("google.protobuf.StringValue", Some(Node { line, value: Value::Text(json) })) => {
             let literal = text.lines().nth(line.saturating_sub(1)).is_some_and(is_literal);
             let place = |inner| if literal { line.saturating_add(inner) } else { *line };
@@ -98,7 +96,7 @@ fn filter(node: &Node, configuration: Option<&Node>, name: Option<&str>, text: &
                 .then(|| document::parse_json(json))
                 .flatten();
             tree.iter_mut().for_each(|tree| tree.move_lines(&place));
-            Plugin::new(kind, name, *line, Ok(json.clone().into_bytes()), tree)
+            Plugin { kind, name, line: *line, bytes: Ok(json.clone().into_bytes()), tree }
         }
         (message, value) => {
             let problem = format!(
@@ -106,7 +104,7 @@ fn filter(node: &Node, configuration: Option<&Node>, name: Option<&str>, text: &
                  JSON as text: the filter would receive anything else as protobuf"
             );
             let tree = value.unwrap_or(any).clone();
-            Plugin::new(kind, name, any.line, Err(problem), Some(tree))
+            Plugin { kind, name, line: any.line, bytes: Err(problem), tree: Some(tree) }
         }
     }
 }
@@ -118,24 +116,19 @@ fn is_literal(line: &str) -> bool {
 }
 
 impl Plugin {
-    fn new(
-        kind: &'static str,
-        name: Option<String>,
-        line: usize,
-        bytes: Result<Vec<u8>, String>,
-        tree: Option<Node>,
-    ) -> Self {
-        Plugin { kind, name, line, bytes, tree }
+    /// A plugin without a configuration.
+    fn empty(kind: &'static str, name: Option<String>, line: usize) -> Self {
+        Plugin { kind, name, line, bytes: Ok(Vec::new()), tree: None }
     }
 
-    /// Stands for a file that cannot be read at all.
+    /// A plugin in place of a file that cannot be read.
     pub fn unreadable(line: usize, problem: String) -> Self {
-        Plugin::new("configuration", None, line, Err(problem), None)
+        Plugin { bytes: Err(problem), ..Plugin::empty("configuration", None, line) }
     }
 
     fn of_tree(kind: &'static str, name: Option<String>, tree: &Node) -> Self {
         let bytes = serde_json::to_vec(tree).map_err(|error| error.to_string());
-        Plugin::new(kind, name, tree.line, bytes, Some(tree.clone()))
+        Plugin { kind, name, line: tree.line, bytes, tree: Some(tree.clone()) }
     }
 
     fn is_ours(&self) -> bool {
@@ -143,7 +136,7 @@ impl Plugin {
         tree.is_some_and(|tree| FIELDS.iter().any(|field| tree.get(field).is_some()))
     }
 
-    /// What to call it: its kind, and its name where it has one.
+    /// Its kind, and its name if it has one.
     pub fn title(&self) -> String {
         match &self.name {
             Some(name) => format!("{} {name}", self.kind),

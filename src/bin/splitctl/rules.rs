@@ -1,9 +1,9 @@
-//! Rules by name, and the shares that they ask for.
+//! Rules by name, and the shares of their variants.
 
 use anyhow::{Result, anyhow};
 use traffic_split::{Plan, Rule, Snapshot, Unassigned};
 
-/// The rule with this name.
+/// Finds the rule with this name.
 pub fn find<'p>(plan: &'p Plan, name: &str, file: &str) -> Result<&'p Rule> {
     plan.rules().iter().find(|rule| rule.name() == name).ok_or_else(|| {
         let known: Vec<_> = plan.rules().iter().map(Rule::name).collect();
@@ -11,34 +11,44 @@ pub fn find<'p>(plan: &'p Plan, name: &str, file: &str) -> Result<&'p Rule> {
     })
 }
 
-/// Stands for the clients outside a rule's slice; no variant's name has a blank.
+/// The clients outside a rule's slice, in place of a variant, whose name has no blank.
 pub const OUTSIDE: &str = "outside slice";
 
-/// Its variants with their shares of all clients, which add up to 1 with those outside its slice.
-pub fn shares<'p>(rule: &'p Rule, snapshot: &'p Snapshot) -> Vec<(&'p str, f64)> {
-    let weights = rule.weights(snapshot);
-    let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
-    let inside = rule.slice_share();
-    let mut shares: Vec<_> = weights
-        .into_iter()
-        .map(|(variant, weight)| (variant.name.as_str(), rounded(weight / total * inside)))
-        .collect();
-    if inside < 1.0 {
-        shares.push((OUTSIDE, rounded(1.0 - inside)));
-    }
-    shares
+/// A rule at one time, which decides how far its ramp is.
+#[derive(Clone, Copy)]
+pub struct RuleAt<'p> {
+    pub rule: &'p Rule,
+    pub snapshot: &'p Snapshot,
 }
 
-/// Without the last digits, which are the floating point's own.
+impl<'p> RuleAt<'p> {
+    /// The rule's variants with their shares of all clients, which add up to 1 together with
+    /// [`OUTSIDE`].
+    pub fn shares(self) -> Vec<(&'p str, f64)> {
+        let weights = self.rule.weights(self.snapshot);
+        let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
+        let inside = self.rule.slice_share();
+        let mut shares: Vec<_> = weights
+            .into_iter()
+            .map(|(variant, weight)| (variant.name.as_str(), rounded(weight / total * inside)))
+            .collect();
+        if inside < 1.0 {
+            shares.push((OUTSIDE, rounded(1.0 - inside)));
+        }
+        shares
+    }
+
+    /// The name of the variant that a key gets, or [`OUTSIDE`]. `None` if it cannot be a key.
+    pub fn place(self, key: &[u8]) -> Option<&'p str> {
+        match self.rule.assign(self.snapshot, key) {
+            Ok(variant) => Some(&variant.name),
+            Err(Unassigned::OutsideSlice) => Some(OUTSIDE),
+            Err(Unassigned::Unusable) => None,
+        }
+    }
+}
+
+/// A share without its last digits, which are rounding errors.
 pub fn rounded(share: f64) -> f64 {
     (share * 1e12).round() / 1e12
-}
-
-/// Where a key goes: a variant's name or [`OUTSIDE`]; none if it is no key.
-pub fn place<'p>(rule: &'p Rule, snapshot: &'p Snapshot, key: &[u8]) -> Option<&'p str> {
-    match rule.assign(snapshot, key) {
-        Ok(variant) => Some(&variant.name),
-        Err(Unassigned::OutsideSlice) => Some(OUTSIDE),
-        Err(Unassigned::Unusable) => None,
-    }
 }

@@ -1,4 +1,4 @@
-//! `splitctl schema`: the configuration's shape, for editors and pipelines.
+//! `splitctl schema`: the JSON Schema of the configuration, for editors and pipelines.
 
 use anyhow::Result;
 use clap::Args;
@@ -9,8 +9,8 @@ const SCHEMA: &str = include_str!("schema.json");
 
 /// Print the JSON Schema of the configuration
 ///
-/// It is that of the configuration itself, as in a WasmPlugin's spec.pluginConfig. What needs the
-/// whole of it, such as a variant that is not defined, only validate tells.
+/// It describes the configuration itself, as in spec.pluginConfig of a WasmPlugin. Errors that a
+/// schema cannot express, such as a variant that is not defined, are reported by validate only.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl schema > traffic-split.schema.json
@@ -24,7 +24,7 @@ impl Schema {
     }
 }
 
-/// The schema says what the filter's own check says.
+/// The schema agrees with the filter's own check.
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -37,8 +37,8 @@ mod tests {
     const EVERY_FIELD: &str = include_str!("../../../wasm-tests/splitctl/every-field.yaml");
     const REFUSED: &str = include_str!("../../../wasm-tests/cases/refused.json");
 
-    /// What a schema cannot say: the parts of a configuration that depend on each other, and texts
-    /// with a grammar of their own.
+    /// The errors that a schema cannot express: of fields that depend on each other, and of texts with
+    /// a grammar of their own.
     const BEYOND: [&str; 12] = [
         "Duplicate value",
         "must be one of the variants",
@@ -95,7 +95,8 @@ mod tests {
         assert!(checked > 5, "{checked}");
     }
 
-    /// The filter names the fields that it knows when it is given one that it does not.
+    /// Checks the schema's fields by the filter's error for an unknown field, which lists the known
+    /// ones.
     #[test]
     fn every_object_has_the_fields_that_the_filter_knows() {
         let (root, config) = (schema(), every_field());
@@ -149,13 +150,13 @@ mod tests {
             Some(reference) => root.pointer(reference.trim_start_matches('#')).unwrap(),
             None => schema,
         };
-        // A list of networks, or an object that has one.
+        // `sourceIp` is a list of networks, or an object that has one.
         schema["anyOf"].as_array().map_or(schema, |any| {
             any.iter().find(|any| any["properties"].is_object()).unwrap_or(schema)
         })
     }
 
-    /// JSON pointers to every object; no name in the sample has a slash.
+    /// Collects JSON pointers to every object. No name in the sample has a slash to escape.
     fn collect(value: &Value, pointer: String, found: &mut Vec<String>) {
         match value {
             Value::Object(fields) => {

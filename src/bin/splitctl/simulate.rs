@@ -1,4 +1,4 @@
-//! `splitctl simulate`: how many of many clients each variant gets.
+//! `splitctl simulate`: the number of clients that each variant gets.
 
 use std::collections::HashMap;
 
@@ -11,14 +11,14 @@ use crate::curve::{self, Curve};
 use crate::input::{Checked, Choice};
 use crate::keys::{Keys, Source};
 use crate::output::{Answer, FAINT, Format, STRONG, bar, columns, percent};
-use crate::rules;
+use crate::rules::{self, RuleAt};
 use crate::when::When;
 
-/// Count which variants many clients get
+/// Count the clients that each variant gets
 ///
-/// Hashes each key as the filter does, and shows the share of each variant beside the one that the
-/// weights ask for. What a rule matches plays no part: every key is taken as a client that it takes.
-/// A rule with a ramp is shown as it stands at one time, and its share over the whole ramp.
+/// Hashes each key as the filter does, and shows the share of each variant beside the expected one.
+/// The rule's `match` is ignored: every key stands for a client whose requests match. A rule with a
+/// ramp is evaluated at one time, and its ramp is shown as a whole.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl simulate -f envoy.yaml
@@ -31,23 +31,23 @@ pub struct Simulate {
     file: String,
     #[command(flatten)]
     choice: Choice,
-    /// A rule [default: all that split]
+    /// The rule to simulate [default: every rule with a split]
     #[arg(long)]
     rule: Option<String>,
     #[command(flatten)]
     keys: Keys,
     #[command(flatten)]
     when: When,
-    /// How to print
+    /// The output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }
 
-/// What `-o json` prints.
+/// The answer as `-o json` prints it.
 #[derive(Serialize)]
 struct Simulation {
     keys: u64,
-    /// The time it is for, where a ramp makes a difference.
+    /// The time of the evaluation, if a ramp makes that a difference.
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<String>,
     rules: Vec<Shares>,
@@ -58,7 +58,7 @@ struct Shares {
     rule: String,
     sticky: bool,
     variants: Vec<Share>,
-    /// Keys too long to be hashed: for the filter they are no keys.
+    /// The keys that are too long: the filter ignores them.
     unusable: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     ramp: Option<Curve>,
@@ -96,10 +96,10 @@ impl Simulate {
 }
 
 fn simulate(rule: &Rule, checked: &Checked, keys: &Source) -> Shares {
-    let snapshot = &checked.snapshot;
     let mut counts: HashMap<&str, u64> = HashMap::new();
     let mut unusable = 0;
-    keys.for_each(|key| match rules::place(rule, snapshot, key) {
+    let at = RuleAt { rule, snapshot: &checked.snapshot };
+    keys.for_each(|key| match at.place(key) {
         Some(place) => *counts.entry(place).or_default() += 1,
         None => unusable += 1,
     });
@@ -108,9 +108,9 @@ fn simulate(rule: &Rule, checked: &Checked, keys: &Source) -> Shares {
         let count = counts.get(name).copied().unwrap_or(0);
         Share { variant: name.to_owned(), count, share: count as f64 / usable, expected }
     };
-    let variants = rules::shares(rule, snapshot).into_iter().map(share).collect();
+    let variants = at.shares().into_iter().map(share).collect();
     let ramp = curve::ramp(&checked.config, rule.name());
-    let ramp = ramp.map(|ramp| Curve::new(&checked.plan, rule, ramp, snapshot.now()));
+    let ramp = ramp.map(|ramp| Curve::new(&checked.plan, rule, ramp, checked.snapshot.now()));
     Shares { rule: rule.name().to_owned(), sticky: rule.is_sticky(), variants, unusable, ramp }
 }
 

@@ -1,4 +1,4 @@
-//! `splitctl validate`: all that is wrong with a configuration, each with its path and line.
+//! `splitctl validate`: every error of a configuration, with its path and line.
 
 use anyhow::Result;
 use clap::Args;
@@ -7,10 +7,10 @@ use serde::Serialize;
 use crate::input::{Checked, Choice, Mistake, check};
 use crate::output::{Answer, BAD, Format, GOOD};
 
-/// Tell everything that is wrong with a configuration
+/// Report every error of a configuration
 ///
 /// Reads JSON or YAML, and finds the configuration inside a WasmPlugin, TrafficExtension,
-/// EnvoyFilter or Envoy bootstrap. Exits with 1 if anything is wrong.
+/// EnvoyFilter or Envoy bootstrap. The exit code is 1 if there is an error.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl validate -f wasm-plugin.yaml
@@ -22,7 +22,7 @@ pub struct Validate {
     files: Vec<String>,
     #[command(flatten)]
     choice: Choice,
-    /// How to print
+    /// The output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }

@@ -1,4 +1,4 @@
-//! `splitctl watch`: how the variants of a rule do, side by side, and whether they differ.
+//! `splitctl watch`: the variants of a rule compared by their metrics, and whether they differ.
 
 mod histogram;
 mod look;
@@ -18,27 +18,28 @@ use traffic_split::{Rule, Snapshot};
 use crate::input::{Checked, Choice};
 use crate::output::{Answer, Format};
 use crate::{rules, when};
-use look::{Look, Watched};
+use look::{Look, Range, Watched};
 use prometheus::Prometheus;
 use verdict::Test;
 
-/// Compare how a rule's variants do, by the metrics in a Prometheus
+/// Compare the variants of a rule by their metrics in Prometheus
 ///
-/// Shows each variant's share beside the one that its weight asks for, its success rate (neither
-/// 5xx nor a reset), its p95, and a verdict against the baseline: better, worse, no difference, or
-/// too little data. It needs `metrics: full` in the filter's configuration.
+/// Shows each variant's share beside the expected one, its success rate (neither 5xx nor a reset),
+/// its p95, and a verdict against the baseline: better, worse, no difference, or too little data.
+/// The filter's configuration needs `metrics: full`.
 ///
-/// Two differences to the baseline are judged: of the share of responses that fail, and of the
-/// share that is slower than the bucket with the baseline's p95. Each is judged by a mixture
-/// sequential probability ratio test (Johari and others, arXiv 1512.04922) at half of alpha, which
-/// holds for all looks together: it may be watched until it says something. The data begin where
-/// the window begins at the first look, and only grow. "Worse" and "better" mean a difference that
-/// chance makes in less than alpha of all cases, however often one looks; "no difference" means one
-/// that is smaller than the margin, as surely. Whichever of the two is worse decides; a variant is
-/// better if one is, and the other is not open. Below 100 responses on either side nothing is said.
+/// The verdict rests on two differences to the baseline: in the share of responses that fail, and
+/// in the share that is slower than the bucket with the baseline's p95. Each is tested by a mixture
+/// sequential probability ratio test (Johari and others, arXiv 1512.04922) at half of alpha. The
+/// test holds for all looks together, so it may be watched until it has a result. The data begin
+/// where the window begins at the first look, and only grow. "Worse" and "better" mean a difference
+/// that chance makes with a probability of less than alpha, however often one looks. "No
+/// difference" means one that is smaller than the margin, with the same confidence. The worse
+/// result of the two tests is the verdict; a variant is better if one of them says so, and the
+/// other has a result. Below 100 responses on either side, there is too little data.
 ///
-/// Requests are taken for independent of each other. A few users with very many requests are not:
-/// then alpha is larger than it says.
+/// The tests assume that requests are independent. They are not if few users send very many
+/// requests; the probability of a wrong verdict is then larger than alpha.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl watch --prometheus http://localhost:9090 -f envoy.yaml
@@ -46,9 +47,9 @@ use verdict::Test;
   splitctl watch --prometheus http://localhost:9090 -f wasm-plugin.yaml -l 'namespace=\"shop\"' --once
   splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --once -o json
 
-Ctrl-C ends it. With --once, the exit code is 1 where a variant is worse.")]
+Ctrl-C ends it. With --once, the exit code is 1 if a variant is worse.")]
 pub struct Watch {
-    /// Where Prometheus is, as in http://localhost:9090
+    /// The address of Prometheus, as in http://localhost:9090
     #[arg(long, value_name = "URL", value_parser = prometheus::url)]
     prometheus: String,
     /// A file, or - for standard input
@@ -56,31 +57,31 @@ pub struct Watch {
     file: String,
     #[command(flatten)]
     choice: Choice,
-    /// A rule [default: all that split, and are not in shadow]
+    /// The rule to watch [default: every rule with a split that is not in shadow]
     #[arg(long)]
     rule: Option<String>,
     /// The variant to compare with [default: the one with the greatest weight]
     #[arg(long, value_name = "VARIANT")]
     baseline: Option<String>,
-    /// Only metrics with these labels, as in 'namespace="shop",app="cart"'
+    /// The labels that metrics must have, as in 'namespace="shop",app="cart"'
     #[arg(short = 'l', long, value_name = "LABELS", default_value = "", hide_default_value = true)]
     selector: String,
-    /// How far back to begin
+    /// The time before the first look at which the data begin
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
     window: Duration,
-    /// Time between two looks
+    /// The time between two looks
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     interval: Duration,
-    /// Look once
+    /// Look once, and exit
     #[arg(long)]
     once: bool,
-    /// The chance of a verdict where there is no difference
+    /// The probability of "better" or "worse" where there is no difference
     #[arg(long, default_value_t = 0.05, value_parser = share)]
     alpha: f64,
     /// The largest difference of shares that does not matter
     #[arg(long, default_value_t = 0.01, value_parser = share)]
     margin: f64,
-    /// How to print; without --once, JSON has a line for each look
+    /// The output format; without --once, JSON has a line for each look
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 }
@@ -105,9 +106,10 @@ impl Watch {
         let look = || {
             let snapshot = Snapshot::new(&checked.plan, when::now());
             let seconds = self.window.saturating_add(started.elapsed()).as_secs();
-            // A verdict rests on two tests.
+            // A verdict rests on two tests, which share alpha.
             let test = Test { alpha: self.alpha / 2.0, margin: self.margin };
-            Look::take(&prometheus, self.labels(), &watched, &snapshot, seconds, test)
+            let range = Range { labels: self.labels(), seconds };
+            Look::take(&prometheus, range, &watched, &snapshot, test)
         };
         let mut seen = look()?;
         if self.once {
@@ -115,7 +117,7 @@ impl Watch {
         }
         loop {
             let again = if self.output == Format::Table && stdout().is_terminal() {
-                // To the top left, and all below erased (ECMA-48, CUP and ED).
+                // Moves to the top left, and erases everything below (ECMA-48, CUP and ED).
                 "\x1b[H\x1b[2J"
             } else {
                 ""
@@ -135,7 +137,7 @@ impl Watch {
         }
     }
 
-    /// The rules that are meant, each with its baseline.
+    /// The chosen rules, each with its baseline.
     fn watched<'c>(&self, checked: &'c Checked) -> Result<Vec<Watched<'c>>> {
         let chosen: Vec<&Rule> = match &self.rule {
             Some(name) => vec![rules::find(&checked.plan, name, &self.file)?],
@@ -161,7 +163,7 @@ impl Watch {
         let weights = rule.weights(snapshot);
         let baseline = match &self.baseline {
             Some(wanted) => weights.iter().find(|(variant, _)| variant.name == *wanted),
-            // Of equals the first.
+            // Reversed, so that the first of several equal weights wins.
             None => weights.iter().rev().max_by(|(_, one), (_, other)| one.total_cmp(other)),
         };
         let Some((baseline, _)) = baseline else {

@@ -1,4 +1,4 @@
-//! An explanation for people.
+//! An explanation as a table for people.
 
 use super::{Explained, Key};
 use crate::output::{BAD, FAINT, GOOD, Ordered, STRONG, percent};

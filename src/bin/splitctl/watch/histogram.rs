@@ -1,49 +1,58 @@
-//! A latency histogram as Prometheus keeps it: how many were at most so many milliseconds.
+//! A latency histogram as Prometheus keeps it: counts of responses up to each bound.
 
-use super::verdict::Share;
+use super::verdict::Proportion;
 
-/// Upper bounds in ascending order, the last one infinite, with the counts up to each.
+/// A bucket of a histogram.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bucket {
+    /// Its upper bound, in milliseconds; infinite for the last bucket.
+    pub bound: f64,
+    /// The responses that took at most that long, those of lower buckets included.
+    pub count: f64,
+}
+
+/// Buckets in ascending order of their bounds.
 #[derive(Clone, Debug, Default)]
-pub struct Histogram(Vec<(f64, f64)>);
+pub struct Histogram(Vec<Bucket>);
 
 impl Histogram {
-    pub fn new(mut buckets: Vec<(f64, f64)>) -> Self {
-        buckets.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+    pub fn new(mut buckets: Vec<Bucket>) -> Self {
+        buckets.sort_by(|one, other| one.bound.total_cmp(&other.bound));
         Histogram(buckets)
     }
 
     fn total(&self) -> f64 {
-        self.0.last().map_or(0.0, |(_, count)| *count)
+        self.0.last().map_or(0.0, |bucket| bucket.count)
     }
 
-    /// The bucket that holds a quantile: its bounds and the counts up to them.
-    fn bucket(&self, quantile: f64) -> Option<[(f64, f64); 2]> {
+    /// The bucket that holds a quantile, after the one below it, which is empty for the first.
+    fn around(&self, quantile: f64) -> Option<[Bucket; 2]> {
         let rank = self.total() * quantile;
-        let at = self.0.iter().position(|(_, count)| *count >= rank && rank > 0.0)?;
+        let at = self.0.iter().position(|bucket| bucket.count >= rank && rank > 0.0)?;
         let below = at.checked_sub(1).and_then(|below| self.0.get(below));
-        Some([*below.unwrap_or(&(0.0, 0.0)), *self.0.get(at)?])
+        Some([below.copied().unwrap_or_default(), *self.0.get(at)?])
     }
 
-    /// In milliseconds, as PromQL's `histogram_quantile` has it: on a line through its bucket, and
-    /// beyond the last finite bound, that bound.
+    /// A quantile in milliseconds, as PromQL's `histogram_quantile` computes it: interpolated within
+    /// its bucket, and the highest finite bound if it is beyond that.
     pub fn quantile(&self, quantile: f64) -> Option<f64> {
-        let [(low, below), (high, up_to)] = self.bucket(quantile)?;
-        if high.is_infinite() {
-            return Some(low);
+        let [below, bucket] = self.around(quantile)?;
+        if bucket.bound.is_infinite() {
+            return Some(below.bound);
         }
-        let part = (self.total() * quantile - below) / (up_to - below);
-        Some(low + (high - low) * part)
+        let part = (self.total() * quantile - below.count) / (bucket.count - below.count);
+        Some(below.bound + (bucket.bound - below.bound) * part)
     }
 
     /// The upper bound of the bucket that holds a quantile, if it is finite.
     pub fn bound(&self, quantile: f64) -> Option<f64> {
-        self.bucket(quantile).map(|[_, (high, _)]| high).filter(|high| high.is_finite())
+        self.around(quantile).map(|[_, bucket]| bucket.bound).filter(|bound| bound.is_finite())
     }
 
-    /// How many were longer than a bound; none if no bucket ends there.
-    pub fn above(&self, bound: f64) -> Option<Share> {
-        let (_, up_to) = self.0.iter().find(|(high, _)| *high == bound)?;
-        Some(Share { hits: (self.total() - up_to).round(), of: self.total().round() })
+    /// The share of responses that took longer than a bound; `None` if no bucket ends there.
+    pub fn above(&self, bound: f64) -> Option<Proportion> {
+        let bucket = self.0.iter().find(|bucket| bucket.bound == bound)?;
+        Some(Proportion { hits: (self.total() - bucket.count).round(), of: self.total().round() })
     }
 }
 
@@ -55,8 +64,9 @@ mod tests {
     fn quantiles() {
         let none = Histogram::default();
         assert!(none.quantile(0.5).is_none() && none.bound(0.5).is_none());
-        let histogram =
-            Histogram::new(vec![(f64::INFINITY, 100.0), (10.0, 50.0), (20.0, 90.0), (5.0, 0.0)]);
+        let buckets = [(f64::INFINITY, 100.0), (10.0, 50.0), (20.0, 90.0), (5.0, 0.0)];
+        let buckets = buckets.map(|(bound, count)| Bucket { bound, count });
+        let histogram = Histogram::new(buckets.to_vec());
         for (quantile, expected) in [(0.25, 7.5), (0.5, 10.0), (0.9, 20.0), (0.95, 20.0)] {
             assert_eq!(histogram.quantile(quantile), Some(expected), "{quantile}");
         }

@@ -1,4 +1,4 @@
-//! One look at the metrics, and what to think of each variant.
+//! One look at the metrics, with a verdict on each variant.
 
 use std::collections::BTreeMap;
 
@@ -6,86 +6,95 @@ use anyhow::{Result, bail};
 use serde::Serialize;
 use traffic_split::{Rule, Snapshot};
 
-use super::histogram::Histogram;
+use super::histogram::{Bucket, Histogram};
 use super::prometheus::{Prometheus, Sample};
-use super::verdict::{Difference, Share, Test, Verdict};
+use super::verdict::{Difference, Proportion, Test, Verdict};
 use crate::rules::rounded;
 
-/// A rule, and the variant that its others are compared with.
+/// A rule, and the variant with which its others are compared.
 pub struct Watched<'c> {
     pub rule: &'c Rule,
     pub baseline: &'c str,
 }
 
-/// What `-o json` prints.
+/// The part of a range vector selector of PromQL that follows the metric: `{labels}[seconds]`.
+#[derive(Clone, Copy)]
+pub struct Range<'a> {
+    pub labels: &'a str,
+    pub seconds: u64,
+}
+
+/// The answer as `-o json` prints it.
 #[derive(Serialize)]
 pub struct Look {
-    /// How far back it goes.
+    /// The seconds that it goes back.
     pub seconds: u64,
     pub alpha: f64,
     pub margin: f64,
-    pub rules: Vec<Side>,
+    pub rules: Vec<RuleLook>,
 }
 
-/// The variants of a rule, side by side.
+/// The variants of a rule at one look.
 #[derive(Serialize)]
-pub struct Side {
+pub struct RuleLook {
     pub rule: String,
     pub baseline: String,
-    /// A response that takes longer is slow: the bound of the bucket with the baseline's p95.
+    /// The milliseconds above which a response is slow: the bound of the bucket with the baseline's
+    /// p95.
     pub slow_ms: Option<f64>,
-    pub variants: Vec<Variant>,
+    pub variants: Vec<VariantLook>,
 }
 
+/// A variant at one look.
 #[derive(Serialize)]
-pub struct Variant {
+pub struct VariantLook {
     pub variant: String,
     pub requests: u64,
-    /// Of the rule's requests.
+    /// Its share of the rule's requests.
     pub share: Option<f64>,
-    /// The share that its weight asks for now.
+    /// Its expected share by the present weights.
     pub configured: f64,
     pub responses: u64,
     pub success: Option<f64>,
     pub p50_ms: Option<f64>,
     pub p95_ms: Option<f64>,
     pub p99_ms: Option<f64>,
-    /// Of the shares that fail and that are slow; none for the baseline.
+    /// The difference in the share of failed responses; `None` for the baseline.
     pub failed: Option<Difference>,
+    /// The difference in the share of slow responses; `None` for the baseline.
     pub slow: Option<Difference>,
     pub verdict: Option<Verdict>,
 }
 
-/// What Prometheus has of one variant.
+/// The counts of a variant in Prometheus.
 #[derive(Default)]
 struct Seen {
     requests: f64,
     responses: f64,
     errors: f64,
-    buckets: Vec<(f64, f64)>,
+    buckets: Vec<Bucket>,
 }
 
-/// By the names of rule and variant.
+/// The counts by the names of rule and variant.
 type All = BTreeMap<(String, String), Seen>;
 
 impl Seen {
-    fn failed(&self) -> Share {
-        Share { hits: self.errors.round(), of: self.responses.round() }
+    fn failed(&self) -> Proportion {
+        Proportion { hits: self.errors.round(), of: self.responses.round() }
     }
 }
 
 impl Look {
     pub fn take(
         prometheus: &Prometheus,
-        labels: &str,
+        range: Range<'_>,
         watched: &[Watched<'_>],
         snapshot: &Snapshot,
-        seconds: u64,
         test: Test,
     ) -> Result<Look> {
-        let all = ask(prometheus, labels, seconds)?;
+        let all = ask(prometheus, range)?;
         let rules = watched.iter().map(|watched| side(watched, snapshot, &all, test)).collect();
-        Ok(Look { seconds, alpha: test.alpha * 2.0, margin: test.margin, rules })
+        Ok(Look { seconds: range.seconds, alpha: test.alpha * 2.0, margin: test.margin, rules })
     }
 
     pub fn any_worse(&self) -> bool {
@@ -94,13 +103,14 @@ impl Look {
     }
 }
 
-fn ask(prometheus: &Prometheus, labels: &str, seconds: u64) -> Result<All> {
+fn ask(prometheus: &Prometheus, range: Range<'_>) -> Result<All> {
+    let Range { labels, seconds } = range;
     let mut all = All::new();
     let mut each = |by: &str, metric: &str, take: &dyn Fn(&mut Seen, &Sample)| {
         let series = format!("{metric}{{{labels}}}[{seconds}s]");
         let samples =
             prometheus.query(&format!("sum by (rule, variant{by}) (increase({series}))"))?;
-        // Series without these labels are of proxies that do not know them.
+        // Series without these labels come from proxies that do not extract them.
         let samples: Vec<_> =
             samples.iter().filter(|sample| !sample.label("rule").is_empty()).collect();
         for sample in &samples {
@@ -129,12 +139,13 @@ fn ask(prometheus: &Prometheus, labels: &str, seconds: u64) -> Result<All> {
         );
     }
     each(", le", "tsplit_response_time_ms_bucket", &|seen, sample| {
-        seen.buckets.extend(sample.label("le").parse().ok().map(|le| (le, sample.value)));
+        let bound = sample.label("le").parse().ok();
+        seen.buckets.extend(bound.map(|bound| Bucket { bound, count: sample.value }));
     })?;
     Ok(all)
 }
 
-fn side(watched: &Watched<'_>, snapshot: &Snapshot, all: &All, test: Test) -> Side {
+fn side(watched: &Watched<'_>, snapshot: &Snapshot, all: &All, test: Test) -> RuleLook {
     let Watched { rule, baseline } = watched;
     let of = |name: &str| all.get(&(rule.name().to_owned(), name.to_owned()));
     let histogram = |seen: &Seen| Histogram::new(seen.buckets.clone());
@@ -156,7 +167,7 @@ fn side(watched: &Watched<'_>, snapshot: &Snapshot, all: &All, test: Test) -> Si
             .filter(|_| compared)
             .and_then(|bound| test.compare(times.above(bound)?, base_times.above(bound)?));
         let verdict = test.verdict(failed).max(test.verdict(slow));
-        Variant {
+        VariantLook {
             variant: variant.name.clone(),
             requests: seen.requests.round() as u64,
             share: (requests > 0.0).then(|| rounded(seen.requests / requests)),
@@ -171,7 +182,7 @@ fn side(watched: &Watched<'_>, snapshot: &Snapshot, all: &All, test: Test) -> Si
             verdict: compared.then_some(verdict),
         }
     };
-    Side {
+    RuleLook {
         rule: rule.name().to_owned(),
         baseline: (*baseline).to_owned(),
         slow_ms,

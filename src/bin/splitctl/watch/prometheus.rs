@@ -1,4 +1,4 @@
-//! Asks a Prometheus: <https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries>.
+//! Queries to Prometheus: <https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries>.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 use ureq::Agent;
 
-/// Long enough for a busy Prometheus, short enough for who waits.
+/// The time to wait for an answer: enough for a busy Prometheus, and bearable for a person.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Prometheus {
@@ -15,7 +15,7 @@ pub struct Prometheus {
     url: String,
 }
 
-/// One series and its value.
+/// A series and its value.
 pub struct Sample {
     labels: BTreeMap<String, String>,
     pub value: f64,
@@ -51,7 +51,7 @@ impl Prometheus {
         Prometheus { agent, url: url.trim_end_matches('/').to_owned() }
     }
 
-    /// The vector that an expression has now.
+    /// Evaluates an expression that is an instant vector, now.
     pub fn query(&self, expression: &str) -> Result<Vec<Sample>> {
         let url = &self.url;
         let request = self.agent.get(format!("{url}/api/v1/query")).query("query", expression);
@@ -78,7 +78,7 @@ fn sample(Series { metric, value: (_, value) }: Series) -> Result<Sample> {
     Ok(Sample { labels: metric, value })
 }
 
-/// Takes an address of Prometheus.
+/// Checks an address of Prometheus.
 pub fn url(text: &str) -> Result<String, String> {
     if text.starts_with("https://") {
         return Err(

@@ -1,8 +1,10 @@
-//! A look, for people.
+//! A look as a table for people.
 
-use super::look::{Look, Side, Variant};
+use indicatif::HumanCount;
+
+use super::look::{Look, RuleLook, VariantLook};
 use super::verdict::{Difference, Verdict};
-use crate::output::{BAD, FAINT, GOOD, STRONG, columns, count, percent};
+use crate::output::{BAD, FAINT, GOOD, STRONG, columns, percent};
 
 pub fn table(look: &Look) -> String {
     let sides = look.rules.iter().map(|side| rule(side, look.seconds));
@@ -16,7 +18,7 @@ pub fn table(look: &Look) -> String {
     sides.collect::<String>() + &legend
 }
 
-fn rule(side: &Side, seconds: u64) -> String {
+fn rule(side: &RuleLook, seconds: u64) -> String {
     let slow = side.slow_ms.map_or(String::new(), |ms| format!("; slow is over {ms} ms"));
     let mut text = format!(
         "{STRONG}{}{STRONG:#}: against {}, over {}{slow}\n\n",
@@ -39,9 +41,9 @@ fn rule(side: &Side, seconds: u64) -> String {
     text + "\n"
 }
 
-fn cells(variant: &Variant) -> Vec<String> {
+fn cells(variant: &VariantLook) -> Vec<String> {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
-    // Of those that succeed: the other way round than of those that fail.
+    // The table shows successes, whose difference is that of failures with the other sign.
     let points = |difference: &Difference, sign: f64| {
         let difference = (difference.difference * sign * 100.0, difference.radius * 100.0);
         format!("{:+.2} ± {:.2}", difference.0, difference.1)
@@ -52,7 +54,7 @@ fn cells(variant: &Variant) -> Vec<String> {
     };
     vec![
         variant.variant.clone(),
-        count(variant.requests),
+        HumanCount(variant.requests).to_string(),
         or_none(variant.share.map(percent)),
         percent(variant.configured),
         or_none(variant.success.map(percent)),
@@ -71,7 +73,7 @@ fn styled(verdict: Verdict) -> String {
     format!("{style}{}{style:#}", verdict.name())
 }
 
-/// As a configuration would have it: `1h30m`.
+/// Writes a duration as in a configuration: `1h30m`.
 fn duration(seconds: u64) -> String {
     let parts = [(86_400, u64::MAX, "d"), (3_600, 24, "h"), (60, 60, "m"), (1, 60, "s")];
     let parts = parts.map(|(unit, wrap, name)| (seconds / unit % wrap, name));

@@ -1,4 +1,4 @@
-//! Whether two variants differ, judged so that one may look as often as one likes.
+//! A test whether two variants differ, which stays valid however often one looks.
 //!
 //! The mixture sequential probability ratio test (mSPRT) of two proportions: Johari, Koomen, Pekelis
 //! and Walsh, "Always Valid Inference", Operations Research 70(3), 2022, arXiv 1512.04922, section
@@ -12,41 +12,42 @@
 
 use serde::Serialize;
 
-/// So many of so many.
+/// A proportion: `hits` of `of` responses.
 #[derive(Clone, Copy, Debug)]
-pub struct Share {
+pub struct Proportion {
     pub hits: f64,
     pub of: f64,
 }
 
-/// How sure to be, and what matters.
+/// The parameters of a test.
 #[derive(Clone, Copy, Debug)]
 pub struct Test {
-    /// The chance that variants which do not differ are ever said to.
+    /// The probability that it ever finds a difference where there is none.
     pub alpha: f64,
-    /// A difference smaller than this is none.
+    /// The largest difference that does not matter.
     pub margin: f64,
 }
 
-/// Of the differences that the test expects, the standard deviation: large ones are seen after a
-/// hundred responses, and small ones take up to twice as many as with a tau made for them.
+/// The standard deviation of the differences that the test expects. With this one, large differences
+/// are found after a hundred responses, and small ones take at most twice as many responses as with a
+/// tau of their size.
 const TAU: f64 = 0.05;
 
-/// The least count on either side: below, the normal approximation is none.
+/// The least count on either side. Below it, the normal approximation does not hold.
 const LEAST: f64 = 100.0;
 
-/// A difference of shares.
+/// A difference of proportions.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Difference {
-    /// Its own share less the baseline's, -1 to 1.
+    /// The variant's proportion less the baseline's, from -1 to 1.
     pub difference: f64,
-    /// The true one is within this of it.
+    /// The true difference lies within this distance.
     pub radius: f64,
     #[serde(skip)]
     enough: bool,
 }
 
-/// What to think of a variant.
+/// The judgement on a variant, in the order in which one outweighs another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -56,13 +57,13 @@ pub enum Verdict {
     Worse,
 }
 
-impl Share {
+impl Proportion {
     pub fn ratio(&self) -> Option<f64> {
         (self.of > 0.0).then(|| self.hits / self.of)
     }
 
-    /// Of the ratio, with a hit and a miss added: none of few is no certainty (Agresti and Caffo,
-    /// The American Statistician 54(4), 2000).
+    /// The variance of the ratio, with a hit and a miss added, so that no hits in few responses do not
+    /// pass for certainty (Agresti and Caffo, The American Statistician 54(4), 2000).
     fn variance(&self) -> f64 {
         let ratio = (self.hits + 1.0) / (self.of + 2.0);
         ratio * (1.0 - ratio) / (self.of + 2.0)
@@ -70,7 +71,7 @@ impl Share {
 }
 
 impl Test {
-    pub fn compare(&self, own: Share, baseline: Share) -> Option<Difference> {
+    pub fn compare(&self, own: Proportion, baseline: Proportion) -> Option<Difference> {
         let difference = own.ratio()? - baseline.ratio()?;
         let variance = own.variance() + baseline.variance();
         let tau2 = TAU * TAU;
@@ -83,7 +84,7 @@ impl Test {
         })
     }
 
-    /// Of a share that is better the smaller it is.
+    /// The verdict on a proportion that is better the smaller it is.
     pub fn verdict(&self, difference: Option<Difference>) -> Verdict {
         match difference {
             Some(Difference { difference, radius, enough: true }) => {
@@ -117,8 +118,8 @@ mod tests {
 
     const TEST: Test = Test { alpha: 0.05, margin: 0.01 };
 
-    fn share(hits: u32, of: u32) -> Share {
-        Share { hits: hits.into(), of: of.into() }
+    fn share(hits: u32, of: u32) -> Proportion {
+        Proportion { hits: hits.into(), of: of.into() }
     }
 
     /// The likelihood ratio as the paper writes it for n pairs of variance sigma^2 each.
@@ -157,7 +158,7 @@ mod tests {
             ((10, 1_000), (9, 9_000), Verdict::TooLittleData),
             ((10, 10_000), (90, 90_000), Verdict::NoDifference),
             ((0, 10_000), (0, 90_000), Verdict::NoDifference),
-            // By twice the margin, and too much to be chance.
+            // The difference is twice the margin, and too large for chance.
             ((1_300, 10_000), (9_900, 90_000), Verdict::Worse),
         ] {
             let compared = TEST.compare(share(own.0, own.1), share(baseline.0, baseline.1));

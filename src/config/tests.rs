@@ -1,0 +1,41 @@
+//! Configurations that are refused, with all of their errors.
+
+use serde::Deserialize;
+
+use crate::{Plan, limits};
+
+#[derive(Deserialize)]
+struct Refused {
+    name: String,
+    text: Option<String>,
+    config: Option<Box<serde_json::value::RawValue>>,
+    errors: Vec<String>,
+}
+
+fn env(name: &str) -> Option<String> {
+    (name == "SHORT").then(|| format!("{},short", "k".repeat(limits::SIGNING_KEY_BYTES)))
+}
+
+#[test]
+fn refusals() {
+    let cases = include_str!("../../wasm-tests/cases/refused.json");
+    for case in serde_json::from_str::<Vec<Refused>>(cases).unwrap() {
+        let config = case.text.or(case.config.map(|config| config.get().to_owned())).unwrap();
+        let errors = Plan::compile(config.as_bytes(), &env).expect_err(&case.name).to_string();
+        assert_eq!(errors.lines().collect::<Vec<_>>(), case.errors, "{}", case.name);
+    }
+}
+
+#[test]
+fn not_text_and_too_large() {
+    for (config, expected) in [
+        (b"\xff{}".to_vec(), "configuration: Invalid value: not JSON"),
+        (b"{\"a\":\"\xff\"}".to_vec(), "configuration: Invalid value: not JSON"),
+        (b"[".repeat(100_000), "configuration: Invalid value: not JSON (recursion limit"),
+        (b" ".repeat(limits::CONFIG_BYTES - 1), "configuration: Required value"),
+        (b"1".repeat(limits::CONFIG_BYTES + 1), "configuration: Too long"),
+    ] {
+        let errors = Plan::compile(&config, &|_| None).unwrap_err().to_string();
+        assert!(errors.starts_with(expected), "{errors}");
+    }
+}
