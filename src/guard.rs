@@ -52,7 +52,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::rendezvous::{rehash, uniform};
-use crate::variant::Target;
+use crate::variant::{Target, Variant};
 
 /// The share of the watched variant's requests that reach it on trial, 0 to 1.
 const TRIAL_SHARE: f64 = 0.1;
@@ -123,13 +123,36 @@ impl Guard {
         (!tried).then_some(&self.fallback)
     }
 
-    /// The number that names the guard's record in Envoy's shared data: a guard that is the same in
-    /// another configuration keeps its record.
+    /// The number that names the guard's record in Envoy's shared data. A guard keeps its record as
+    /// long as its rule's name, its settings, and the names and clusters of its two variants stay
+    /// the same, whatever else changes in the configuration. Another version of the module finds
+    /// the record by the same encoding, version 1:
+    ///
+    /// ```text
+    /// id = XXH64(rule NUL watch NUL cluster NUL fallback NUL cluster NUL maxErrorRate NUL
+    ///            maxLatencyRatio NUL minRequests NUL window NUL cooldown, seed = 0)
+    /// ```
+    /// Each cluster is that of the variant before it, empty if it has none. The rate and the ratio
+    /// are the bits of an `f64` in hexadecimal, 0 for no ratio; the other numbers are decimal, and
+    /// times are in seconds. No name or cluster holds a NUL. (Modules before this encoding hashed
+    /// another one: when the first with it replaces them, every guard starts anew, closed.)
     pub fn id(&self) -> u64 {
-        let rates = (self.max_error_rate.to_bits(), self.max_latency_ratio.map(f64::to_bits));
-        let spans = (self.min_requests, self.window, self.cooldown);
+        let cluster = |variant: &Variant| variant.cluster.clone().unwrap_or_default();
         let (watch, fallback) = (&self.watch.variant, &self.fallback.variant);
-        xxh64(format!("{:?}", (&self.rule, watch, fallback, rates, spans)).as_bytes(), 0)
+        let text = format!(
+            "{}\0{}\0{}\0{}\0{}\0{:x}\0{:x}\0{}\0{}\0{}",
+            self.rule,
+            watch.name,
+            cluster(watch),
+            fallback.name,
+            cluster(fallback),
+            self.max_error_rate.to_bits(),
+            self.max_latency_ratio.map_or(0, f64::to_bits),
+            self.min_requests,
+            self.window,
+            self.cooldown,
+        );
+        xxh64(text.as_bytes(), 0)
     }
 
     /// The counts that a response of this target belongs to; `None` if the guard does not count it.

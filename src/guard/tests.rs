@@ -238,3 +238,23 @@ fn the_clients_of_a_trial_never_change() {
     });
     assert_eq!(tried.collect::<Vec<_>>(), [0, 10, 16, 35]);
 }
+
+/// Written out as the encoding says, and the number that xxHash gives for it.
+#[test]
+fn an_id_never_changes() {
+    let id = |config: serde_json::Value| {
+        Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap().guards[0].id()
+    };
+    let rate = "3fa999999999999a";
+    let fields = ["r", "canary", "", "stable", "", rate, "4000000000000000", "100", "60", "600"];
+    assert_eq!(id(config()), xxh64(fields.join("\0").as_bytes(), 0));
+    assert_eq!(id(config()), 0xcc7f_aa1e_d511_16bf);
+    let mut other = config();
+    other["clusterHeader"] = "x-c".into();
+    other["variants"] =
+        serde_json::json!({ "stable": {"cluster": "v1"}, "canary": {"cluster": "v2"} });
+    other["rules"][0]["guard"].as_object_mut().unwrap().remove("maxLatencyRatio");
+    let fields = ["r", "canary", "v2", "stable", "v1", rate, "0", "100", "60", "600"];
+    assert_eq!(id(other.clone()), xxh64(fields.join("\0").as_bytes(), 0));
+    assert_eq!(id(other), 0xcc0f_b90f_c4f3_d8fb);
+}
