@@ -140,8 +140,16 @@ fn a_trial_is_of_the_same_clients_by_their_key() {
     let kept =
         guarded(json!({ "sticky": sticky, "persist": { "cookie": "kept", "maxAge": "1h" } }));
     let first = on_trial(&plain, "", &mut FixedEnvironment::default());
-    assert_eq!(on_trial(&plain, "", &mut FixedEnvironment { draws: 7, ..Default::default() }), first, "nothing is drawn");
-    assert_eq!(on_trial(&kept, "kept=b", &mut FixedEnvironment { draws: 9, ..Default::default() }), first, "nor if kept");
+    assert_eq!(
+        on_trial(&plain, "", &mut FixedEnvironment { draws: 7, ..Default::default() }),
+        first,
+        "nothing is drawn"
+    );
+    assert_eq!(
+        on_trial(&kept, "kept=b", &mut FixedEnvironment { draws: 9, ..Default::default() }),
+        first,
+        "nor if kept"
+    );
 }
 
 #[test]
