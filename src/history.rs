@@ -121,4 +121,17 @@ mod tests {
         assert!(History::new(&["a"], &[weights(&[("a", 0.0)]), weights(&[("a", 1.0)])]).is_none());
         assert!(History::new(&["a"], &[]).is_none());
     }
+
+    /// 10,000 hashes, 5 standard errors: of the keys of `a`, whose share halves, half stay.
+    #[test]
+    fn a_key_stays_with_the_ratio_of_the_shares() {
+        let steps = [weights(&[("a", 1.0), ("b", 1.0)]), weights(&[("a", 1.0), ("b", 3.0)])];
+        let [old, new] = [1, 2].map(|known| History::new(&["a", "b"], &steps[..known]).unwrap());
+        let of_a = (0..10_000).map(|i| rehash(i, 7)).filter(|hash| old.pick(*hash) == 0);
+        let of_a: Vec<u64> = of_a.collect();
+        let stay = of_a.iter().filter(|hash| new.pick(**hash) == 0).count() as f64;
+        let (n, p) = (of_a.len() as f64, 0.5);
+        assert!((stay - n * p).abs() <= 5.0 * f64::sqrt(n * p * (1.0 - p)), "{stay} of {n}");
+        assert!((0..10_000).all(|i| old.pick(i) == 0 || new.pick(i) == 1), "nobody leaves b");
+    }
 }

@@ -175,3 +175,22 @@ fn a_client_that_a_guard_redirects_keeps_its_variant() {
     assert_eq!(handed_out(""), (true, false), "its fallback is not kept");
     assert_eq!(handed_out("kept=b"), (false, false), "nothing is issued where a cookie keeps it");
 }
+
+/// The hash is that of the recipe: the first of `wasm-tests/vectors/split-v1.json`.
+#[test]
+fn a_decision_tells_the_hash_that_chose() {
+    let sticky = json!({ "key": [{ "header": "x-user" }], "salt": "rollout" });
+    let persist = json!({ "cookie": "kept", "maxAge": "1h" });
+    let plan = plan(json!([{ "name": "r", "split": { "a": 1, "b": 1 },
+                             "sticky": sticky, "persist": persist }]));
+    let snapshot = Snapshot::new(&plan, 0);
+    for (header, value, reason, hash) in [
+        ("x-user", "user-0", Reason::Sticky, Some(0x3a26_a354_a4cd_7380)),
+        ("cookie", "kept=a", Reason::Persisted, None),
+        ("x-other", "user-0", Reason::Random, None),
+    ] {
+        let request = HeaderList::new([(header, value)]);
+        let decision = decide(&plan, &snapshot, &request, &mut FixedEnvironment::default());
+        assert_eq!((decision.reason(), decision.hash()), (reason, hash), "{header}: {value}");
+    }
+}
