@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo run wasm test lint deny bench fuzz soak reproducible image push mesh-test \
+.PHONY: help demo run wasm test lint deny bench fuzz mutants soak reproducible image push mesh-test \
 	monitoring-test monitoring-picture compat clean
 
 TARGET := wasm32-wasip1
@@ -15,10 +15,10 @@ WASM_RUSTFLAGS := CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS
 # A first build takes minutes: where somebody watches, cargo shows how far it is.
 QUIET := $(if $(shell test -t 2 && echo terminal),,--quiet)
 HARNESS := cargo run $(QUIET) --package wasm-tests --
-define DIFF
+define DEMO_DIFF
 sed 's/"stable": 90, "canary": 10/"stable": 80, "canary": 20/' manifests/envoy.yaml | splitctl diff --rule rollout -f manifests/envoy.yaml -f -
 endef
-export DIFF
+export DEMO_DIFF
 CRANE = $(or $(shell command -v crane),$(if $(shell command -v go),go -C wasm-tests/istio tool crane))
 
 help: ## Show this list
@@ -31,8 +31,8 @@ demo: wasm ## Show where real requests go through a real Envoy, a guard that tri
 	@$(HARNESS) demo
 	@echo "Building splitctl ..." >&2
 	@cargo build $(QUIET) --bin splitctl
-	@printf '\nWho would move if the canary got 20 %% instead of 10 %%?\n\n$$ %s\n' "$$DIFF"
-	@PATH="$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/debug:$$PATH" && eval "$$DIFF"
+	@printf '\nWho would move if the canary got 20 %% instead of 10 %%?\n\n$$ %s\n' "$$DEMO_DIFF"
+	@PATH="$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/debug:$$PATH" && eval "$$DEMO_DIFF"
 
 run: wasm ## Keep the demo's Envoy running, and print curl lines to try
 	@echo "Building the harness ..." >&2
@@ -137,6 +137,34 @@ fuzz: ## Look for inputs that break a property: RUNS=25000000 tries more
 		awk -v property=$$property '/^Done / { printf "%-14s %d executions in %d s, no crash\n", property, $$2, $$5 }' \
 			$(FUZZ)/$$property.log; \
 	done
+
+CARGO_MUTANTS_VERSION := 27.1.0
+CARGO_MUTANTS := target/tools/cargo-mutants-$(CARGO_MUTANTS_VERSION)
+MUTANTS := target/mutants
+MUTATED := $(filter-out %/tests.rs,$(foreach part,config cookie decide guard history key layer matcher \
+	ramp request split,$(wildcard src/$(part).rs src/$(part)/*.rs)))
+# In a copy, which is broken in place.
+MUTATE := $(CARGO_MUTANTS)/bin/cargo-mutants mutants --no-config --dir $(MUTANTS)/source
+TRY := nice -n 15 env CARGO_TARGET_DIR=$(CURDIR)/$(MUTANTS)/build $(MUTATE) --in-place \
+	--output $(MUTANTS) --baseline skip --timeout 60 --test-package traffic-split --cargo-arg=--lib \
+	$(if $(DIFF),--in-diff $(MUTANTS)/diff) $(addprefix --file ,$(or $(FILE),$(MUTATED)))
+# A mutant that survives (2) or hangs (3) is no failure of the run.
+OUTCOME := code=$$?; test $$code -eq 0 -o $$code -eq 2 -o $$code -eq 3
+
+mutants: ## Break the core in a thousand ways; a test must fail each time: FILE=src/key.rs or DIFF=main for a part
+	@test -x $(firstword $(MUTATE)) || { echo "Building cargo-mutants ..." >&2; cargo install --quiet \
+		--locked --debug cargo-mutants --version $(CARGO_MUTANTS_VERSION) --root $(CARGO_MUTANTS); }
+	@rm -rf $(MUTANTS)/source $(MUTANTS)/mutants.out* && mkdir -p $(MUTANTS)/source
+	@git ls-files -z --cached --others --exclude-standard | \
+		xargs -0 cp --parents --preserve=timestamps --target-directory $(MUTANTS)/source
+	@$(if $(DIFF),git diff $(DIFF) -- src > $(MUTANTS)/diff)
+	@$(MUTATE) --list $(addprefix --file ,$(MUTATED)) > $(MUTANTS)/listed.txt
+	cargo test --quiet --package traffic-split --package properties --lib --test '*'
+	@echo "Trying the unit tests, less those of a million keys ..." >&2
+	@$(TRY) -- -- --skip split::tests; $(OUTCOME)
+	@echo "Trying what survives with all of them, and with the properties ..." >&2
+	@$(TRY) --iterate --test-package properties --cargo-arg=--test --cargo-arg='*'; $(OUTCOME)
+	@cargo run --quiet --package wasm-tests --bin mutants
 
 clean: ## Remove everything that was built or downloaded
 	cargo clean

@@ -1,4 +1,4 @@
-//! Cookies that the filter sets, and what it accepts when they come back.
+//! Cookies that the filter sets, and reads when a client sends them back.
 
 mod signer;
 
@@ -11,19 +11,20 @@ use crate::limits;
 use crate::request::Ignored;
 use crate::request::{self, Request};
 
-/// A cookie that is ready to be read and written.
+/// A cookie of the configuration, ready to be read and set.
 #[derive(Debug)]
 pub(crate) struct Cookie {
     pub(crate) name: String,
-    /// `; Max-Age=…` and the others, as they follow the value.
+    /// The attributes as they follow the value: `; Max-Age=…` first.
     attributes: String,
     domain: Option<String>,
+    /// Seconds.
     max_age: u64,
     signer: Option<Signer>,
 }
 
 impl Cookie {
-    /// The keys are those of the cookie's `signing`.
+    /// A cookie that is signed if there are keys, those of its `signing`.
     pub(crate) fn new(config: &CookieSpec, keys: Option<Keys>) -> Self {
         Cookie {
             name: config.name.clone(),
@@ -34,8 +35,9 @@ impl Cookie {
         }
     }
 
-    /// What is found in the values of this cookie, looked at in the order of arrival; of a signed one
-    /// in the payloads that verify. `now` is the time in Unix seconds.
+    /// Calls `find` on each value of this cookie in the order of arrival and returns the first hit.
+    /// If the cookie is signed, `find` gets the payload of each value that verifies. `now` is the
+    /// time in Unix seconds.
     pub(crate) fn find<'a, T>(
         &'a self,
         request: &'a impl Request,
@@ -44,7 +46,7 @@ impl Cookie {
     ) -> Option<T> {
         let mut left = if self.signer.is_some() { limits::SIGNED_VALUES } else { usize::MAX };
         let found = request::find_cookie(request, &self.name, |value| {
-            // `Some(None)`: nothing, and no look at what follows.
+            // `Some(None)` ends the search without a hit.
             let Some(fewer) = left.checked_sub(1) else { return Some(None) };
             left = fewer;
             let fits = Some(value).filter(|value| value.len() <= limits::SIGNED_BYTES);
@@ -61,7 +63,8 @@ impl Cookie {
         found.flatten()
     }
 
-    /// The value that carries this payload, signed where signing is on.
+    /// The value that carries this payload, signed if the cookie is. `now` is the time in Unix
+    /// seconds.
     pub(crate) fn value(&self, payload: &str, request: &impl Request, now: u64) -> String {
         match &self.signer {
             None => payload.to_owned(),
@@ -77,8 +80,9 @@ impl Cookie {
         format!("{}={value}{}", self.name, self.attributes)
     }
 
-    /// Where a signature holds: in the configured domain, or else at the host that the client asked
-    /// for, without its port, since cookies do not tell ports apart (RFC 6265 section 8.5).
+    /// The scope that a signature binds: the configured domain, or else the host that the client asked
+    /// for, without its port, since cookies do not tell ports apart (RFC 6265 section 8.5). `None` if
+    /// the client named no host, or one that is too long.
     fn scope<'a>(&'a self, request: &'a impl Request) -> Option<&'a [u8]> {
         match &self.domain {
             Some(domain) => Some(domain.as_bytes()),
@@ -110,12 +114,97 @@ fn attributes(config: &CookieSpec) -> String {
     text
 }
 
-/// An authority without its port (RFC 3986 section 3.2); an IPv6 address keeps its brackets.
+/// The host of an authority (RFC 3986 section 3.2); an IPv6 address keeps its brackets.
 fn host(authority: &[u8]) -> &[u8] {
     let colon = authority.iter().rposition(|b| *b == b':');
     let port = colon.and_then(|colon| authority.split_at_checked(colon));
     match port {
         Some((host, port)) if port.iter().skip(1).all(u8::is_ascii_digit) => host,
         _ => authority,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::HeaderList;
+
+    fn cookie(domain: Option<&str>, keys: Option<&str>) -> Cookie {
+        let config = CookieSpec {
+            name: "c".into(),
+            path: "/".into(),
+            domain: domain.map(str::to_owned),
+            max_age: 100,
+            same_site: SameSite::Lax,
+            secure: false,
+            http_only: false,
+            partitioned: false,
+            signing: None,
+        };
+        Cookie::new(&config, keys.map(|keys| Keys::parse(keys).unwrap()))
+    }
+
+    fn found(cookie: &Cookie, request: &HeaderList, now: u64) -> Option<Vec<u8>> {
+        cookie.find(request, || now, |value| Some(value.to_vec()))
+    }
+
+    #[test]
+    fn a_host_has_no_port() {
+        for (authority, expected) in [
+            ("h", "h"),
+            ("h:443", "h"),
+            ("h:", "h"),
+            ("h:44x", "h:44x"),
+            ("[::1]", "[::1]"),
+            ("[::1]:8443", "[::1]"),
+            ("", ""),
+        ] {
+            assert_eq!(host(authority.as_bytes()), expected.as_bytes(), "{authority}");
+        }
+    }
+
+    #[test]
+    fn a_value_has_a_longest_length() {
+        for (bytes, expected) in [(limits::SIGNED_BYTES, true), (limits::SIGNED_BYTES + 1, false)] {
+            let request = HeaderList::new([("cookie", format!("c={}", "v".repeat(bytes)))]);
+            assert_eq!(found(&cookie(None, None), &request, 0).is_some(), expected, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn an_unsigned_cookie_is_looked_for_beyond_the_values_that_are_verified() {
+        let values = "c=; ".repeat(limits::SIGNED_VALUES) + "c=last";
+        let request = HeaderList::new([("cookie", values)]);
+        let last = |value| (value == b"last").then_some(());
+        assert!(cookie(None, None).find(&request, || 0, last).is_some());
+    }
+
+    /// A signature holds in the domain of the cookie, or else at the host it was set for.
+    #[test]
+    fn a_signature_binds_a_scope() {
+        let keys = "k".repeat(limits::SIGNING_KEY_BYTES);
+        let at = |host: &str, cookie: Option<&str>| {
+            let headers = [(":authority", Some(host)), ("cookie", cookie)];
+            HeaderList::new(headers.into_iter().filter_map(|(name, value)| Some((name, value?))))
+        };
+        for (domain, host, other, expected) in [
+            (None, "www.example.com", "example.com", false),
+            (None, "www.example.com", "WWW.example.com:8443", true),
+            (Some("example.com"), "www.example.com", "example.com", true),
+        ] {
+            let cookie = cookie(domain, Some(&keys));
+            let value = cookie.value("payload", &at(host, None), 1000);
+            assert_eq!(
+                cookie.set(&value),
+                format!(
+                    "c={value}; Max-Age=100; Path=/{}; SameSite=Lax",
+                    domain.map(|domain| format!("; Domain={domain}")).unwrap_or_default()
+                )
+            );
+            let back = at(other, Some(&format!("c={value}")));
+            let payload = expected.then(|| b"payload".to_vec());
+            assert_eq!(found(&cookie, &back, 1099), payload, "{domain:?} {host} {other}");
+            assert_eq!(found(&cookie, &back, 1100), None, "expired");
+        }
     }
 }

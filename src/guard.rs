@@ -1,43 +1,78 @@
-//! Guards: a variant that fails loses its traffic to another one, and gets it back by a trial.
+//! Guards: a guard watches one variant of a split as a circuit breaker does. While the watched
+//! variant fails, its requests go to a fallback; a trial gives them back.
 //!
 //! ```text
-//! Full ── too many errors, or too slow ──> Tripped ── cooldown ──> Trial ── a good window ──> Full
-//!                                             ^──── still bad ───────'
+//! Closed ── too many errors, or too slow ──> Open ── cooldown ──> HalfOpen ── a good window ──> Closed
+//!                                             ^───── still bad ──────┘
 //! ```
-//! Where the fallback fails as well, nothing would be gained: then nothing trips. Once tripped, the
-//! watched variant comes back by being good, not by the fallback being as bad.
+//! A guard does not trip where the fallback fails as well: nothing would be gained. Once it is open,
+//! only the watched variant's own responses close it, however bad the fallback is.
+//!
+//! ```
+//! use traffic_split::Plan;
+//! use traffic_split::guard::{GuardState, Record, Sides, Transition};
+//!
+//! let plan = Plan::compile(
+//!     br#"{
+//!         "variantHeader": "x-variant",
+//!         "variants": { "stable": {}, "canary": {} },
+//!         "rules": [{
+//!             "name": "rollout",
+//!             "split": { "stable": 90, "canary": 10 },
+//!             "guard": { "watch": "canary", "fallback": "stable", "maxErrorRate": "5%",
+//!                        "minRequests": 20, "cooldown": "10m" }
+//!         }]
+//!     }"#,
+//!     &|_| None,
+//! )?;
+//! let guard = &plan.guards()[0];
+//! let mut counts = Sides::default();
+//! for request in 0..20 {
+//!     counts.watch.observe(request < 2, 12);
+//!     counts.fallback.observe(false, 12);
+//! }
+//! let mut record = Record::default();
+//! record.add(guard, &counts, 1_000);
+//! let tripped = guard.step(&mut record, 1_000).unwrap();
+//! assert_eq!(tripped.to_string(), "2 errors in 20 responses, against 0 in 20");
+//! assert_eq!(record.state, GuardState::Open);
+//! assert_eq!(guard.step(&mut record, 1_599), None);
+//! assert_eq!(guard.step(&mut record, 1_600), Some(Transition::Trial));
+//! # Ok::<(), traffic_split::Errors>(())
+//! ```
 
 mod tally;
+mod transition;
 
 pub use tally::{Record, Sides, Tally};
+pub use transition::{ErrorCount, Transition};
 
-use std::fmt;
 use std::sync::Arc;
 
 use xxhash_rust::xxh64::xxh64;
 
 use crate::rendezvous::{rehash, uniform};
-use crate::variant::Target;
+use crate::variant::{Target, Variant};
 
-/// Of the requests for a variant on trial, the share that reaches it.
+/// The share of the watched variant's requests that reach it on trial, 0 to 1.
 const TRIAL_SHARE: f64 = 0.1;
 
-/// The seed of the hash that chooses them, apart from the split's own.
+/// The seed of the hash that chooses the requests of a trial; the split has seeds of its own.
 const TRIAL_SEED: u64 = u64::from_le_bytes(*b"on trial");
 
-/// Responses that a trial needs at least, or `minRequests` if that is less: one error among them
-/// is 5 %.
+/// The fewest responses that end a trial, unless `minRequests` is less: one error in 20 is 5 %.
 const TRIAL_RESPONSES: u32 = 20;
 
-/// Windows over which a trial is counted: it sees a tenth of the traffic.
+/// The length of a trial's window in windows of the guard: a trial sees a tenth of the traffic.
 const TRIAL_WINDOWS: u64 = 10;
 
-/// Of the watched variant's error rate, the share from which on a fallback that is over the bound
-/// too fails as well.
-const AS_BAD: f64 = 0.5;
+/// The fallback's error rate over the watched variant's from which on both fail: a guard does not
+/// trip if the fallback exceeds the limit too and fails at least half as often.
+const BOTH_FAIL: f64 = 0.5;
 
-/// Milliseconds below which a percentile counts as this many: no ratio to less says anything.
-const GRAIN: f64 = 5.0;
+/// The least 95th percentile of the fallback that latencies are compared with, in milliseconds:
+/// below it, scheduling alone doubles a latency.
+const LEAST_LATENCY: f64 = 5.0;
 
 /// A guard over one split.
 #[derive(Debug)]
@@ -46,65 +81,34 @@ pub struct Guard {
     pub(crate) rule: Arc<str>,
     pub(crate) watch: Arc<Target>,
     pub(crate) fallback: Arc<Target>,
+    /// The share of errors that is exceeded when the guard trips, 0 to less than 1.
     pub(crate) max_error_rate: f64,
+    /// The watched variant's 95th percentile over the fallback's, 1 to
+    /// [`LATENCY_RATIO`](crate::limits::LATENCY_RATIO); `None` compares no latencies.
     pub(crate) max_latency_ratio: Option<f64>,
+    /// The fewest responses of the watched variant that trip the guard.
     pub(crate) min_requests: u32,
-    /// Seconds.
+    /// Seconds over which responses are counted.
     pub(crate) window: u64,
-    /// Seconds.
+    /// Seconds from a trip to the trial.
     pub(crate) cooldown: u64,
 }
 
-/// How much of its traffic the watched variant gets.
+/// The state of a guard, in the words of a circuit breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GuardState {
-    /// All of it.
+    /// The watched variant gets all of its requests.
     #[default]
     Closed,
-    /// A tenth, on trial.
+    /// The watched variant is on trial: it gets a tenth of its requests, always the same clients'.
     HalfOpen,
-    /// None: the guard has tripped.
+    /// The guard has tripped: the watched variant gets none of its requests.
     Open,
 }
 
-/// A change of state, and why.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Change {
-    /// The watched variant failed too often.
-    Errors {
-        /// Its responses, and of them the errors.
-        watch: (u32, u32),
-        /// Those of the fallback.
-        fallback: (u32, u32),
-    },
-    /// It was too slow: 95th percentiles in milliseconds, its own and the fallback's.
-    Latency(f64, f64),
-    /// The cooldown is over.
-    Trial,
-    /// The trial went well.
-    Recovered,
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Change::Errors { watch, fallback } => {
-                let (w, f_) = (watch, fallback);
-                write!(f, "{} errors in {} responses, against {} in {}", w.1, w.0, f_.1, f_.0)
-            }
-            Change::Latency(watch, fallback) => {
-                let (watch, fallback) = (watch.round() as u64, fallback.round() as u64);
-                write!(f, "p95 of {watch} ms, against {fallback} ms")
-            }
-            Change::Trial => write!(f, "cooldown over"),
-            Change::Recovered => write!(f, "a good window"),
-        }
-    }
-}
-
 impl Guard {
-    /// Where a request chosen for `target` goes instead, if anywhere. `hash` is that of its key, so
-    /// that a trial keeps its users.
+    /// The fallback, if a request that was chosen for `target` goes there instead. `hash` is the
+    /// hash of the client's key, so that a trial keeps its clients.
     pub(crate) fn redirect(
         &self,
         state: GuardState,
@@ -119,15 +123,39 @@ impl Guard {
         (!tried).then_some(&self.fallback)
     }
 
-    /// Names its record: a guard that is the same in another configuration keeps it.
+    /// The number that names the guard's record in Envoy's shared data. A guard keeps its record as
+    /// long as its rule's name, its settings, and the names and clusters of its two variants stay
+    /// the same, whatever else changes in the configuration. Another version of the module finds
+    /// the record by the same encoding, version 1:
+    ///
+    /// ```text
+    /// id = XXH64(rule NUL watch NUL cluster NUL fallback NUL cluster NUL maxErrorRate NUL
+    ///            maxLatencyRatio NUL minRequests NUL window NUL cooldown, seed = 0)
+    /// ```
+    /// Each cluster is that of the variant before it, empty if it has none. The rate and the ratio
+    /// are the bits of an `f64` in hexadecimal, 0 for no ratio; the other numbers are decimal, and
+    /// times are in seconds. No name or cluster holds a NUL. (Modules before this encoding hashed
+    /// another one: when the first with it replaces them, every guard starts anew, closed.)
     pub fn id(&self) -> u64 {
-        let rates = (self.max_error_rate.to_bits(), self.max_latency_ratio.map(f64::to_bits));
-        let spans = (self.min_requests, self.window, self.cooldown);
+        let cluster = |variant: &Variant| variant.cluster.clone().unwrap_or_default();
         let (watch, fallback) = (&self.watch.variant, &self.fallback.variant);
-        xxh64(format!("{:?}", (&self.rule, watch, fallback, rates, spans)).as_bytes(), 0)
+        let text = format!(
+            "{}\0{}\0{}\0{}\0{}\0{:x}\0{:x}\0{}\0{}\0{}",
+            self.rule,
+            watch.name,
+            cluster(watch),
+            fallback.name,
+            cluster(fallback),
+            self.max_error_rate.to_bits(),
+            self.max_latency_ratio.map_or(0, f64::to_bits),
+            self.min_requests,
+            self.window,
+            self.cooldown,
+        );
+        xxh64(text.as_bytes(), 0)
     }
 
-    /// The counts that a response of this target belongs to.
+    /// The counts that a response of this target belongs to; `None` if the guard does not count it.
     pub(crate) fn side<'s>(&self, target: &Target, sides: &'s mut Sides) -> Option<&'s mut Tally> {
         let name = &target.variant.name;
         if *name == self.watch.variant.name {
@@ -137,23 +165,26 @@ impl Guard {
         }
     }
 
-    /// Moves a record on to this time: the next state, if it changes, and why.
-    pub fn step(&self, record: &mut Record, now: u64) -> Option<Change> {
+    /// Moves a record on to `now`, in Unix seconds, and returns the transition if its state changes.
+    /// The example of this module shows one guard trip.
+    pub fn step(&self, record: &mut Record, now: u64) -> Option<Transition> {
         record.forget(now, self.span(record.state));
         let sides = record.sum();
         let elapsed = now.saturating_sub(record.since);
-        let (state, change) = match record.state {
-            GuardState::Closed if self.fails_as_well(&sides) => return None,
+        let (state, transition) = match record.state {
+            GuardState::Closed if self.both_fail(&sides) => return None,
             GuardState::Closed => (GuardState::Open, self.bad(&sides, self.min_requests)?),
-            GuardState::Open if elapsed >= self.cooldown => (GuardState::HalfOpen, Change::Trial),
+            GuardState::Open if elapsed >= self.cooldown => {
+                (GuardState::HalfOpen, Transition::Trial)
+            }
             GuardState::Open => return None,
             GuardState::HalfOpen => self.judge(&sides, elapsed >= self.window)?,
         };
         record.enter(state, now);
-        Some(change)
+        Some(transition)
     }
 
-    /// Seconds over which responses are counted.
+    /// Seconds over which responses are counted in this state.
     fn span(&self, state: GuardState) -> u64 {
         match state {
             GuardState::HalfOpen => self.window.saturating_mul(TRIAL_WINDOWS),
@@ -161,42 +192,46 @@ impl Guard {
         }
     }
 
-    /// What a trial has come to; before a window is over, only `minRequests` tell.
-    fn judge(&self, sides: &Sides, over: bool) -> Option<(GuardState, Change)> {
+    /// The verdict over a trial, if there is one yet. Before a window is over it takes as many
+    /// responses as outside a trial: the first few prove nothing.
+    fn judge(&self, sides: &Sides, window_over: bool) -> Option<(GuardState, Transition)> {
         let tenth = (f64::from(self.min_requests) * TRIAL_SHARE) as u32;
         let few = tenth.max(self.min_requests.min(TRIAL_RESPONSES));
-        let enough = if over { few } else { self.min_requests };
+        let enough = if window_over { few } else { self.min_requests };
         match self.bad(sides, enough) {
-            Some(change) => Some((GuardState::Open, change)),
-            None => (over && sides.watch.responses >= enough)
-                .then_some((GuardState::Closed, Change::Recovered)),
+            Some(transition) => Some((GuardState::Open, transition)),
+            None => (window_over && sides.watch.responses >= enough)
+                .then_some((GuardState::Closed, Transition::Recovered)),
         }
     }
 
-    /// Whether the fallback has too many errors too; a few of its responses tell.
-    fn fails_as_well(&self, sides: &Sides) -> bool {
+    /// Whether the fallback has too many errors too, and so a trip would gain nothing. A few of its
+    /// responses are enough to tell.
+    fn both_fail(&self, sides: &Sides) -> bool {
         let Sides { watch, fallback } = sides;
         fallback.responses >= self.min_requests.min(TRIAL_RESPONSES)
             && fallback.error_rate() > self.max_error_rate
-            && fallback.error_rate() >= watch.error_rate() * AS_BAD
+            && fallback.error_rate() >= watch.error_rate() * BOTH_FAIL
     }
 
-    fn bad(&self, sides: &Sides, enough: u32) -> Option<Change> {
+    /// The transition that trips the guard, if `enough` responses show that a limit is exceeded.
+    fn bad(&self, sides: &Sides, enough: u32) -> Option<Transition> {
         let Sides { watch, fallback } = sides;
         let failing = watch.responses >= enough && watch.error_rate() > self.max_error_rate;
-        let errors = failing.then_some(Change::Errors {
-            watch: (watch.responses, watch.errors),
-            fallback: (fallback.responses, fallback.errors),
+        let errors = failing.then(|| Transition::Errors {
+            watch: watch.error_count(),
+            fallback: fallback.error_count(),
         });
         errors.or_else(|| self.slow(sides, enough))
     }
 
-    fn slow(&self, sides: &Sides, enough: u32) -> Option<Change> {
+    fn slow(&self, sides: &Sides, enough: u32) -> Option<Transition> {
         let Sides { watch, fallback } = sides;
         let comparable = watch.responses >= enough && fallback.responses >= enough;
-        let (slow, usual) = (watch.p95(), fallback.p95());
         let ratio = self.max_latency_ratio.filter(|_| comparable)?;
-        (slow > ratio * usual.max(GRAIN)).then_some(Change::Latency(slow, usual))
+        let (watch_p95_ms, fallback_p95_ms) = (watch.p95(), fallback.p95());
+        (watch_p95_ms > ratio * fallback_p95_ms.max(LEAST_LATENCY))
+            .then_some(Transition::Latency { watch_p95_ms, fallback_p95_ms })
     }
 }
 

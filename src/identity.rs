@@ -6,7 +6,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 
 use crate::cookie::Cookie;
 
-/// 128 bits as text: base64url without padding (RFC 4648 section 5).
+/// Bytes of 128 bits as text: base64url without padding (RFC 4648 section 5).
 pub(crate) const ID_TEXT: usize = 22;
 
 /// An issued identity, as text.
@@ -14,6 +14,7 @@ pub(crate) const ID_TEXT: usize = 22;
 pub(crate) struct Id([u8; ID_TEXT]);
 
 impl Id {
+    /// The identity of 128 random bits.
     pub(crate) fn new(entropy: [u8; 16]) -> Option<Self> {
         let mut text = [0_u8; ID_TEXT];
         Base64UrlUnpadded::encode(&entropy, &mut text).ok()?;
@@ -28,21 +29,21 @@ impl Id {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// Whether a text has the form of an identity: nothing else in our cookie is hashed.
+    /// Whether a text has the form of an identity: no other value of the cookie is hashed.
     pub(crate) fn is_form_of(text: &[u8]) -> bool {
         Base64UrlUnpadded::decode(text, &mut [0_u8; 16]).is_ok_and(|bytes| bytes.len() == 16)
     }
 }
 
-/// A cookie with identities. All that a request is issued hold the same one.
+/// A cookie that carries identities. All cookies that one request is issued carry the same one.
 #[derive(Debug)]
 pub(crate) struct Issue {
     pub(crate) cookie: Cookie,
-    /// Its place among the plan's identities, as a bit.
+    /// The bit of this cookie in [`Issued`].
     pub(crate) bit: u8,
 }
 
-/// The cookies that a request has to be issued, as bits.
+/// The identity that a request is issued, and the cookies that carry it, as bits.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Issued {
     pub(crate) id: Option<Id>,
@@ -50,10 +51,12 @@ pub(crate) struct Issued {
 }
 
 impl Issued {
+    /// Notes that this cookie is to be set.
     pub(crate) fn add(&mut self, issue: &Arc<Issue>) {
         self.cookies |= issue.bit;
     }
 
+    /// Whether this cookie is to be set.
     pub(crate) fn has(&self, issue: &Issue) -> bool {
         self.cookies & issue.bit != 0
     }

@@ -154,4 +154,20 @@ mod tests {
             assert_eq!(find(&[KeySource::SourceIp], &request).as_deref(), text);
         }
     }
+
+    #[test]
+    fn a_key_over_its_limit_is_noted() {
+        for (bytes, noted) in [(limits::KEY_BYTES, false), (limits::KEY_BYTES + 1, true)] {
+            let request = HeaderList::new([("x", "k".repeat(bytes))]);
+            find(&[header("x")], &request);
+            assert_eq!(request.ignored().iter().any(|it| it == Ignored::Key), noted, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn the_longest_address_fits() {
+        let longest = "2001:1111:2222:3333:4444:5555:6666:7777";
+        let request = HeaderList::default().with_source(longest.parse().ok());
+        assert_eq!(find(&[KeySource::SourceIp], &request).as_deref(), Some(longest));
+    }
 }

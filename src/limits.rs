@@ -1,6 +1,6 @@
-//! Every bound the filter keeps, in one place, each with its reason.
+//! Every bound that the filter keeps, each with its reason.
 //!
-//! Configuration beyond a bound is refused; a request's value beyond one counts as absent.
+//! A configuration beyond a bound is refused; a value of a request beyond one counts as absent.
 
 /// Bytes of one plugin configuration: room for 1,024 ordinary rules or a list of tens of
 /// thousands of ids, while a runaway template is refused before it is parsed.
@@ -15,7 +15,7 @@ pub const RULES: usize = 1024;
 /// Variants defined in one configuration.
 pub const VARIANTS: usize = 256;
 
-/// Fields of one object: the variants are the most that one may have.
+/// Fields of one object: `variants` is the object that may have the most.
 pub const FIELDS: usize = VARIANTS;
 
 /// Variants of one split: each costs a hash and a logarithm per decision.
@@ -49,19 +49,20 @@ pub const REGEX_BYTES: usize = 512;
 /// (CVE-2022-24713: nested huge repetitions).
 pub const REGEX_PROGRAM_BYTES: usize = 64 << 10;
 
-/// Regular expressions of one configuration: one a rule, and 64 MiB when all are as large as may be.
+/// Regular expressions of one configuration: one a rule, and 64 MiB if each is as large as it may be.
 pub const REGEXES: usize = 1024;
 
 /// Nesting depth of a regular expression.
 pub const REGEX_DEPTH: u32 = 32;
 
-/// A weight: fine enough for one request in 10^12, and sums stay exact in an `f64`.
+/// The greatest weight: with the least one, a share can be one request in 10^12, and sums stay exact
+/// in an `f64`.
 pub const WEIGHT_MAX: f64 = 1e6;
 
 /// The least weight other than 0.
 pub const WEIGHT_MIN: f64 = 1e-6;
 
-/// Bytes of one request header's value that is looked at, `:path` included.
+/// Bytes of the value of one request header, `:path` included; a longer one counts as absent.
 pub const VALUE_BYTES: usize = 8 << 10;
 
 /// Bytes of `cookie` headers scanned per lookup; browsers send at most about 8 KiB.
@@ -86,34 +87,34 @@ pub const IDENTITIES: usize = 8;
 /// (RFC 6265bis section 5.5).
 pub const MAX_AGE: u64 = 400 * 86_400;
 
-/// Bytes of a value in a cookie that the filter sets; a variant's name, two times and a signature
+/// Bytes of a value in a cookie that the filter sets: a variant's name, two times and a signature
 /// fit.
 pub const SIGNED_BYTES: usize = 256;
 
-/// Values of one signed cookie that are verified per lookup, each by all keys: user agents send a few
-/// of one name, set for other paths and domains; a client could send hundreds.
+/// Values of one signed cookie that are verified per lookup, each with all keys: user agents send a
+/// few of one name, set for other paths and domains, while an attacker could send hundreds.
 pub const SIGNED_VALUES: usize = 8;
 
-/// Bytes of the host that a signature binds: the longest there is has 253 (RFC 1035 section 2.3.4).
+/// Bytes of the host that a signature binds: the longest name has 253 (RFC 1035 section 2.3.4).
 pub const HOST_BYTES: usize = 255;
 
 /// Signing keys in one environment variable.
 pub const SIGNING_KEYS: usize = 8;
 
-/// Bytes of a signing key at least (RFC 2104 section 3: no less than the hash's output).
+/// The fewest bytes of a signing key: no less than the hash's output (RFC 2104 section 3).
 pub const SIGNING_KEY_BYTES: usize = 32;
 
-/// Seconds that a cookie may be issued in the future: the clocks of two proxies differ.
+/// Seconds that a cookie may be issued in the future, since the clocks of two proxies differ.
 pub const CLOCK_SKEW: u64 = 300;
 
-/// Steps of a ramp: more could not be told from a line.
+/// Steps of a ramp: with more, it would look like a line.
 pub const RAMP_STEPS: u32 = 1000;
 
-/// Responses that a guard may wait for.
+/// The most responses that a guard may wait for.
 pub const GUARD_REQUESTS: u32 = 1_000_000;
 
-/// How many times the fallback's latency a guard may allow: more would never trip.
+/// The greatest latency that a guard may allow, over the fallback's: with more it would never trip.
 pub const LATENCY_RATIO: f64 = 1000.0;
 
-/// Seconds of a guard's window and of its cooldown: a day.
+/// Seconds of a guard's window, and of its cooldown: a day.
 pub const WINDOW: u64 = 86_400;

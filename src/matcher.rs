@@ -45,3 +45,29 @@ impl Test {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Cidr;
+    use crate::request::HeaderList;
+
+    #[test]
+    fn an_absent_part_meets_only_a_negated_condition() {
+        for (value, passes) in [(Some("a"), true), (Some("b"), false), (None, false)] {
+            let request = HeaderList::new(value.map(|value| ("x", value)));
+            for not in [false, true] {
+                let text = Text::Exact(Operand::new("a", false));
+                let matcher = Matcher { test: Test::Text(Part::Header("x".into()), text), not };
+                assert_eq!(matcher.matches(&request), passes != not, "{value:?} {not}");
+            }
+        }
+        for (source, passes) in [("10.1.2.3", true), ("11.1.2.3", false), ("", false)] {
+            let request = HeaderList::default().with_source(source.parse().ok());
+            let networks =
+                Networks::new(&[Cidr { address: "10.0.0.0".parse().unwrap(), prefix: 8 }]);
+            let matcher = Matcher { test: Test::SourceIp(networks), not: false };
+            assert_eq!(matcher.matches(&request), passes, "{source}");
+        }
+    }
+}

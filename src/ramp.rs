@@ -1,54 +1,55 @@
-//! Ramps: a share that changes with the wall clock. A pure function of time, so every proxy agrees;
-//! by rendezvous the first users in stay in, since the other variants keep their ratios.
+//! Ramps: the share of one variant changes with the wall clock. It is a pure function of time, so
+//! every proxy agrees. The other variants keep their ratios, so by rendezvous the first clients in
+//! stay in.
 
 use std::sync::Arc;
 
 use crate::split::Split;
 use crate::variant::Target;
 
-/// A split whose weights change.
+/// A split whose weights change with time.
 #[derive(Debug)]
 pub(crate) struct Ramp {
     pub(crate) weights: Vec<(Arc<Target>, f64)>,
     /// The variant whose share changes.
     pub(crate) variant: String,
-    /// Its share at the end, 0 to 1.
+    /// The share of that variant at the end, 0 to 1.
     pub(crate) to: f64,
-    /// Seconds since 1970.
+    /// The time at which the share begins to change, in Unix seconds.
     pub(crate) start: u64,
-    /// Seconds.
+    /// Seconds from the start to the end.
     pub(crate) duration: u64,
-    /// 0 is linear.
+    /// The number of equal steps in which the share changes; 0 changes it every second.
     pub(crate) steps: u32,
 }
 
 impl Ramp {
-    /// The split as it is at this time; `None` if it has no weight above 0.
+    /// The split at a time in Unix seconds; `None` if it has no weight above 0.
     pub(crate) fn split(&self, now: u64) -> Option<Split> {
         let share = self.share(now);
         let others = self.sum(|name| name != self.variant);
         let weight = |(target, weight): &(Arc<Target>, f64)| {
             let ramped = target.variant.name == self.variant;
             let weight = if ramped { share } else { (1.0 - share) * (weight / others) };
-            // Others of no weight at all keep none: 0 / 0.
+            // If the others have no weight at all, 0 / 0, they keep none.
             (Arc::clone(target), if weight.is_nan() { 0.0 } else { weight })
         };
         let weights: Vec<_> = self.weights.iter().map(weight).collect();
         Split::new(&weights, Vec::new())
     }
 
-    /// When it reaches its end, in Unix seconds.
+    /// The time at which the share reaches its end, in Unix seconds.
     pub(crate) fn end(&self) -> u64 {
         self.start.saturating_add(self.duration)
     }
 
-    /// The variant's share at this time, 0 to 1.
+    /// The variant's share at a time in Unix seconds, 0 to 1.
     pub(crate) fn share(&self, now: u64) -> f64 {
         let from = self.sum(|name| name == self.variant) / self.sum(|_| true);
         let gone = now.saturating_sub(self.start).min(self.duration);
         let gone = match u64::from(self.steps) {
             0 => gone as f64 / self.duration as f64,
-            // In whole numbers: a step is due in its very second.
+            // Whole numbers, so that a step is due in its very second.
             steps => {
                 let taken = gone.saturating_mul(steps).checked_div(self.duration);
                 taken.unwrap_or(steps) as f64 / steps as f64
@@ -73,14 +74,18 @@ mod tests {
     const DAY: u64 = 86_400;
 
     /// 100 % stable, and a canary that is to get 50 % in a day.
-    fn plan(steps: u32, hold: bool) -> Plan {
-        let config = serde_json::json!({
+    fn config(steps: u32, hold: bool) -> serde_json::Value {
+        serde_json::json!({
             "variantHeader": "x-v", "variants": { "stable": {}, "old": {}, "canary": {} },
             "rules": [{ "name": "r", "split": { "stable": 75, "old": 25, "canary": 0 },
                 "sticky": { "key": [{ "header": "x-user" }] },
                 "ramp": { "variant": "canary", "to": 50, "start": "2026-12-01T09:00:00Z",
                           "duration": "24h", "steps": steps, "hold": hold } }]
-        });
+        })
+    }
+
+    fn plan(steps: u32, hold: bool) -> Plan {
+        let config = config(steps, hold);
         Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap()
     }
 
@@ -158,5 +163,43 @@ mod tests {
         let plan = plan(0, true);
         let assigned = assigned(&plan, &Snapshot::new(&plan, START + DAY), 1_000);
         assert!(!plan.changes(0) && assigned.iter().all(|name| name != "canary"));
+    }
+
+    /// The others share what is left in the ratio of their weights, which need not add up to 100.
+    #[test]
+    fn the_others_keep_their_ratio() {
+        let mut config = config(0, false);
+        config["rules"][0]["split"] = serde_json::json!({ "stable": 6, "old": 2, "canary": 2 });
+        let plan = Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap();
+        let ramp = &plan.ramps[0];
+        for (at, expected) in [
+            (START, [0.6, 0.2, 0.2]),
+            (START + DAY / 2, [0.4875, 0.1625, 0.35]),
+            (START + DAY, [0.375, 0.125, 0.5]),
+        ] {
+            let split = ramp.split(at).unwrap();
+            let shares: Vec<_> = split.weights().collect();
+            assert_eq!(shares.len(), 3);
+            for (target, weight) in shares {
+                let name = target.variant.name.as_str();
+                let place = ["stable", "old", "canary"].iter().position(|known| *known == name);
+                assert!(
+                    (weight - expected[place.unwrap()]).abs() < 1e-12,
+                    "{name} {weight} at {at}"
+                );
+            }
+        }
+        assert_eq!(ramp.end(), START + DAY);
+    }
+
+    #[test]
+    fn a_ramp_without_others_ends_alone() {
+        let mut config = config(0, false);
+        config["rules"][0]["split"] = serde_json::json!({ "stable": 0, "canary": 2 });
+        config["rules"][0]["ramp"]["to"] = 100.into();
+        let plan = Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap();
+        let split = plan.ramps[0].split(START + 1).unwrap();
+        let weights: Vec<_> = split.weights().map(|(t, w)| (t.variant.name.as_str(), w)).collect();
+        assert_eq!(weights, [("canary", 1.0)]);
     }
 }

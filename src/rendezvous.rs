@@ -100,4 +100,42 @@ mod tests {
             assert_eq!(*Arms::new(names.map(arm)).unwrap().pick(7), 1);
         }
     }
+
+    /// The score of `b` is small, where -ln(u) and 1 - u are closest, and a little less than that of
+    /// `a`, or a little more.
+    #[test]
+    fn an_arm_that_barely_wins_is_not_passed_over() {
+        const HASH: u64 = 0xfbcd_52b5_302c_9b92;
+        let u = |name: &[u8]| uniform(rehash(HASH, xxh64(name, 0)));
+        let least = -libm::log(u(b"b"));
+        assert!(least < 2e-7);
+        for (ratio, winner) in [(1.0 + 1e-9, 'b'), (1.0 + 5e-7, 'b'), (1.0 - 1e-9, 'a')] {
+            let weight = -libm::log(u(b"a")) / (least * ratio);
+            let arms = [Arm::new("a", 'a', weight), Arm::new("b", 'b', 1.0)];
+            assert_eq!(*Arms::new(arms).unwrap().pick(HASH), winner, "{ratio}");
+        }
+    }
+
+    #[test]
+    fn an_arm_without_weight_takes_no_part() {
+        let arm = |name: &str, weight: f64| Arm::new(name, (), weight);
+        assert!(Arms::new([arm("a", 0.0), arm("b", 0.0)]).is_none());
+        let arms = Arms::new([arm("a", 0.0), arm("b", 1.0), arm("c", 2.0)]).unwrap();
+        let names: Vec<_> = arms.iter().map(|arm| (arm.name.as_str(), arm.weight)).collect();
+        assert_eq!(names, [("b", 1.0), ("c", 2.0)]);
+    }
+
+    /// The middles of 2^53 equal parts; the last one rounds up.
+    #[test]
+    fn a_hash_is_a_number_between_0_and_1() {
+        for (hash, number) in [
+            (0, f64::exp2(-54.0)),
+            (0x7ff, f64::exp2(-54.0)),
+            (0x800, 3.0 * f64::exp2(-54.0)),
+            (1 << 62, 0.25 + f64::exp2(-54.0)),
+            (u64::MAX, 1.0),
+        ] {
+            assert_eq!(uniform(hash), number, "{hash:x}");
+        }
+    }
 }

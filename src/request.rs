@@ -159,4 +159,54 @@ mod tests {
             assert_eq!(path(&HeaderList::new([(":path", target)])), Some(expected.as_bytes()));
         }
     }
+
+    #[test]
+    fn a_value_that_is_treated_as_absent_is_noted() {
+        for (value, noted) in [(&b"v"[..], false), (b"a\0b", true)] {
+            let request = HeaderList::new([("x", value)]);
+            assert_eq!(first_value(&request, "x").is_none(), noted);
+            let expected = noted.then_some(Ignored::Value);
+            assert_eq!(request.ignored().iter().collect::<Vec<_>>(), Vec::from_iter(expected));
+        }
+    }
+
+    #[test]
+    fn names_are_told_apart_by_their_lengths() {
+        assert_eq!([0, 1, 62, 63, 64, 500].map(length), [1, 2, 1 << 62, 1 << 63, 1 << 63, 1 << 63]);
+        let names = ["x", "ab", "cd", "abc", &"n".repeat(70)].map(str::to_owned);
+        let request = HeaderList::new(names.clone().map(|name| (name, "v")));
+        let of = |lengths: u64| -> Vec<String> {
+            let mut names = Vec::new();
+            request.find_field_of_lengths(lengths, |name, _| -> Option<()> {
+                names.push(String::from_utf8(name.to_vec()).unwrap());
+                None
+            });
+            names
+        };
+        assert_eq!(of(length(2)), ["ab", "cd"]);
+        assert_eq!(of(length(1) | length(63)), [names[0].clone(), names[4].clone()]);
+        assert_eq!(of(0), [""; 0]);
+    }
+
+    #[test]
+    fn a_request_need_not_note_anything() {
+        struct Silent;
+        impl Request for Silent {
+            fn find_field<'a, T>(
+                &'a self,
+                mut find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>,
+            ) -> Option<T> {
+                let fields = [(&b"a"[..], &b"1"[..]), (b"b", b"2"), (b"a", b"3")];
+                fields.into_iter().find_map(|(name, value)| find(name, value))
+            }
+
+            fn source_address(&self) -> Option<IpAddr> {
+                None
+            }
+        }
+        Silent.note_ignored(Ignored::Value);
+        assert_eq!(Silent.ignored(), IgnoredSet::default());
+        assert_eq!(Silent.find_header("a", Some), Some(&b"1"[..]));
+        assert_eq!(Silent.find_header("a", |v| (v != b"1").then_some(v)), Some(&b"3"[..]));
+    }
 }

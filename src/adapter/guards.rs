@@ -6,7 +6,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use super::abi::{self, Status};
 use super::plugin::Plugin;
-use crate::guard::{Change, Guard, GuardState, Record, Sides};
+use crate::guard::{Guard, GuardState, Record, Sides, Transition};
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
 
@@ -40,10 +40,10 @@ impl Guards {
         let mut tallies = plugin.tallies.borrow_mut();
         let guards = self.keys.iter().zip(&plugin.plan.guards).zip(tallies.iter_mut());
         for (((key, guard), sides), state) in guards.zip(&mut snapshot.guard_states) {
-            if let Ok((record, change)) = merge(key, guard, sides, now) {
+            if let Ok((record, transition)) = merge(key, guard, sides, now) {
                 *sides = Sides::default();
                 *state = record.state;
-                report(guard, change);
+                report(guard, transition);
             }
             if plugin.gauges.owns(&guard.rule) {
                 let open = u64::from(*state != GuardState::Closed);
@@ -63,7 +63,7 @@ fn merge(
     guard: &Guard,
     sides: &Sides,
     now: u64,
-) -> Result<(Record, Option<Change>), Status> {
+) -> Result<(Record, Option<Transition>), Status> {
     let mut tries = 1..TRIES;
     loop {
         match try_merge(key, guard, sides, now) {
@@ -80,29 +80,33 @@ fn try_merge(
     guard: &Guard,
     sides: &Sides,
     now: u64,
-) -> Result<(Record, Option<Change>), Status> {
+) -> Result<(Record, Option<Transition>), Status> {
     let (bytes, cas) = abi::shared_data(key)?;
     // Bytes that are no record are another version's, or nobody's: the guard starts anew.
     let known = bytes.and_then(|bytes| Record::from_bytes(&bytes)).unwrap_or_default();
     let mut record = known.clone();
     record.add(guard, sides, now);
-    let change = guard.step(&mut record, now);
+    let transition = guard.step(&mut record, now);
     if record != known {
         abi::set_shared_data(key, &record.to_bytes(), cas)?;
     }
-    Ok((record, change))
+    Ok((record, transition))
 }
 
 /// Only the worker whose write changed the state says so.
-fn report(guard: &Guard, change: Option<Change>) {
+fn report(guard: &Guard, transition: Option<Transition>) {
     let (rule, watch) = (&guard.rule, &guard.watch.variant.name);
     let fallback = &guard.fallback.variant.name;
-    match change {
-        Some(change @ (Change::Errors { .. } | Change::Latency(..))) => {
-            warn!("rule {rule}: guard tripped, {watch} goes to {fallback}: {change}");
+    match transition {
+        Some(transition @ (Transition::Errors { .. } | Transition::Latency { .. })) => {
+            warn!("rule {rule}: guard tripped, {watch} goes to {fallback}: {transition}");
         }
-        Some(change @ Change::Trial) => info!("rule {rule}: {watch} is on trial: {change}"),
-        Some(change @ Change::Recovered) => info!("rule {rule}: {watch} is back: {change}"),
+        Some(transition @ Transition::Trial) => {
+            info!("rule {rule}: {watch} is on trial: {transition}")
+        }
+        Some(transition @ Transition::Recovered) => {
+            info!("rule {rule}: {watch} is back: {transition}")
+        }
         None => {}
     }
 }

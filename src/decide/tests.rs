@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::guard::GuardState;
 use crate::request::HeaderList;
 use crate::testing::FixedEnvironment;
 
@@ -102,4 +103,94 @@ fn a_rule_in_shadow_decides_nothing() {
     };
     let seen: std::collections::BTreeSet<_> = (0..64).map(|_| shadow(environment)).collect();
     assert_eq!(seen.len(), 2, "a client without an identity is drawn");
+}
+
+/// A plan whose rule sends everyone to `b`, which a guard watches.
+fn guarded(mut rule: Value) -> Plan {
+    rule["name"] = "r".into();
+    rule["split"] = json!({ "a": 0, "b": 1 });
+    rule["guard"] = json!({ "watch": "b", "fallback": "a", "maxErrorRate": "5%" });
+    plan(json!([rule]))
+}
+
+/// Of 10,000 clients with the guard half-open, those that reach the watched variant. Each says who
+/// it is in `x-user`, and sends this cookie.
+fn on_trial(plan: &Plan, cookie: &str, environment: &mut FixedEnvironment) -> Vec<u32> {
+    let mut snapshot = Snapshot::new(plan, 0);
+    snapshot.guard_states = vec![GuardState::HalfOpen];
+    let tried = |i: &u32| {
+        let headers = [("x-user", format!("user-{i}")), ("cookie", cookie.to_owned())];
+        let request = HeaderList::new(headers);
+        let decision = decide(plan, &snapshot, &request, environment);
+        let variant = decision.variant().unwrap().name.as_str();
+        assert_eq!(variant == "a", decision.reason() == Reason::Guard);
+        variant == "b"
+    };
+    let tried: Vec<u32> = (0..10_000).filter(tried).collect();
+    // A tenth, to 5 standard errors.
+    let (n, p) = (10_000.0, 0.1);
+    assert!((tried.len() as f64 - n * p).abs() <= 5.0 * f64::sqrt(n * p * (1.0 - p)));
+    tried
+}
+
+#[test]
+fn a_trial_is_of_the_same_clients_by_their_key() {
+    let sticky = json!({ "key": [{ "header": "x-user" }] });
+    let plain = guarded(json!({ "sticky": sticky }));
+    let kept =
+        guarded(json!({ "sticky": sticky, "persist": { "cookie": "kept", "maxAge": "1h" } }));
+    let first = on_trial(&plain, "", &mut FixedEnvironment::default());
+    assert_eq!(
+        on_trial(&plain, "", &mut FixedEnvironment { draws: 7, ..Default::default() }),
+        first,
+        "nothing is drawn"
+    );
+    assert_eq!(
+        on_trial(&kept, "kept=b", &mut FixedEnvironment { draws: 9, ..Default::default() }),
+        first,
+        "nor if kept"
+    );
+}
+
+#[test]
+fn a_trial_draws_where_there_is_no_key() {
+    let plan = guarded(json!({}));
+    let mut environment = FixedEnvironment::default();
+    let first = on_trial(&plan, "", &mut environment);
+    assert_ne!(on_trial(&plan, "", &mut environment), first);
+}
+
+#[test]
+fn a_client_that_a_guard_redirects_keeps_its_variant() {
+    let plan = guarded(json!({ "persist": { "cookie": "kept", "maxAge": "1h" },
+        "sticky": { "issue": { "cookie": "id", "maxAge": "1h" } } }));
+    let mut snapshot = Snapshot::new(&plan, 0);
+    snapshot.guard_states = vec![GuardState::Open];
+    let handed_out = |cookie: &str| {
+        let request = HeaderList::new([("cookie", cookie)]);
+        let decision = decide(&plan, &snapshot, &request, &mut FixedEnvironment::default());
+        assert_eq!(decision.reason(), Reason::Guard);
+        (decision.issued.id.is_some(), decision.persist.is_some())
+    };
+    assert_eq!(handed_out(""), (true, false), "its fallback is not kept");
+    assert_eq!(handed_out("kept=b"), (false, false), "nothing is issued where a cookie keeps it");
+}
+
+/// The hash is that of the recipe: the first of `wasm-tests/vectors/split-v1.json`.
+#[test]
+fn a_decision_tells_the_hash_that_chose() {
+    let sticky = json!({ "key": [{ "header": "x-user" }], "salt": "rollout" });
+    let persist = json!({ "cookie": "kept", "maxAge": "1h" });
+    let plan = plan(json!([{ "name": "r", "split": { "a": 1, "b": 1 },
+                             "sticky": sticky, "persist": persist }]));
+    let snapshot = Snapshot::new(&plan, 0);
+    for (header, value, reason, hash) in [
+        ("x-user", "user-0", Reason::Sticky, Some(0x3a26_a354_a4cd_7380)),
+        ("cookie", "kept=a", Reason::Persisted, None),
+        ("x-other", "user-0", Reason::Random, None),
+    ] {
+        let request = HeaderList::new([(header, value)]);
+        let decision = decide(&plan, &snapshot, &request, &mut FixedEnvironment::default());
+        assert_eq!((decision.reason(), decision.hash()), (reason, hash), "{header}: {value}");
+    }
 }

@@ -1,29 +1,40 @@
-//! Responses counted over a sliding window. Each worker counts for itself; about once a second it
-//! adds its counts to a record that all workers of a proxy share.
+//! Responses counted over a sliding window. Each worker of a proxy counts for itself; about once a
+//! second it adds its counts to a record that all workers share.
 
-use super::{Guard, GuardState};
+use super::{ErrorCount, Guard, GuardState};
 
-/// Latency classes, two to an octave: the k-th holds 2^(k/2) - 1 to 2^((k+1)/2) - 1 ms.
+/// Latency classes, two to an octave: class k holds 2^(k/2) - 1 to 2^((k+1)/2) - 1 ms, so the last
+/// one begins at 46 seconds.
 const CLASSES: usize = 32;
 
-/// Parts of a window: it slides by a tenth.
-const PARTS: u64 = 10;
+/// Parts of a window, which slides by one of them.
+const WINDOW_PARTS: u64 = 10;
 
-/// Parts of a record at most: those of the window, and those of one ahead of it.
-const MOST_PARTS: usize = 32;
+/// The most parts of a record that is read: a window's, and as many ahead of it by a clock that was
+/// set back, with room for the ends.
+const MAX_PARTS: usize = 32;
 
-/// Counts of one variant.
+/// The responses of one variant, counted.
+///
+/// ```
+/// use traffic_split::guard::Tally;
+///
+/// let mut tally = Tally::default();
+/// tally.observe(false, 20);
+/// tally.observe(true, 350);
+/// assert_eq!((tally.responses, tally.errors), (2, 1));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// All responses and resets.
+    /// All responses, and the streams that were reset before one.
     pub responses: u32,
-    /// Those that were 5xx or resets.
+    /// The server errors (5xx) and the resets among them.
     pub errors: u32,
     latency: [u32; CLASSES],
 }
 
 impl Tally {
-    /// Counts a response; `ms` up to its headers.
+    /// Counts a response whose headers came after `ms` milliseconds. At `u32::MAX` counts stay.
     pub fn observe(&mut self, error: bool, ms: u64) {
         self.responses = self.responses.saturating_add(1);
         self.errors = self.errors.saturating_add(u32::from(error));
@@ -33,12 +44,17 @@ impl Tally {
         }
     }
 
-    /// Errors among the responses, 0 to 1.
+    pub(super) fn error_count(&self) -> ErrorCount {
+        ErrorCount { errors: self.errors, responses: self.responses }
+    }
+
+    /// The share of errors among the responses, 0 to 1; 0 if there are none.
     pub(crate) fn error_rate(&self) -> f64 {
         f64::from(self.errors) / f64::from(self.responses.max(1))
     }
 
-    /// The 95th percentile in milliseconds, from classes that are a factor of 1.4 wide.
+    /// The 95th percentile of the latency in milliseconds, to a factor of 1.4, the width of a class;
+    /// 0 if there are no responses.
     pub(crate) fn p95(&self) -> f64 {
         let rank = 0.95 * f64::from(self.responses);
         let mut below = 0.0;
@@ -77,12 +93,20 @@ impl Tally {
     }
 }
 
-/// Counts of both variants of a guard.
+/// The counts of both variants of a guard.
+///
+/// ```
+/// use traffic_split::guard::Sides;
+///
+/// let mut counts = Sides::default();
+/// counts.watch.observe(true, 20);
+/// assert_eq!((counts.watch.errors, counts.fallback.errors), (1, 0));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sides {
-    /// The watched one.
+    /// The counts of the watched variant.
     pub watch: Tally,
-    /// The fallback.
+    /// The counts of the fallback.
     pub fallback: Tally,
 }
 
@@ -93,24 +117,33 @@ impl Sides {
     }
 }
 
-/// What the workers of a proxy share of a guard.
+/// The state and the counts of a guard that the workers of a proxy share, as bytes that Envoy keeps.
+///
+/// ```
+/// use traffic_split::guard::{GuardState, Record};
+///
+/// let record = Record::default();
+/// assert_eq!(record.state, GuardState::Closed);
+/// assert_eq!(Record::from_bytes(&record.to_bytes()), Some(record));
+/// assert_eq!(Record::from_bytes(b"another plugin's"), None);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// The state.
+    /// The state that every worker goes by.
     pub state: GuardState,
-    /// Since when, in Unix seconds.
+    /// The time at which the state began, in Unix seconds.
     pub(crate) since: u64,
-    /// By the second in which each part begins, oldest first.
+    /// The counts of each part of the window with the second in which it begins, oldest first.
     parts: Vec<(u64, Sides)>,
 }
 
 impl Record {
-    /// Adds what a worker counted up to this time.
+    /// Adds the counts of a worker up to `now`, in Unix seconds.
     pub fn add(&mut self, guard: &Guard, sides: &Sides, now: u64) {
         if *sides == Sides::default() {
             return;
         }
-        let width = guard.span(self.state).div_ceil(PARTS).max(1);
+        let width = guard.span(self.state).div_ceil(WINDOW_PARTS).max(1);
         let begin = now.saturating_sub(now.checked_rem(width).unwrap_or(0));
         match self.parts.last_mut() {
             // A clock that stepped back adds to the newest part.
@@ -119,27 +152,30 @@ impl Record {
         }
     }
 
-    /// Drops the parts that began before the window, and those that a clock which has been set back
-    /// since left further ahead than that: they would count until it gets there. A state has not
-    /// begun later than now, either.
+    /// Drops the parts that began before the window, which is `window` seconds long. If the clock was
+    /// set back, drops parts more than a window ahead too, since they would count until the clock
+    /// gets there, and lets the state begin now at the latest.
     pub(super) fn forget(&mut self, now: u64, window: u64) {
         self.since = self.since.min(now);
         let ahead = now.saturating_add(window);
         self.parts.retain(|(begin, _)| begin.saturating_add(window) > now && *begin <= ahead);
     }
 
+    /// The counts of all parts.
     pub(super) fn sum(&self) -> Sides {
         let mut sum = Sides::default();
         self.parts.iter().for_each(|(_, sides)| sum.add(sides));
         sum
     }
 
-    /// A new state starts to count anew.
+    /// Begins a state, with no counts.
     pub(super) fn enter(&mut self, state: GuardState, now: u64) {
         *self = Record { state, since: now, parts: Vec::new() };
     }
 
-    /// As bytes, for the host to keep: words of 8 bytes, little endian.
+    /// The record as bytes: words of 8 bytes, little endian. The state (0 closed, 1 half-open,
+    /// 2 open) and its begin come first; each part follows with its begin and the counts of the
+    /// watched variant and of the fallback: responses, errors, and one count for each latency class.
     pub fn to_bytes(&self) -> Vec<u8> {
         let state = match self.state {
             GuardState::Closed => 0,
@@ -158,7 +194,7 @@ impl Record {
         bytes
     }
 
-    /// The record of these bytes; `None` if something else wrote them.
+    /// Reads a record; `None` if the bytes are not what [`Record::to_bytes`] writes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (words, []) = bytes.as_chunks::<8>() else { return None };
         let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
@@ -173,10 +209,13 @@ impl Record {
             let watch = Tally::read(&mut words)?;
             let fallback = Tally::read(&mut words)?;
             record.parts.push((begin, Sides { watch, fallback }));
-            if record.parts.len() > MOST_PARTS {
+            if record.parts.len() > MAX_PARTS {
                 return None;
             }
         }
         Some(record)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,4 +130,24 @@ mod tests {
         assert!(!Text::Regex(Regex::new("^.*$").unwrap()).matches(value));
         assert!(!Text::Range(0..2).matches(value));
     }
+
+    #[test]
+    fn values_and_prefixes_are_known_where_case_counts() {
+        let list = |ignore_case| List::new(["b", "a"].into_iter(), ignore_case);
+        for (text, values, prefix) in [
+            (Text::Exact(operand("ab", false)), Some(vec!["ab"]), None),
+            (Text::Exact(operand("ab", true)), None, None),
+            (Text::In(list(false)), Some(vec!["b", "a"]), None),
+            (Text::In(list(true)), None, None),
+            (Text::Prefix(operand("/a", false)), None, Some("/a")),
+            (Text::Prefix(operand("/a", true)), None, None),
+            (Text::Suffix(operand("/a", false)), None, None),
+            (Text::Present, None, None),
+        ] {
+            let known = text.values().map(|known| known.collect::<Vec<_>>());
+            let expected = values.map(|v| v.into_iter().map(str::as_bytes).collect::<Vec<_>>());
+            assert_eq!(known, expected, "{text:?}");
+            assert_eq!(text.prefix(), prefix.map(str::as_bytes), "{text:?}");
+        }
+    }
 }

@@ -178,4 +178,30 @@ mod tests {
         assert_eq!(find(&[&long(limits::COOKIE_BYTES - 9)], "split").as_deref(), Some("x"));
         assert_eq!(find(&[&long(limits::COOKIE_BYTES - 8)], "split"), None);
     }
+
+    #[test]
+    fn cookies_beyond_the_limits_are_noted() {
+        for (pairs, noted) in [(limits::COOKIE_PAIRS, false), (limits::COOKIE_PAIRS + 1, true)] {
+            let line = vec!["a=1"; pairs].join(";");
+            let request = HeaderList::new([("cookie", line)]);
+            assert_eq!(find_cookie(&request, "b", Some), None);
+            assert_eq!(request.ignored().iter().any(|it| it == Ignored::Cookies), noted, "{pairs}");
+        }
+    }
+
+    #[test]
+    fn each_pair_is_looked_at_once() {
+        let lines = ["a=1; =2; b ; c = 3 ;d=", "a=4;e=\0;f==5"];
+        let request = HeaderList::new(lines.map(|line| ("cookie", line)));
+        let mut pairs = Vec::new();
+        each_cookie(&request, |name, value| {
+            pairs.push(format!("{}={}", name.escape_ascii(), value.escape_ascii()));
+        });
+        assert_eq!(pairs, ["a=1", "c=3", "d=", "a=4", "f==5"]);
+    }
+
+    #[test]
+    fn a_value_that_ends_a_field_is_passed_over() {
+        assert_eq!(find(&["split=\0", "split=x"], "split").as_deref(), Some("x"));
+    }
 }

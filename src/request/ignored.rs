@@ -44,3 +44,26 @@ impl IgnoredSet {
         Ignored::ALL.into_iter().filter(move |what| self.0 & (1 << *what as u8) != 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_has_each_kind_once() {
+        let mut set = IgnoredSet::default();
+        assert_eq!(set.iter().count(), 0);
+        for kind in [Ignored::Signature, Ignored::Value, Ignored::Signature] {
+            set.insert(kind);
+        }
+        assert_eq!(set.iter().collect::<Vec<_>>(), [Ignored::Value, Ignored::Signature]);
+        Ignored::ALL.into_iter().for_each(|kind| set.insert(kind));
+        assert_eq!(set.iter().collect::<Vec<_>>(), Ignored::ALL);
+    }
+
+    /// The names are labels of a metric, and so part of the public contract.
+    #[test]
+    fn names_never_change() {
+        assert_eq!(Ignored::ALL.map(Ignored::name), ["value", "cookies", "key", "seal"]);
+    }
+}

@@ -57,3 +57,50 @@ impl Part {
 
 const METHOD: &str = ":method";
 const AUTHORITY: &str = ":authority";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::HeaderList;
+
+    fn request() -> HeaderList {
+        HeaderList::new([
+            (":method", "GET"),
+            (":authority", "h:80"),
+            (":path", "/p?q=1&q=2"),
+            ("x", "1"),
+            ("x", "2"),
+            ("cookie", "c=1; c=2"),
+        ])
+    }
+
+    #[test]
+    fn each_part_is_read_where_it_is() {
+        for (part, values, header) in [
+            (Part::Header("x".into()), &["1", "2"][..], Some("x")),
+            (Part::Method, &["GET"], Some(":method")),
+            (Part::Authority, &["h:80"], Some(":authority")),
+            (Part::Cookie("c".into()), &["1"], None),
+            (Part::QueryParam("q".into()), &["1"], None),
+            (Part::Path, &["/p"], None),
+            (Part::Header("y".into()), &[], Some("y")),
+        ] {
+            let request = request();
+            let expected: Vec<_> = values.iter().map(|value| value.as_bytes()).collect();
+            assert_eq!(part.values(&request), expected, "{part:?}");
+            assert_eq!(part.header_name(), header, "{part:?}");
+            for value in ["1", "2", "GET", "h:80", "/p", "other"] {
+                let any = part.any(&request, |known| known == value.as_bytes());
+                assert_eq!(any, values.contains(&value), "{part:?} {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_answer_counts() {
+        let (part, request) = (Part::Header("x".into()), request());
+        assert_eq!(part.find(&request, |value| Some(value.to_vec())), Some(b"1".to_vec()));
+        assert_eq!(part.find(&request, |value| (value == b"2").then_some(7)), Some(7));
+        assert_eq!(part.find(&request, |_| None::<()>), None);
+    }
+}

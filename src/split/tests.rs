@@ -195,3 +195,32 @@ fn the_least_score_wins_though_few_are_computed() {
         }
     }
 }
+
+#[test]
+fn every_variant_has_a_share_and_some_a_weight() {
+    let named = [("a", 1.0), ("b", 0.0), ("c", 3.0)];
+    let split = Split::new(&named.map(|(name, weight)| (target(name), weight)), vec![]).unwrap();
+    let names = |(target, number): (&Target, f64)| (target.variant.name.clone(), number);
+    let expected = [("a", 0.25), ("b", 0.0), ("c", 0.75)].map(|(n, share)| (n.to_owned(), share));
+    assert_eq!(split.shares().map(names).collect::<Vec<_>>(), expected);
+    let expected = [("a", 1.0), ("c", 3.0)].map(|(name, weight)| (name.to_owned(), weight));
+    assert_eq!(split.weights().map(names).collect::<Vec<_>>(), expected);
+    for (name, weighted) in [("a", Some(true)), ("b", Some(false)), ("gone", None)] {
+        let found = split.named(name.as_bytes());
+        assert_eq!(found.map(|(_, weighted)| weighted), weighted, "{name}");
+        assert!(found.is_none_or(|(target, _)| target.variant.name == name));
+    }
+}
+
+/// With earlier weights of names that are gone, and with none at all.
+#[test]
+fn earlier_weights_may_name_variants_that_are_gone() {
+    let now = Named::from([("a".into(), 1.0), ("b".into(), 1.0)]);
+    let gone = Named::from([("gone".into(), 1.0), ("a".into(), 0.0)]);
+    let (plain, after) = (split(&now, &[]), split(&now, &[gone]));
+    let counts = hashes(10_000).filter(|hash| after.pick(*hash).variant.name == "a").count() as f64;
+    let (n, p) = (10_000.0, 0.5);
+    // 5 standard errors.
+    assert!((counts - n * p).abs() <= 5.0 * f64::sqrt(n * p * (1.0 - p)), "{counts}");
+    assert!(moved(&plain, &after, 10_000) > 0.0, "each step draws anew");
+}
