@@ -1,23 +1,19 @@
 //! `splitctl explain`: the rule that decides a request, and why the ones before it do not.
 
+mod explained;
 mod table;
 
 use std::net::IpAddr;
 
 use anyhow::Result;
 use clap::Args;
-use serde::Serialize;
-use traffic_split::config::Mode;
-use traffic_split::{
-    Explanation, HeaderChange, HeaderList, Outcome, Reason, Rule, Snapshot, explain,
-};
+use traffic_split::HeaderList;
 
-use crate::curve;
-use crate::describe;
-use crate::given::{self, Example};
-use crate::input::{Checked, Choice};
-use crate::output::{Answer, Format, Ordered};
+use crate::given;
+use crate::input::Choice;
+use crate::output::{Answer, Format};
 use crate::when::When;
+use explained::Explained;
 
 /// Say which variant a request gets, and why
 ///
@@ -55,59 +51,10 @@ pub struct Explain {
     output: Format,
 }
 
-/// The answer as `-o json` prints it.
-#[derive(Serialize)]
-struct Explained {
-    rule: Option<String>,
-    /// The variant; `None` if it depends on chance.
-    variant: Option<String>,
-    cluster: Option<String>,
-    reason: &'static str,
-    key: Option<Key>,
-    /// The hash in sixteen hexadecimal digits, since JSON numbers are not exact enough.
-    hash: Option<String>,
-    /// The share of each variant, if the variant depends on chance.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    chances: Option<Ordered<f64>>,
-    /// The request headers that are set, and with null the ones that are removed.
-    headers: Ordered<Option<String>>,
-    /// The names of the cookies that are set.
-    cookies: Vec<String>,
-    rules: Vec<Step>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    notes: Vec<String>,
-    /// The reason why a split draws.
-    #[serde(skip)]
-    draw: String,
-}
-
-#[derive(Serialize)]
-struct Key {
-    source: String,
-    /// The value; `None` if it is issued anew.
-    value: Option<String>,
-    issued: bool,
-}
-
-#[derive(Serialize)]
-struct Step {
-    rule: String,
-    matched: Option<bool>,
-    /// Whether it matches, but the client is outside its slice.
-    #[serde(skip)]
-    outside: bool,
-    /// Whether it is in shadow.
-    shadow: bool,
-    why: Vec<String>,
-}
-
 impl Explain {
     pub fn run(&self) -> Result<Answer> {
         let checked = self.choice.read_one(&self.file, self.when.seconds())?;
-        let request = self.request();
-        let explanation =
-            explain(&checked.plan, &checked.snapshot, &request, &mut example(&checked));
-        let explained = explained(&checked, &request, &explanation);
+        let explained = Explained::new(&checked, &self.request());
         Ok(Answer::good(match self.output {
             Format::Json => serde_json::to_string_pretty(&explained)?,
             Format::Table => table::table(&explained),
@@ -126,101 +73,4 @@ impl Explain {
         headers.extend(self.headers.iter().cloned());
         HeaderList::new(headers).with_source(self.source_ip)
     }
-}
-
-fn example(checked: &Checked) -> Example {
-    Example { now: checked.snapshot.now() }
-}
-
-fn explained(checked: &Checked, request: &HeaderList, explanation: &Explanation<'_>) -> Explained {
-    let decision = &explanation.decision;
-    let last = explanation.steps.last().filter(|_| decision.rule().is_some());
-    let key = last.and_then(|step| step.key.as_ref());
-    let hash = decision.hash();
-    let chance =
-        decision.reason() == Reason::Random || hash.is_some() && key.is_some_and(|key| key.issued);
-    let certain = !chance;
-    let variant = decision.variant().filter(|_| certain);
-    let outcome = Outcome::of(&checked.plan, *decision, request, &mut example(checked));
-    // The `cookie` header would hold the identity, which is drawn for a real client only.
-    let routing = outcome.request_headers().filter(|change| change.name != "cookie");
-    let headers = routing.filter(|_| certain).map(header).collect();
-    let set_cookies = outcome.into_response().headers.into_iter();
-    let set_cookies = set_cookies.filter(|header| header.name == "set-cookie");
-    let name = |value: &str| value.split('=').next().unwrap_or_default().to_owned();
-    Explained {
-        rule: decision.rule().map(str::to_owned),
-        variant: variant.map(|variant| variant.name.clone()),
-        cluster: variant.and_then(|variant| variant.cluster.clone()),
-        reason: decision.reason().name(),
-        key: key.map(|key| Key {
-            source: key.source.to_string(),
-            value: (!key.issued).then(|| String::from_utf8_lossy(&key.value).into_owned()),
-            issued: key.issued,
-        }),
-        hash: hash.filter(|_| certain).map(|hash| format!("{hash:016x}")),
-        chances: last.filter(|_| chance).map(|step| chances(step.rule, &checked.snapshot)),
-        headers: Ordered(headers),
-        cookies: set_cookies.map(|header| name(&header.value)).collect(),
-        rules: steps(checked, request, explanation),
-        notes: notes(checked, decision.rule()),
-        draw: draw(checked, decision.rule()),
-    }
-}
-
-fn header(change: HeaderChange<'_>) -> (String, Option<String>) {
-    let value = change.value.map(|value| String::from_utf8_lossy(value).into_owned());
-    (change.name.to_owned(), value)
-}
-
-fn chances(rule: &Rule, snapshot: &Snapshot) -> Ordered<f64> {
-    let weights = rule.weights(snapshot);
-    let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
-    Ordered(weights.iter().map(|(v, weight)| (v.name.clone(), weight / total)).collect())
-}
-
-fn steps(checked: &Checked, request: &HeaderList, explanation: &Explanation<'_>) -> Vec<Step> {
-    let reached = explanation.steps.iter().map(Some).chain(std::iter::repeat(None));
-    let rules = checked.config.rules.iter().zip(reached);
-    rules
-        .map(|(rule, step)| {
-            let decided = explanation.decision.rule() == Some(&rule.name);
-            let mut why = match step {
-                Some(step) if step.matches => describe::met(rule, step, request),
-                Some(step) => describe::missed(rule, step, request),
-                None => Vec::new(),
-            };
-            let layer = step.filter(|step| step.matches);
-            why.extend(layer.and_then(|step| describe::layer(rule, step)));
-            let outside = !decided && layer.is_some();
-            let matched = step.map(|_| decided);
-            Step {
-                rule: rule.name.clone(),
-                matched,
-                outside,
-                shadow: rule.mode == Mode::Shadow,
-                why,
-            }
-        })
-        .collect()
-}
-
-fn draw(checked: &Checked, rule: Option<&str>) -> String {
-    let rule = checked.config.rules.iter().find(|known| Some(known.name.as_str()) == rule);
-    match rule.filter(|rule| rule.sticky.is_some()).map(describe::sources) {
-        Some(sources) => format!("drawn for this request, which has no key: {sources}"),
-        None => "drawn for each request: the split is not sticky".to_owned(),
-    }
-}
-
-fn notes(checked: &Checked, rule: Option<&str>) -> Vec<String> {
-    let note = |name: &String| {
-        format!("{name} is not set here, so no cookie signed with its keys is believed")
-    };
-    let shadow = (checked.config.mode == Mode::Shadow).then(|| {
-        "mode: shadow: this is counted, and the request goes on as if there were no filter".into()
-    });
-    let ramp = rule.and_then(|rule| curve::ramp(&checked.config, rule));
-    let ramped = ramp.and(checked.at()).map(|at| format!("the ramp is taken as it stands at {at}"));
-    checked.unset.iter().map(note).chain(shadow).chain(ramped).collect()
 }

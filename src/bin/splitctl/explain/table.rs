@@ -1,6 +1,6 @@
 //! An explanation as a table for people.
 
-use super::{Explained, Key};
+use super::explained::{Explained, Key};
 use crate::output::{BAD, FAINT, GOOD, Ordered, STRONG, percent};
 
 pub fn table(explained: &Explained) -> String {
