@@ -1,5 +1,7 @@
 //! A rule: the requests that it matches, and the variant that they go to.
 
+use std::ops::Range;
+
 use super::condition::{self, Condition};
 use super::error::Errors;
 use super::field::{Field, Given, Object};
@@ -125,7 +127,7 @@ fn layer(object: &mut Object<'_>, errors: &mut Errors) -> Option<LayerSpec> {
         (true, false) => ("slice", "give the percent of the layer that the rule takes: [0, 30]"),
         (false, true) => ("layer", "name the layer that the slice is of"),
         _ => {
-            let (start, end) = slice.value()?;
+            let Range { start, end } = slice.value()?;
             return Some(LayerSpec { name: name.value()?, start, end });
         }
     };
@@ -133,11 +135,11 @@ fn layer(object: &mut Object<'_>, errors: &mut Errors) -> Option<LayerSpec> {
     None
 }
 
-fn slice(field: &Field<'_>, errors: &mut Errors) -> Option<(f64, f64)> {
+fn slice(field: &Field<'_>, errors: &mut Errors) -> Option<Range<f64>> {
     let bounds = field.list(limits::LIST, errors)?;
     let numbers: Vec<f64> = bounds.iter().filter_map(|field| field.number(errors)).collect();
     match numbers.as_slice() {
-        [start, end] if 0.0 <= *start && start < end && *end <= 100.0 => Some((*start, *end)),
+        [start, end] if 0.0 <= *start && start < end && *end <= 100.0 => Some(*start..*end),
         _ => field.wrong("must be two numbers from 0 to 100, the smaller one first", errors),
     }
 }
