@@ -152,3 +152,59 @@ fn in_tables(module: &Module) -> impl Iterator<Item = FunctionId> {
         ElementItems::Expressions(..) => Vec::new(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A module with the listed exports, a table, and what is in `extra`.
+    fn module(extra: &str) -> Result<Vec<u8>> {
+        let listed = abi()?.exports;
+        let exports = listed.iter().filter(|name| *name != "memory" && *name != "_initialize");
+        let exports: String = exports.map(|name| format!("(func (export \"{name}\"))\n")).collect();
+        Ok(wat::parse_str(format!(
+            "(module (type $nullary (func)) (type $unary (func (param i32)))
+               (import \"env\" \"proxy_http_call\" (func $call (param i32)))
+               (memory (export \"memory\") 1) {exports} {extra})"
+        ))?)
+    }
+
+    fn trimmed(extra: &str) -> Result<Module> {
+        Module::from_buffer(&trim(&module(extra)?)?)
+    }
+
+    const TABLE: &str = "(table 2 funcref) (elem (i32.const 0) $same_type $other_type)
+        (func $same_type) (func $other_type (param i32) local.get 0 call $call)
+        (@custom \"notes\" \"from the linker\")
+        (func (export \"proxy_on_log\") (param i32) local.get 0 call $call)";
+
+    #[test]
+    fn what_no_call_can_reach_is_left_out() -> Result<()> {
+        let calls = "(func (export \"_initialize\") i32.const 0 call_indirect (type $nullary))";
+        let module = trimmed(&format!("{TABLE} {calls}"))?;
+        assert_eq!(module.imports.iter().count(), 0, "only a type that nobody calls uses it");
+        let exports: BTreeSet<_> = module.exports.iter().map(|e| e.name.clone()).collect();
+        assert_eq!(exports, abi()?.exports);
+        assert_eq!(module.customs.iter().count(), 0);
+        assert!(module.funcs.iter().all(|function| function.name.is_none()));
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_call_can_reach_stays() -> Result<()> {
+        let calls = "(func (export \"_initialize\")
+            i32.const 7 i32.const 1 call_indirect (type $unary))";
+        let module = trimmed(&format!("{TABLE} {calls}"))?;
+        let imports: Vec<_> = module.imports.iter().map(|i| i.name.clone()).collect();
+        assert_eq!(imports, ["proxy_http_call"]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_module_without_a_listed_export_is_refused() -> Result<()> {
+        let error = trim(&module(TABLE)?).err().map(|error| error.to_string());
+        assert_eq!(error.as_deref(), Some("no export _initialize"));
+        assert!(trim(b"no module").is_err());
+        Ok(())
+    }
+}

@@ -14,6 +14,9 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use wasmi::{Config, Engine, Instance, Linker, Module, Store, WasmParams, WasmResults};
 
+/// The action of a callback that lets the request go on.
+const CONTINUE: i32 = 0;
+
 /// Never reached: it is there to be counted down from.
 const FUEL: u64 = u64::MAX;
 
@@ -76,15 +79,27 @@ impl Host {
 
     /// Begins a request: its context, its headers.
     pub fn open(&mut self, root: Root, headers: &Headers) -> Result<Stream> {
+        let (stream, action) = self.begin(root, headers)?;
+        ensure!(action == CONTINUE, "the module holds the request back: action {action}");
+        Ok(stream)
+    }
+
+    /// Begins a request that the module lets nobody have; whether it answered, and with what status.
+    pub fn rejected(&mut self, root: Root, headers: &Headers) -> Result<Option<u32>> {
+        self.world().local_response = None;
+        let (stream, action) = self.begin(root, headers)?;
+        ensure!(action != CONTINUE, "the module lets the request through");
+        self.close(stream)?;
+        Ok(self.world().local_response)
+    }
+
+    fn begin(&mut self, root: Root, headers: &Headers) -> Result<(Stream, i32)> {
         let stream = self.next()?;
         let count = i32::try_from(headers.len())?;
         self.world().request = Some(headers.clone());
         self.call_if_exported::<_, ()>("proxy_on_context_create", (stream, root.0))?;
-        let action = self
-            .call_if_exported::<_, i32>("proxy_on_request_headers", (stream, count, 1))?
-            .unwrap_or_default();
-        ensure!(action == 0, "the module holds the request back: action {action}");
-        Ok(Stream(stream))
+        let action = self.call_if_exported("proxy_on_request_headers", (stream, count, 1))?;
+        Ok((Stream(stream), action.unwrap_or(CONTINUE)))
     }
 
     /// Passes the response's headers through the module.

@@ -70,11 +70,12 @@ pub fn module() -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// The module for configurations that need no response: Envoy does not call it for one.
-pub fn requests_module() -> anyhow::Result<PathBuf> {
-    let path = target().join("traffic_split_requests.wasm");
+/// The filter as the compiler leaves it, before anything is taken out.
+pub fn linked_module() -> anyhow::Result<PathBuf> {
+    let builds = std::env::var_os("CARGO_TARGET_DIR").map_or_else(target, PathBuf::from);
+    let path = builds.join("wasm32-wasip1/release/traffic_split.wasm");
     anyhow::ensure!(path.is_file(), "{} is not there: run `make wasm`", path.display());
-    Ok(path)
+    Ok(std::path::absolute(path)?)
 }
 
 /// Says that a test cannot run here, and why; an error where `CI` is set, for there it has to run.

@@ -1,6 +1,9 @@
 //! Every case in `wasm-tests/cases/`, in the native core and in Envoy.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
+use serde_json::json;
 use traffic_split::Snapshot;
 use traffic_split::testing::FixedEnvironment;
 use wasm_tests::bootstrap::{self, CLUSTER_HEADER, DEFAULT, Listener, VARIANT_HEADER};
@@ -47,22 +50,33 @@ enum Way {
 
 #[tokio::test]
 async fn in_envoy_over_http1() -> Result<()> {
-    in_envoy(Way::Raw).await
+    in_envoy(Way::Raw, &wasm_tests::module()?).await
 }
 
 #[tokio::test]
 async fn in_envoy_over_http2() -> Result<()> {
-    in_envoy(Way::Http2).await
+    in_envoy(Way::Http2, &wasm_tests::module()?).await
+}
+
+/// What the compiler leaves is the filter; the step behind it only makes it smaller.
+#[tokio::test]
+async fn in_envoy_with_the_module_that_the_compiler_leaves() -> Result<()> {
+    in_envoy(Way::Raw, &wasm_tests::linked_module()?).await
 }
 
 /// One Envoy, with a listener for each case.
-async fn in_envoy(way: Way) -> Result<()> {
+async fn in_envoy(way: Way, module: &Path) -> Result<()> {
     let cases = case::all()?;
     let clusters = cases.iter().flat_map(|case| bootstrap::clusters(&case.config));
     let clusters = clusters.chain([DEFAULT]);
     let upstreams = upstream::start(clusters).await?;
     let listener = |(index, case): (usize, &Case)| {
-        Listener::new(&format!("case-{index}"), &case.config.to_string())
+        let mut listener = Listener::new(&format!("case-{index}"), &case.config.to_string())?;
+        for filter in &mut listener.filters {
+            let code = &mut filter["typed_config"]["config"]["vm_config"]["code"];
+            code["local"]["filename"] = json!(module);
+        }
+        anyhow::Ok(listener)
     };
     let listeners: Vec<_> = cases.iter().enumerate().map(listener).collect::<Result<_>>()?;
     let bootstrap = bootstrap::bootstrap(&listeners, &upstreams);

@@ -57,6 +57,40 @@ fn module() -> Vec<(String, String)> {
     packages
 }
 
+/// The files of the project, by their paths from its folder.
+fn sources() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut command = Command::new("git");
+    command.current_dir(root).args(["ls-files", "--cached", "--others", "--exclude-standard"]);
+    let output = command.args(["--", "*.rs"]).output().expect("git");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
+}
+
+/// The compiler denies it everywhere but where a file lifts that; this is the only file that does.
+#[test]
+fn unsafe_code_stands_in_one_file() {
+    const ALLOWED: &str = "src/adapter/abi.rs";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let lifts = concat!("(", "unsafe_code");
+    let lifted = |path: &&String| {
+        let text = std::fs::read_to_string(root.join(path)).unwrap_or_default();
+        text.contains(lifts)
+            || text.contains(concat!("unsafe", " {"))
+            || text.contains(concat!("unsafe", " extern"))
+    };
+    let sources = sources();
+    assert!(sources.len() > 100, "{sources:?}");
+    assert_eq!(sources.iter().filter(lifted).collect::<Vec<_>>(), [ALLOWED]);
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).expect("Cargo.toml");
+    assert!(manifest.contains("unsafe_code = \"deny\""));
+    for member in ["", "src/dist/", "wasm-tests/", "wasm-tests/properties/"] {
+        let manifest = std::fs::read_to_string(root.join(format!("{member}Cargo.toml")));
+        let manifest = manifest.expect(member);
+        assert!(manifest.contains("[lints]\nworkspace = true"), "{member}");
+    }
+}
+
 #[test]
 fn the_module_is_linked_from_what_is_listed_and_from_no_two_versions() {
     let packages = module();

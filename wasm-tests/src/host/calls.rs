@@ -96,6 +96,10 @@ impl Call<'_, '_> {
             }
             "proxy_increment_metric" => self.metric(|value, by| *value += by),
             "proxy_record_metric" => self.metric(|value, to| *value = to),
+            "proxy_send_local_response" => {
+                self.caller.data_mut().local_response = Some(self.number(0));
+                Ok(Status::Ok)
+            }
             // What a host does not know of.
             "proxy_call_foreign_function" => Ok(Status::NotFound),
             _ => Err(Error::new(format!("this host has no {name}"))),

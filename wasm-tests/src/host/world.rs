@@ -50,6 +50,8 @@ pub struct World {
     pub state: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The contexts that there are.
     pub(super) contexts: BTreeSet<u32>,
+    /// The status with which the module answered the request itself.
+    pub local_response: Option<u32>,
     /// Milliseconds between ticks, where the module has asked for them.
     pub period: Option<u32>,
     /// The VM's environment.
@@ -80,6 +82,7 @@ impl Default for World {
             shared: BTreeMap::new(),
             state: BTreeMap::new(),
             contexts: BTreeSet::new(),
+            local_response: None,
             period: None,
             environment: BTreeMap::new(),
             clock: 1_700_000_000_000_000_000,
