@@ -24,7 +24,7 @@ use crate::reason::Reason;
 use crate::rule::{Action, Rule};
 use crate::sorted::sorted;
 use crate::variant::{Target, Variant};
-use split::Of;
+use split::RuleContext;
 use sticky::{Cookies, check_layers};
 
 type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
@@ -176,8 +176,9 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
         ActionSpec::Split(split) => {
             let salt = rule.sticky.and_then(|sticky| sticky.salt);
             let seed = xxh64(salt.as_ref().unwrap_or(&rule.name).as_bytes(), 0);
-            let of = Of { path: &rule.path, name: &name, mode, sticky: key.is_some() };
-            Action::Split(Box::new(split::compile(&of, *split, seed, parts, errors)?))
+            let context =
+                RuleContext { path: &rule.path, name: &name, mode, sticky: key.is_some() };
+            Action::Split(Box::new(split::compile(&context, *split, seed, parts, errors)?))
         }
     };
     Some(Rule { name, entries: entries?, slice, key, mode: rule.mode, action })

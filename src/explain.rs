@@ -41,7 +41,7 @@ pub struct Step<'p> {
 pub struct Missed {
     /// The entry of the rule's `match`.
     pub entry: usize,
-    /// The condition in that entry, in the order of [`crate::RuleSpec::entries`].
+    /// The condition in that entry, in the order of [`crate::config::RuleSpec::entries`].
     pub condition: usize,
 }
 

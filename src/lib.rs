@@ -2,15 +2,44 @@
 //! upstream cluster of each request, stickily by hash.
 //!
 //! ```text
-//! configuration (JSON) ── config ──> Config ── plan/compile ──> Plan
-//!                                                                │
-//! request ── Request (trait) ─────────────────────────> decide ──┴─> Decision ── effect ──> headers
+//! configuration (JSON) ── config ──> Config ── compile ──> Plan
+//!                                                           │
+//! request ── Request ────────────────────────────> decide ──┴──> Decision ── outcome ──> Outcome
+//!                                                                                          │
+//!                                              headers, counters, cookies <── adapter ─────┘
 //! ```
 //!
-//! Everything but `adapter` is a pure core: it knows no host, clock, randomness or log, and cannot
-//! fail once there is a [`Plan`]. The adapter, compiled for Wasm only, is all that speaks
-//! proxy-wasm. A new condition goes into `config/condition` and `matcher`, a new source of sticky
-//! keys into `config/rule` and `key`, a new effect into `effect`; a bound on input into [`limits`].
+//! Everything but `adapter` is a pure core: it knows no host, clock, randomness or log, and it cannot
+//! fail once there is a [`Plan`]. The adapter, compiled for Wasm only, hands the core what Envoy has
+//! and carries out the [`Outcome`]; `adapter/abi.rs` declares the host functions. Imports run one way:
+//! a file never imports one that imports it.
+//!
+//! # Where a new thing goes
+//!
+//! A part of the request that conditions and keys read, such as the SNI of the TLS connection:
+//! 1. `config/part.rs`: a variant of [`config::Part`], its name in messages, and one line in the table
+//!    that registers it.
+//! 2. `request/part.rs`: one arm of `Part::find`, the only reader of parts. Matchers, keys, the index
+//!    and explanations ask it. A part that is no header, cookie or piece of the path also needs a
+//!    method of [`Request`], and `adapter/request.rs` the host call behind it.
+//! 3. `src/configuration.md` and `src/bin/splitctl/schema.json`: the field.
+//! 4. `wasm-tests/cases/`: a case, which runs in the core and in Envoy.
+//!
+//! A way to split, such as the buckets of a flag engine:
+//! 1. A file with the choice, such as `history.rs`, and its vectors in `wasm-tests/vectors/`.
+//! 2. `split.rs`: one variant of `Picker`, and its arm in `Split::pick`.
+//! 3. `config/split.rs` and `compile/split.rs`: the field that asks for it, and where it becomes that
+//!    variant.
+//! 4. `src/configuration.md`, `src/wire-contract.md` and the schema.
+//!
+//! An effect on the response, such as a `Cache-Control` header:
+//! 1. `outcome.rs`: one more header in `Outcome::into_response`. The adapter adds whatever headers it
+//!    finds there.
+//! 2. The field that asks for it: `config.rs`, or the file of its part in `config/`, and [`Plan`] with
+//!    `compile.rs`, which carry it to the outcome.
+//! 3. `src/configuration.md`, the schema, and a test in `outcome/tests.rs`.
+//!
+//! A bound on input is a constant in [`limits`], with its reason.
 
 #![deny(
     clippy::arithmetic_side_effects,

@@ -2,15 +2,12 @@
 //! every proxy agrees. The other variants keep their ratios, so by rendezvous the first clients in
 //! stay in.
 
-use std::sync::Arc;
-
-use crate::split::Split;
-use crate::variant::Target;
+use crate::split::{Split, Weighted};
 
 /// A split whose weights change with time.
 #[derive(Debug)]
 pub(crate) struct Ramp {
-    pub(crate) weights: Vec<(Arc<Target>, f64)>,
+    pub(crate) weights: Vec<Weighted>,
     /// The variant whose share changes.
     pub(crate) variant: String,
     /// The share of that variant at the end, 0 to 1.
@@ -28,13 +25,14 @@ impl Ramp {
     pub(crate) fn split(&self, now: u64) -> Option<Split> {
         let share = self.share(now);
         let others = self.sum(|name| name != self.variant);
-        let weight = |(target, weight): &(Arc<Target>, f64)| {
-            let ramped = target.variant.name == self.variant;
-            let weight = if ramped { share } else { (1.0 - share) * (weight / others) };
+        let ramped = |written: &Weighted| {
+            let is_ramped = written.name() == self.variant;
+            let weight = if is_ramped { share } else { (1.0 - share) * (written.weight / others) };
             // If the others have no weight at all, 0 / 0, they keep none.
-            (Arc::clone(target), if weight.is_nan() { 0.0 } else { weight })
+            let weight = if weight.is_nan() { 0.0 } else { weight };
+            Weighted { weight, ..written.clone() }
         };
-        let weights: Vec<_> = self.weights.iter().map(weight).collect();
+        let weights: Vec<_> = self.weights.iter().map(ramped).collect();
         Split::new(&weights, Vec::new())
     }
 
@@ -59,8 +57,8 @@ impl Ramp {
     }
 
     fn sum(&self, counts: impl Fn(&str) -> bool) -> f64 {
-        let counted = self.weights.iter().filter(|(target, _)| counts(&target.variant.name));
-        counted.map(|(_, weight)| weight).sum()
+        let counted = self.weights.iter().filter(|weighted| counts(weighted.name()));
+        counted.map(|weighted| weighted.weight).sum()
     }
 }
 

@@ -10,28 +10,46 @@ use crate::variant::Target;
 /// A split that is ready to choose.
 #[derive(Debug)]
 pub(crate) struct Split {
-    arms: Arms<Arc<Target>>,
     /// Every variant of the split, those of weight 0 included, in the order of the weights.
     targets: Vec<Arc<Target>>,
-    history: Option<History>,
+    /// The variants with a weight above 0.
+    arms: Arms<Arc<Target>>,
+    picker: Picker,
+}
+
+/// The ways to choose a variant of a split by a hash. A new way is a file with the choice, and one
+/// variant here.
+#[derive(Debug)]
+enum Picker {
+    /// By the present weights alone.
+    Rendezvous,
+    /// By the present weights and the earlier ones, so that a change moves the fewest keys.
+    History(History),
 }
 
 impl Split {
     /// A split between these variants with the weights they had before, oldest first; `None` if
     /// all present weights are 0. Earlier weights may name variants that are gone.
-    pub(crate) fn new(weights: &[(Arc<Target>, f64)], earlier: Vec<Vec<Weight>>) -> Option<Self> {
-        let arm = |(target, weight): &(Arc<Target>, f64)| {
-            Arm::new(&target.variant.name, Arc::clone(target), *weight)
+    pub(crate) fn new(weights: &[Weighted], earlier: Vec<Vec<Weight>>) -> Option<Self> {
+        let arm = |weighted: &Weighted| {
+            Arm::new(weighted.name(), Arc::clone(&weighted.target), weighted.weight)
         };
         let arms = Arms::new(weights.iter().map(arm))?;
-        let targets = weights.iter().map(|(target, _)| Arc::clone(target)).collect();
-        Some(Split { arms, targets, history: history(weights, earlier) })
+        let targets = weights.iter().map(|weighted| Arc::clone(&weighted.target)).collect();
+        let picker = history(weights, earlier).map_or(Picker::Rendezvous, Picker::History);
+        Some(Split { targets, arms, picker })
     }
 
     /// The variant that this hash belongs to.
     pub(crate) fn pick(&self, hash: u64) -> &Arc<Target> {
-        let place = self.history.as_ref().map(|history| history.pick(hash));
-        place.and_then(|place| self.targets.get(place)).unwrap_or_else(|| self.arms.pick(hash))
+        match &self.picker {
+            Picker::Rendezvous => self.arms.pick(hash),
+            // The last step of a history leaves every variant that the split does not have.
+            Picker::History(history) => {
+                let target = self.targets.get(history.pick(hash));
+                target.unwrap_or_else(|| self.arms.pick(hash))
+            }
+        }
     }
 
     /// The variants with a weight above 0.
@@ -56,17 +74,29 @@ impl Split {
     }
 }
 
-/// Places are those of `variants` first, then of names that only earlier weights have: the last
-/// step leaves these.
-fn history(weights: &[(Arc<Target>, f64)], mut earlier: Vec<Vec<Weight>>) -> Option<History> {
+/// A variant of a split with its weight.
+#[derive(Clone, Debug)]
+pub(crate) struct Weighted {
+    pub(crate) target: Arc<Target>,
+    pub(crate) weight: f64,
+}
+
+impl Weighted {
+    /// The name of the variant.
+    pub(crate) fn name(&self) -> &str {
+        &self.target.variant.name
+    }
+}
+
+/// The history of these weights; `None` if there are no earlier ones. Its places are those of the
+/// present variants first, then of names that only earlier weights have.
+fn history(weights: &[Weighted], mut earlier: Vec<Vec<Weight>>) -> Option<History> {
     if earlier.is_empty() {
         return None;
     }
-    let present = weights
-        .iter()
-        .map(|(target, weight)| Weight { variant: target.variant.name.clone(), weight: *weight });
-    earlier.push(present.collect());
-    let mut names: Vec<&str> = weights.iter().map(|(t, _)| t.variant.name.as_str()).collect();
+    let present = |known: &Weighted| Weight { variant: known.name().into(), weight: known.weight };
+    earlier.push(weights.iter().map(present).collect());
+    let mut names: Vec<&str> = weights.iter().map(Weighted::name).collect();
     for Weight { variant, .. } in earlier.iter().flatten() {
         if !names.contains(&variant.as_str()) {
             names.push(variant);

@@ -9,11 +9,11 @@ use crate::metrics::Counted;
 use crate::ramp::Ramp;
 use crate::reason::Reason;
 use crate::rule::Allocation;
-use crate::split::Split;
+use crate::split::{Split, Weighted};
 use crate::variant::Target;
 
-/// The rule that a split is of.
-pub(super) struct Of<'a> {
+/// The rule that is being compiled, as far as its split depends on it.
+pub(super) struct RuleContext<'a> {
     pub(super) path: &'a str,
     pub(super) name: &'a Arc<str>,
     /// Whether its decisions are carried out.
@@ -21,23 +21,21 @@ pub(super) struct Of<'a> {
     pub(super) sticky: bool,
 }
 
-type Targets = Vec<(Arc<Target>, f64)>;
-
 pub(super) fn compile(
-    of: &Of<'_>,
+    rule: &RuleContext<'_>,
     config: SplitSpec,
     seed: u64,
     parts: &mut Parts<'_>,
     errors: &mut Errors,
 ) -> Option<Allocation> {
-    // What is only tried has no responses to watch: there its guard is checked, and waits.
+    // A rule in shadow has no responses to watch: its guard is checked, and waits.
     let guarded =
-        config.guard.as_ref().filter(|_| of.mode == Mode::Enforce).map(|_| parts.guards.len());
-    let targets = targets(of, &config, guarded, parts, errors);
+        config.guard.as_ref().filter(|_| rule.mode == Mode::Enforce).map(|_| parts.guards.len());
+    let targets = targets(rule, &config, guarded, parts, errors);
     let persist = config.persist.map(|persist| parts.cookies.persist(persist, errors));
     if let Some(guard) = config.guard {
-        let guard = compile_guard(of, guard, &targets, errors);
-        parts.guards.extend(guard.filter(|_| of.mode == Mode::Enforce));
+        let guard = compile_guard(rule, guard, &targets, errors);
+        parts.guards.extend(guard.filter(|_| rule.mode == Mode::Enforce));
     }
     let ramp = config.ramp.filter(|ramp| check_ramp(ramp, &targets, &config.history, errors));
     let ramp = ramp.map(|ramp| {
@@ -49,13 +47,13 @@ pub(super) fn compile(
 }
 
 /// Why this variant of the split can be chosen.
-fn reasons(of: &Of<'_>, config: &SplitSpec, variant: &str) -> Vec<Reason> {
+fn reasons(rule: &RuleContext<'_>, config: &SplitSpec, variant: &str) -> Vec<Reason> {
     let takes_over = config.guard.as_ref().is_some_and(|guard| guard.fallback == variant);
-    if of.mode == Mode::Shadow {
+    if rule.mode == Mode::Shadow {
         return vec![Reason::Shadow];
     }
     let possible = [
-        (of.sticky, Reason::Sticky),
+        (rule.sticky, Reason::Sticky),
         (config.persist.is_some(), Reason::Persisted),
         (takes_over, Reason::Guard),
     ];
@@ -64,43 +62,49 @@ fn reasons(of: &Of<'_>, config: &SplitSpec, variant: &str) -> Vec<Reason> {
 }
 
 fn targets(
-    of: &Of<'_>,
+    rule: &RuleContext<'_>,
     config: &SplitSpec,
     guard: Option<usize>,
     parts: &mut Parts<'_>,
     errors: &mut Errors,
-) -> Targets {
+) -> Vec<Weighted> {
     let target = |Weight { variant: name, weight }: &Weight| {
-        let variant = parts.find(&format!("{}.split.{name}", of.path), name, errors)?;
+        let variant = parts.find(&format!("{}.split.{name}", rule.path), name, errors)?;
         let counted = Counted {
-            rule: of.name,
+            rule: rule.name,
             variant: name,
-            reasons: &reasons(of, config, name),
-            watched: of.mode == Mode::Enforce
+            reasons: &reasons(rule, config, name),
+            watched: rule.mode == Mode::Enforce
                 && config.guard.as_ref().is_some_and(|guard| guard.watch == *name),
             weighed: true,
         };
         let takes_part = |guard: &GuardSpec| guard.watch == *name || guard.fallback == *name;
         let guard = guard.filter(|_| config.guard.as_ref().is_some_and(takes_part));
-        Some((parts.target(of.name, variant, &counted, guard), *weight))
+        let target = parts.target(rule.name, variant, &counted, guard);
+        Some(Weighted { target, weight: *weight })
     };
     config.weights.iter().filter_map(target).collect()
 }
 
-fn in_split(path: &str, name: &str, targets: &Targets, errors: &mut Errors) -> Option<Arc<Target>> {
-    let found = targets.iter().find(|(target, _)| target.variant.name == name);
+fn in_split(
+    path: &str,
+    name: &str,
+    targets: &[Weighted],
+    errors: &mut Errors,
+) -> Option<Arc<Target>> {
+    let found = targets.iter().find(|known| known.name() == name);
     if found.is_none() {
-        let known: Vec<_> = targets.iter().map(|(t, _)| t.variant.name.as_str()).collect();
+        let known: Vec<_> = targets.iter().map(Weighted::name).collect();
         let remedy = format!("must be one of the split's variants {}", known.join(", "));
         errors.invalid(path, format!("{name:?}"), remedy);
     }
-    found.map(|(target, _)| Arc::clone(target))
+    found.map(|known| Arc::clone(&known.target))
 }
 
 fn compile_guard(
-    of: &Of<'_>,
+    rule: &RuleContext<'_>,
     config: GuardSpec,
-    targets: &Targets,
+    targets: &[Weighted],
     errors: &mut Errors,
 ) -> Option<Guard> {
     let watch = in_split(&format!("{}.watch", config.path), &config.watch, targets, errors);
@@ -110,7 +114,7 @@ fn compile_guard(
         errors.invalid(&path, format!("{:?}", config.fallback), "must differ from watch");
     }
     Some(Guard {
-        rule: Arc::clone(of.name),
+        rule: Arc::clone(rule.name),
         watch: watch?,
         fallback: fallback?,
         max_error_rate: config.max_error_rate,
@@ -124,7 +128,7 @@ fn compile_guard(
 /// Whether there is a ramp to run: a held one leaves the weights as written.
 fn check_ramp(
     ramp: &RampSpec,
-    targets: &Targets,
+    targets: &[Weighted],
     history: &[Vec<Weight>],
     errors: &mut Errors,
 ) -> bool {
@@ -133,7 +137,7 @@ fn check_ramp(
     }
     let path = format!("{}.variant", ramp.path);
     let found = in_split(&path, &ramp.variant, targets, errors).is_some();
-    let rest = targets.iter().any(|(t, weight)| t.variant.name != ramp.variant && *weight > 0.0);
+    let rest = targets.iter().any(|known| known.name() != ramp.variant && known.weight > 0.0);
     if found && !rest && ramp.to < 100.0 {
         let remedy = "the split must have another variant with a weight above 0";
         errors.invalid(&format!("{}.to", ramp.path), Decimal(ramp.to), remedy);
@@ -141,7 +145,7 @@ fn check_ramp(
     !ramp.hold
 }
 
-fn compile_ramp(config: RampSpec, weights: Targets) -> Ramp {
+fn compile_ramp(config: RampSpec, weights: Vec<Weighted>) -> Ramp {
     Ramp {
         weights,
         variant: config.variant,

@@ -32,13 +32,15 @@ struct Vectors {
     vectors: Vec<Vector>,
 }
 
-fn target(name: &str) -> Arc<Target> {
-    let variant = Arc::new(Variant { name: name.into(), cluster: None });
-    Arc::new(Target { rule: "r".into(), variant, metrics: TargetMetrics::default(), guard: None })
+fn weighted(name: &str, weight: f64) -> Weighted {
+    let (variant, metrics) =
+        (Variant { name: name.into(), cluster: None }, TargetMetrics::default());
+    let target = Target { rule: "r".into(), variant: Arc::new(variant), metrics, guard: None };
+    Weighted { target: Arc::new(target), weight }
 }
 
 fn split(weights: &Named, earlier: &[Named]) -> Split {
-    let named = |(name, weight): (&String, &f64)| (target(name), *weight);
+    let named = |(name, weight): (&String, &f64)| weighted(name, *weight);
     let weights: Vec<_> = weights.iter().map(named).collect();
     let written =
         |(variant, weight): (&String, &f64)| Weight { variant: variant.clone(), weight: *weight };
@@ -133,7 +135,7 @@ fn closed_form(p: &[f64], q: &[f64]) -> f64 {
 #[test]
 fn order_plays_no_part() {
     let mut named: Vec<_> =
-        [("a", 50.), ("b", 30.), ("c", 20.)].map(|(name, weight)| (target(name), weight)).into();
+        [("a", 50.), ("b", 30.), ("c", 20.)].map(|(name, weight)| weighted(name, weight)).into();
     let written = |(variant, weight): (&str, f64)| Weight { variant: variant.into(), weight };
     let earlier = vec![[("c", 1.), ("gone", 1.), ("a", 3.)].map(written).to_vec()];
     for earlier in [Vec::new(), earlier] {
@@ -199,7 +201,7 @@ fn the_least_score_wins_though_few_are_computed() {
 #[test]
 fn every_variant_has_a_share_and_some_a_weight() {
     let named = [("a", 1.0), ("b", 0.0), ("c", 3.0)];
-    let split = Split::new(&named.map(|(name, weight)| (target(name), weight)), vec![]).unwrap();
+    let split = Split::new(&named.map(|(name, weight)| weighted(name, weight)), vec![]).unwrap();
     let names = |(target, number): (&Target, f64)| (target.variant.name.clone(), number);
     let expected = [("a", 0.25), ("b", 0.0), ("c", 0.75)].map(|(n, share)| (n.to_owned(), share));
     assert_eq!(split.shares().map(names).collect::<Vec<_>>(), expected);
