@@ -142,8 +142,8 @@ CARGO_MUTANTS_VERSION := 27.1.0
 CARGO_MUTANTS := target/tools/cargo-mutants-$(CARGO_MUTANTS_VERSION)
 MUTANTS := target/mutants
 MUTATED := $(filter-out %/tests.rs,$(foreach part,config cookie decide guard history key layer matcher \
-	ramp request split,$(wildcard src/$(part).rs src/$(part)/*.rs)))
-# In a copy, which is broken in place.
+	ramp rendezvous request split,$(wildcard src/$(part).rs src/$(part)/*.rs)))
+# cargo-mutants works in a copy of the sources, so that one can go on with them.
 MUTATE := $(CARGO_MUTANTS)/bin/cargo-mutants mutants --no-config --dir $(MUTANTS)/source
 TRY := nice -n 15 env CARGO_TARGET_DIR=$(CURDIR)/$(MUTANTS)/build $(MUTATE) --in-place \
 	--output $(MUTANTS) --baseline skip --timeout 60 --test-package traffic-split --cargo-arg=--lib \
@@ -151,8 +151,8 @@ TRY := nice -n 15 env CARGO_TARGET_DIR=$(CURDIR)/$(MUTANTS)/build $(MUTATE) --in
 # A mutant that survives (2) or hangs (3) is no failure of the run.
 OUTCOME := code=$$?; test $$code -eq 0 -o $$code -eq 2 -o $$code -eq 3
 
-mutants: ## Break the core in a thousand ways; a test must fail each time: FILE=src/key.rs or DIFF=main for a part
-	@test -x $(firstword $(MUTATE)) || { echo "Building cargo-mutants ..." >&2; cargo install --quiet \
+mutants: ## Break the core in 1,000 ways, each of which a test has to see: FILE=src/key.rs or DIFF=main for a part
+	@test -x $(firstword $(MUTATE)) || { echo "Building cargo-mutants ..." >&2; cargo install $(QUIET) \
 		--locked --debug cargo-mutants --version $(CARGO_MUTANTS_VERSION) --root $(CARGO_MUTANTS); }
 	@rm -rf $(MUTANTS)/source $(MUTANTS)/mutants.out* && mkdir -p $(MUTANTS)/source
 	@git ls-files -z --cached --others --exclude-standard | \
@@ -164,7 +164,7 @@ mutants: ## Break the core in a thousand ways; a test must fail each time: FILE=
 	@$(TRY) -- -- --skip split::tests; $(OUTCOME)
 	@echo "Trying what survives with all of them, and with the properties ..." >&2
 	@$(TRY) --iterate --test-package properties --cargo-arg=--test --cargo-arg='*'; $(OUTCOME)
-	@cargo run --quiet --package wasm-tests --bin mutants
+	@cargo run $(QUIET) --package wasm-tests --bin mutants
 
 clean: ## Remove everything that was built or downloaded
 	cargo clean

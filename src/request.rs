@@ -186,6 +186,8 @@ mod tests {
         assert_eq!(of(length(2)), ["ab", "cd"]);
         assert_eq!(of(length(1) | length(63)), [names[0].clone(), names[4].clone()]);
         assert_eq!(of(0), [""; 0]);
+        let first = request.find_field_of_lengths(length(2), |name, _| Some(name));
+        assert_eq!(first, Some(&b"ab"[..]));
     }
 
     #[test]
