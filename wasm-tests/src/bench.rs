@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use procfs::process::Process;
 use tempfile::TempDir;
 use wasm_tests::bootstrap::{self, Listener};
 use wasm_tests::envoy::{self, Envoy, Setup};
@@ -55,7 +56,7 @@ pub async fn bench(smoke: bool) -> Result<ExitCode> {
     let standard = Standard::read()?;
     let apart = std::thread::available_parallelism()?.get() > LOAD_PROCESSOR;
     if apart {
-        cpu::pin(std::process::id(), LOAD_PROCESSOR)?;
+        cpu::pin(Process::myself()?.pid(), LOAD_PROCESSOR)?;
     } else {
         eprintln!("One processor only: Envoy and the load share it.");
     }
@@ -100,7 +101,7 @@ async fn measure(
     for round in 0..=plan.rounds {
         say(title, round, plan);
         for next in &mut measured {
-            next.measure(process, round, &request, plan.slice).await?;
+            next.measure(&process, round, &request, plan.slice).await?;
         }
     }
     envoy.stop()?;
@@ -114,14 +115,13 @@ async fn start(
     listeners: usize,
     folder: TempDir,
     plan: &Plan,
-) -> Result<(Envoy, u32)> {
-    let config = folder.path().join("envoy.json");
+) -> Result<(Envoy, Process)> {
     let setup = Setup { bootstrap, concurrency: 1, listeners, folder: Some(folder) };
     eprintln!("{title}: starting Envoy ...");
     let envoy = Envoy::start(&find::launcher()?, setup).await?;
-    let process = cpu::process(&config)?;
+    let process = envoy.process()?;
     if plan.apart {
-        cpu::pin(process, ENVOY_PROCESSOR)?;
+        cpu::pin(process.pid(), ENVOY_PROCESSOR)?;
     }
     Ok((envoy, process))
 }
@@ -138,7 +138,7 @@ impl Measured {
     /// One slice. The first one checks the answer, and finds how many requests fill a slice.
     async fn measure(
         &mut self,
-        process: u32,
+        process: &Process,
         round: usize,
         request: &[u8],
         slice: Duration,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use procfs::process::Process;
 use serde_json::json;
 use wasm_tests::bootstrap::{self, DEFAULT, Listener};
 use wasm_tests::discovery::Discovered;
@@ -72,7 +73,7 @@ pub async fn measure(standard: &Standard, plan: &Plan) -> Result<Configured> {
         Configured { bytes: text.len(), vms: 0, update: Vec::new(), empty: Vec::new() };
     for round in 0..=plan.rounds {
         super::say(TITLE, round, plan);
-        let [ours, empty] = updates.round(&envoy, process, plan.updates).await?;
+        let [ours, empty] = updates.round(&envoy, &process, plan.updates).await?;
         if round > 0 {
             configured.update.push(ours);
             configured.empty.push(empty);
@@ -96,7 +97,7 @@ impl Updates<'_> {
     }
 
     /// So many updates of ours, then of the empty filter by the same texts: what one took of each.
-    async fn round(&mut self, envoy: &Envoy, process: u32, count: usize) -> Result<[f64; 2]> {
+    async fn round(&mut self, envoy: &Envoy, process: &Process, count: usize) -> Result<[f64; 2]> {
         let texts: Vec<_> = (0..count).map(|_| self.text()).collect();
         let ours = push(&self.ours, OURS, &texts, envoy, process).await?;
         let empty = push(&self.empty, EMPTY, &texts, envoy, process).await?;
@@ -110,7 +111,7 @@ async fn push(
     name: &str,
     texts: &[String],
     envoy: &Envoy,
-    process: u32,
+    process: &Process,
 ) -> Result<f64> {
     let before = cpu::time(process)?;
     for text in texts {
