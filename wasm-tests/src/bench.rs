@@ -23,8 +23,8 @@ use candidate::Candidate;
 
 /// Equal filters in a chain: enough that their cost stands out from the rest of a request's.
 const CHAIN: usize = 20;
-/// Processor time per candidate and round; the kernel's count of it is good to 1 % of a second. Many
-/// short rounds: what disturbs a shared machine lasts for longer than one of them.
+/// Processor time per candidate and round; the kernel's count of it is good to 1 % of a second.
+/// Many short rounds: what disturbs a shared machine lasts for longer than one of them.
 const SLICE: Duration = Duration::from_millis(500);
 const ROUNDS: usize = 27;
 /// Updates of a configuration per round: a sixth of a second of processor time and more.
@@ -34,7 +34,7 @@ const CONNECTIONS: usize = 8;
 const ENVOY_PROCESSOR: usize = 0;
 const LOAD_PROCESSOR: usize = 1;
 
-/// How to measure.
+/// The scale of a run.
 struct Plan {
     /// Envoy on one processor, the load on another.
     apart: bool,
@@ -43,7 +43,7 @@ struct Plan {
     rounds: usize,
 }
 
-/// What was measured of one candidate: microseconds of Envoy's processor time per request, by round.
+/// A candidate with its measurements: microseconds of Envoy's processor time per request, by round.
 struct Measured {
     candidate: Candidate,
     connections: Vec<Connection>,
@@ -135,7 +135,8 @@ fn say(title: &str, round: usize, plan: &Plan) {
 }
 
 impl Measured {
-    /// One slice. The first one checks the answer, and finds how many requests fill a slice.
+    /// Measures one slice. The first one checks the answer, and finds how many requests fill a
+    /// slice.
     async fn measure(
         &mut self,
         process: &Process,

@@ -17,11 +17,11 @@ use std::process::ExitStatus;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// What Envoy logs where V8 is not built in.
+/// The line that Envoy logs if V8 is not built in.
 const NO_V8: &str =
     "using envoy.wasm.runtime.v8 runtime. Envoy was compiled without support for it";
 
-/// What Envoy is given.
+/// The settings of one Envoy.
 pub struct Setup {
     /// Its configuration, in JSON or YAML.
     pub bootstrap: String,
@@ -74,13 +74,13 @@ impl Envoy {
         Ok(Self { process, folder, admin, listeners })
     }
 
-    /// Where a listener listens.
+    /// The address of a listener.
     pub fn address(&self, listener: &str) -> Result<SocketAddr> {
         let address = self.listeners.get(listener).copied();
         address.with_context(|| format!("Envoy has no listener {listener}"))
     }
 
-    /// Where the admin interface listens.
+    /// The address of the admin interface.
     pub fn admin(&self) -> SocketAddr {
         self.admin
     }
@@ -110,7 +110,7 @@ impl Envoy {
         read_stats(self.admin, &format!("/stats?filter={expression}")).await
     }
 
-    /// What Envoy has logged so far.
+    /// The log so far.
     pub fn log(&self) -> String {
         self.process.log()
     }

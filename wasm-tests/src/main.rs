@@ -81,7 +81,7 @@ async fn serve(configuration: Option<&Value>) -> Result<(Envoy, [Upstream; 2])> 
     Ok((Envoy::start(&launcher, setup).await?, [stable, canary]))
 }
 
-/// What `make soak` does; fails where anything did, or memory grew by more than 2 %.
+/// Runs a soak; a failure if any request failed, or if memory grew by more than 2 %.
 async fn soak(scale: Scale) -> Result<ExitCode> {
     eprintln!("Soaking: {scale:?} ...");
     let figures = soak::run(scale).await?;

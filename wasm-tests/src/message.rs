@@ -86,7 +86,7 @@ impl Request {
     }
 }
 
-/// What a client got.
+/// A reply as a client got it.
 #[derive(Clone, Debug, Default)]
 pub struct Reply {
     /// The status code.
@@ -120,7 +120,7 @@ impl Reply {
         self.header("x-upstream")
     }
 
-    /// What the upstream saw of the request.
+    /// The request as the upstream saw it.
     pub fn seen(&self) -> Result<Seen> {
         // A gRPC message comes after one byte of flags and four of length.
         let start = if self.header("grpc-status").is_some() { 5 } else { 0 };

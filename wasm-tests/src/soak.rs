@@ -27,12 +27,12 @@ use tokio::time::MissedTickBehavior;
 use traffic::Traffic;
 
 const NAME: &str = "soak";
-/// How often Envoy is asked whether it has taken an update.
+/// The time between two questions whether Envoy has taken an update.
 const ASK: Duration = Duration::from_millis(5);
 /// Connections to each worker: one that waits for the client leaves another one to serve.
 const CONNECTIONS: u32 = 4;
 
-/// How much is done.
+/// The amount of work.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Scale {
     /// Requests at least: a tenth to warm up, half before the updates, the others during and after.

@@ -300,7 +300,8 @@ fn rows_46_and_47_no_refused_host_call_takes_the_module_down() -> Result<()> {
 const VISITS: [(&str, &str); 3] =
     [("10.0.0.1:80", "/"), ("192.0.2.1:80", "/"), ("192.0.2.1:80", "/kept")];
 
-/// What is left of row 47: without it the request would go where its client says.
+/// The rest of row 47: a request with a header that cannot be written would go where its client
+/// says.
 #[test]
 fn row_47_a_routing_header_that_cannot_be_written_fails_the_request() -> Result<()> {
     for call in ["proxy_replace_header_map_value", "proxy_remove_header_map_value"] {

@@ -1,17 +1,18 @@
-//! What an Envoy holds of the machine's memory, as the kernel and as Envoy itself count it.
+//! The memory that an Envoy holds, as the kernel and as Envoy itself count it.
 
 use crate::envoy::{self, Envoy};
 use anyhow::{Context, Result};
 use procfs::process::{MMPermissions, MemoryMap, MemoryMaps};
 use serde_json::Value;
 
-/// In KiB.
+/// Amounts of memory in KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// All that is resident.
+    /// The resident memory.
     pub envoy: u64,
-    /// What Envoy has asked of its allocator and not given back: without what the allocator keeps
-    /// for later, which grows and shrinks by megabytes, and without programs and VMs.
+    /// The memory that Envoy has asked of its allocator and not given back: without what the
+    /// allocator keeps for later, which grows and shrinks by megabytes, and without programs and
+    /// VMs.
     pub heap: u64,
     /// The linear memories of the filter's VMs: what the module has asked for, touched or not.
     pub vms: u64,
