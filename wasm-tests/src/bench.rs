@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use procfs::process::Process;
 use tempfile::TempDir;
 use wasm_tests::bootstrap::{self, Listener};
 use wasm_tests::envoy::{self, Envoy, Setup};
@@ -22,8 +23,8 @@ use candidate::Candidate;
 
 /// Equal filters in a chain: enough that their cost stands out from the rest of a request's.
 const CHAIN: usize = 20;
-/// Processor time per candidate and round; the kernel's count of it is good to 1 % of a second. Many
-/// short rounds: what disturbs a shared machine lasts for longer than one of them.
+/// Processor time per candidate and round; the kernel's count of it is good to 1 % of a second.
+/// Many short rounds: what disturbs a shared machine lasts for longer than one of them.
 const SLICE: Duration = Duration::from_millis(500);
 const ROUNDS: usize = 27;
 /// Updates of a configuration per round: a sixth of a second of processor time and more.
@@ -33,7 +34,7 @@ const CONNECTIONS: usize = 8;
 const ENVOY_PROCESSOR: usize = 0;
 const LOAD_PROCESSOR: usize = 1;
 
-/// How to measure.
+/// The scale of a run.
 struct Plan {
     /// Envoy on one processor, the load on another.
     apart: bool,
@@ -42,7 +43,7 @@ struct Plan {
     rounds: usize,
 }
 
-/// What was measured of one candidate: microseconds of Envoy's processor time per request, by round.
+/// A candidate with its measurements: microseconds of Envoy's processor time per request, by round.
 struct Measured {
     candidate: Candidate,
     connections: Vec<Connection>,
@@ -55,7 +56,7 @@ pub async fn bench(smoke: bool) -> Result<ExitCode> {
     let standard = Standard::read()?;
     let apart = std::thread::available_parallelism()?.get() > LOAD_PROCESSOR;
     if apart {
-        cpu::pin(std::process::id(), LOAD_PROCESSOR)?;
+        cpu::pin(Process::myself()?.pid(), LOAD_PROCESSOR)?;
     } else {
         eprintln!("One processor only: Envoy and the load share it.");
     }
@@ -100,7 +101,7 @@ async fn measure(
     for round in 0..=plan.rounds {
         say(title, round, plan);
         for next in &mut measured {
-            next.measure(process, round, &request, plan.slice).await?;
+            next.measure(&process, round, &request, plan.slice).await?;
         }
     }
     envoy.stop()?;
@@ -114,14 +115,13 @@ async fn start(
     listeners: usize,
     folder: TempDir,
     plan: &Plan,
-) -> Result<(Envoy, u32)> {
-    let config = folder.path().join("envoy.json");
+) -> Result<(Envoy, Process)> {
     let setup = Setup { bootstrap, concurrency: 1, listeners, folder: Some(folder) };
     eprintln!("{title}: starting Envoy ...");
     let envoy = Envoy::start(&find::launcher()?, setup).await?;
-    let process = cpu::process(&config)?;
+    let process = envoy.process()?;
     if plan.apart {
-        cpu::pin(process, ENVOY_PROCESSOR)?;
+        cpu::pin(process.pid(), ENVOY_PROCESSOR)?;
     }
     Ok((envoy, process))
 }
@@ -135,10 +135,11 @@ fn say(title: &str, round: usize, plan: &Plan) {
 }
 
 impl Measured {
-    /// One slice. The first one checks the answer, and finds how many requests fill a slice.
+    /// Measures one slice. The first one checks the answer, and finds how many requests fill a
+    /// slice.
     async fn measure(
         &mut self,
-        process: u32,
+        process: &Process,
         round: usize,
         request: &[u8],
         slice: Duration,

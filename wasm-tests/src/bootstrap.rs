@@ -33,18 +33,18 @@ pub struct Listener {
     /// How many headers a request may have, HTTP/2's cookie crumbs among them; Envoy's default of
     /// 100 where none is given.
     pub max_headers: Option<u32>,
-    /// What is logged of each request, on standard output.
+    /// The access logs, in Envoy's configuration.
     pub access_log: Value,
 }
 
 impl Listener {
-    /// One with the filter, this configuration (JSON), a `cluster_header` route and a default
-    /// route. Nothing but the filter removes what a client sends.
+    /// A listener with the filter, this configuration (JSON), a `cluster_header` route and a
+    /// default route. Nothing but the filter removes what a client sends.
     pub fn new(name: &str, configuration: &str) -> Result<Self> {
         Self::in_environment(name, configuration, &ENVIRONMENT)
     }
 
-    /// The same, with this environment of the filter's VM.
+    /// The same listener, with this environment of the filter's VM.
     pub fn in_environment(
         name: &str,
         configuration: &str,
@@ -54,7 +54,7 @@ impl Listener {
         Ok(Self { filters, ..Self::without_filter(name) })
     }
 
-    /// The same without the filter.
+    /// The same listener without the filter.
     pub fn without_filter(name: &str) -> Self {
         let routes = json!([
             {
@@ -170,7 +170,7 @@ pub fn bootstrap<'a>(
     whole(upstreams, json!({"listeners": listeners}), json!({}))
 }
 
-/// One whose listeners come from the file at `path`, as [`discovered`] writes them.
+/// A bootstrap whose listeners come from the file at `path`, as [`discovered`] writes them.
 pub fn dynamic(path: &Path, upstreams: &BTreeMap<String, Upstream>) -> String {
     let source = json!({"path_config_source": {"path": path}, "resource_api_version": "V3"});
     whole(upstreams, json!({}), json!({"lds_config": source}))

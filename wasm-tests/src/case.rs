@@ -33,7 +33,7 @@ pub struct Asked {
     #[serde(default)]
     headers: Vec<(String, Value)>,
     source: Option<IpAddr>,
-    /// What is expected.
+    /// The outcome that is expected.
     pub expect: Expected,
 }
 
@@ -72,7 +72,7 @@ impl Case {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Refused {
-    /// What is wrong with it.
+    /// A name for the mistake in it.
     pub name: String,
     config: Option<Box<RawValue>>,
     text: Option<String>,
@@ -100,7 +100,7 @@ pub fn refused() -> Result<Vec<Refused>> {
     Ok(refused)
 }
 
-/// Every other case, in the order of the files' names.
+/// The cases that are taken, in the order of the files' names.
 pub fn all() -> Result<Vec<Case>> {
     let files = fs::read_dir(folder())?.map(|file| file.map(|file| file.path()));
     let mut files: Vec<_> = files.collect::<Result<_, _>>()?;

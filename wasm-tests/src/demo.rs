@@ -29,10 +29,10 @@ struct Check {
 }
 
 enum Expected {
-    /// Every one to this upstream.
+    /// All requests reach this upstream.
     All(&'static str),
-    /// To each upstream in proportion, within so many standard errors; with `sticky`, the second
-    /// half of the requests repeats the first, and goes where that went.
+    /// The upstreams are reached in proportion, within so many standard errors; with `sticky`, the
+    /// second half of the requests repeats the first, and goes where that went.
     Split { weights: BTreeMap<String, f64>, errors: f64, sticky: bool },
 }
 
@@ -151,7 +151,7 @@ fn weights(configuration: &Value, name: &str) -> Result<BTreeMap<String, f64>> {
     Ok(split.iter().filter_map(share).collect())
 }
 
-/// What was configured, what was observed, the tolerance, and whether that was kept.
+/// The configured shares, the observed ones, the tolerance, and whether it was kept.
 type Verdict = (String, String, String, bool);
 
 fn row(check: &Check, reached: &[String]) -> Row {

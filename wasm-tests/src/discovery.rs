@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// One such filter.
+/// A filter with a file of its own.
 pub struct Discovered {
     name: String,
     path: PathBuf,
@@ -21,7 +21,7 @@ impl Discovered {
         Self { name: name.into(), path: folder.join(format!("{name}.json")) }
     }
 
-    /// What stands for it among a listener's filters.
+    /// The entry for it among a listener's filters.
     pub fn filter(&self) -> Value {
         let source =
             json!({"path_config_source": {"path": self.path}, "resource_api_version": "V3"});
@@ -41,7 +41,7 @@ impl Discovered {
         Ok(())
     }
 
-    /// The same, and whether Envoy takes it: it is asked after each such time.
+    /// Writes the filter and returns whether Envoy takes it. Envoy is asked once every `time`.
     pub async fn push(&self, envoy: &Envoy, filter: &Value, time: Duration) -> Result<bool> {
         let before = self.verdicts(envoy).await?;
         self.write(filter)?;

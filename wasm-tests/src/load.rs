@@ -60,7 +60,7 @@ pub struct Newcomer {
     pub reached: [String; 2],
 }
 
-/// So many newcomers. Each comes back over another connection than it first came over.
+/// Sends `count` newcomers. Each comes back over another connection than it first came over.
 pub async fn newcomers(
     protocol: Protocol,
     address: SocketAddr,
@@ -89,7 +89,7 @@ pub async fn newcomers(
     Ok(newcomers.await?.into_iter().flatten().collect())
 }
 
-/// How often each name occurs.
+/// The number of times that each name occurs.
 pub fn counts(names: &[String]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for name in names {
@@ -98,8 +98,8 @@ pub fn counts(names: &[String]) -> BTreeMap<&str, usize> {
     counts
 }
 
-/// How many standard errors `count` of `n` lies from the probability `p`: the error of a binomial
-/// count is the square root of `n p (1 - p)`.
+/// The distance of `count` of `n` from the probability `p` in standard errors: the error of a
+/// binomial count is the square root of `n p (1 - p)`.
 pub fn standard_errors(count: usize, n: usize, p: f64) -> f64 {
     let n = n as f64;
     (count as f64 - n * p) / (n * p * (1.0 - p)).sqrt()

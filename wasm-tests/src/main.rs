@@ -1,6 +1,7 @@
 //! `make demo` and `make run`.
 
 use anyhow::{Result, bail};
+use clap::Parser;
 use serde_json::Value;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,37 +14,35 @@ mod bench;
 mod demo;
 mod table;
 
-const USAGE: &str = "\
-usage: wasm-tests COMMAND
-
-  demo    send real requests through manifests/envoy.yaml, and say where they went
-  run     keep manifests/envoy.yaml running, to send requests by hand
-  bench   measure what the filter costs Envoy, beside what else could be used; with --smoke, only
-          see that every candidate runs
-  soak    5,000,000 requests to 8 workers, and 1,000 good and 200 bad configurations under load;
-          with `soak REQUESTS GOOD BAD WORKERS` so many
-  envoy   bring an Envoy, and print the command that runs it
-
-ENVOY, FUNC_E and ENVOY_VERSION choose the Envoy, WASM the filter's module.";
+/// Tries, shows and measures the filter in a real Envoy.
+///
+/// ENVOY, FUNC_E and ENVOY_VERSION choose the Envoy, WASM the filter's module.
+#[derive(Parser)]
+enum Command {
+    /// Send real requests through manifests/envoy.yaml, and say where they went
+    Demo,
+    /// Keep manifests/envoy.yaml running, to send requests by hand
+    Run,
+    /// Measure what the filter costs Envoy, beside what else could be used
+    Bench {
+        /// Only see that every candidate runs
+        #[arg(long)]
+        smoke: bool,
+    },
+    /// Keep an Envoy under load while its configuration changes
+    Soak(Scale),
+    /// Bring an Envoy, and print the command that runs it
+    Envoy,
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let (command, first) = (arguments.next(), arguments.next());
-    let outcome = match (command.as_deref(), first.as_deref()) {
-        (Some("demo"), None) => until_signal(demo::demo()).await,
-        (Some("run"), None) => until_signal(run()).await,
-        (Some("bench"), None) => until_signal(bench::bench(false)).await,
-        (Some("bench"), Some("--smoke")) => until_signal(bench::bench(true)).await,
-        (Some("soak"), scale) => {
-            let scale = scale.into_iter().map(str::to_owned).chain(arguments);
-            until_signal(soak(scale.collect())).await
-        }
-        (Some("envoy"), None) => envoy(),
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
+    let outcome = match Command::parse() {
+        Command::Demo => until_signal(demo::demo()).await,
+        Command::Run => until_signal(run()).await,
+        Command::Bench { smoke } => until_signal(bench::bench(smoke)).await,
+        Command::Soak(scale) => until_signal(soak(scale)).await,
+        Command::Envoy => envoy(),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -82,15 +81,8 @@ async fn serve(configuration: Option<&Value>) -> Result<(Envoy, [Upstream; 2])> 
     Ok((Envoy::start(&launcher, setup).await?, [stable, canary]))
 }
 
-/// What `make soak` does; fails where anything did, or memory grew by more than 2 %.
-async fn soak(scale: Vec<String>) -> Result<ExitCode> {
-    let numbers: Vec<u32> = scale.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
-    let (requests, good, bad, workers) = match numbers.as_slice() {
-        [] => (5_000_000, 1_000, 200, 8),
-        &[requests, good, bad, workers] => (requests, good, bad, workers),
-        _ => bail!("soak takes four numbers: REQUESTS GOOD BAD WORKERS"),
-    };
-    let scale = Scale { requests: requests.into(), good, bad, workers };
+/// Runs a soak; a failure if any request failed, or if memory grew by more than 2 %.
+async fn soak(scale: Scale) -> Result<ExitCode> {
     eprintln!("Soaking: {scale:?} ...");
     let figures = soak::run(scale).await?;
     println!("{figures}");

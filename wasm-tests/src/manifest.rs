@@ -41,7 +41,7 @@ pub fn reconfigured(bootstrap: &str, configuration: &Value) -> Result<String> {
     Ok(bootstrap.to_string())
 }
 
-/// How Envoy labels and buckets the filter's metrics there.
+/// The labels and buckets of the filter's metrics, in Envoy's configuration.
 pub fn stats_config() -> Result<Value> {
     Ok(parsed()?["stats_config"].take())
 }

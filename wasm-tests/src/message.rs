@@ -28,26 +28,20 @@ impl From<Value> for Written {
     fn from(Value(bytes): Value) -> Self {
         match String::from_utf8(bytes) {
             Ok(text) => Self::Text(text),
-            Err(error) => {
-                let hex = error.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-                Self::Bytes { hex }
-            }
+            Err(error) => Self::Bytes { hex: hex::encode(error.as_bytes()) },
         }
     }
 }
 
 impl TryFrom<Written> for Value {
-    type Error = String;
+    type Error = hex::FromHexError;
 
-    fn try_from(written: Written) -> Result<Self, String> {
-        let hex = match written {
-            Written::Text(text) => return Ok(Self(text.into())),
-            Written::Bytes { hex } => hex,
-            Written::Long { repeat, times } => return Ok(Self(repeat.repeat(times).into())),
-        };
-        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        let bytes: Option<_> = hex.as_bytes().chunks(2).map(byte).collect();
-        bytes.map(Self).ok_or_else(|| format!("{hex}: not hexadecimal"))
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        Ok(Self(match written {
+            Written::Text(text) => text.into(),
+            Written::Bytes { hex } => hex::decode(hex)?,
+            Written::Long { repeat, times } => repeat.repeat(times).into(),
+        }))
     }
 }
 
@@ -92,7 +86,7 @@ impl Request {
     }
 }
 
-/// What a client got.
+/// A reply as a client got it.
 #[derive(Clone, Debug, Default)]
 pub struct Reply {
     /// The status code.
@@ -126,7 +120,7 @@ impl Reply {
         self.header("x-upstream")
     }
 
-    /// What the upstream saw of the request.
+    /// The request as the upstream saw it.
     pub fn seen(&self) -> Result<Seen> {
         // A gRPC message comes after one byte of flags and four of length.
         let start = if self.header("grpc-status").is_some() { 5 } else { 0 };

@@ -48,7 +48,7 @@ pub fn set_cookie(
     Ok(set.context("no cookie is set")?.value)
 }
 
-/// What issues this identity whenever one is asked for; `now` is in Unix seconds.
+/// An environment that issues this identity whenever one is asked for; `now` is in Unix seconds.
 pub fn issuing(id: [u8; 16], now: u64) -> FixedEnvironment {
     FixedEnvironment { entropy: Entropy::Fixed(id), now, ..FixedEnvironment::default() }
 }
@@ -64,7 +64,7 @@ pub fn plan(configuration: &str) -> Result<Plan> {
     plan_in(configuration, &ENVIRONMENT)
 }
 
-/// The same in another environment.
+/// The plan of a configuration in another environment.
 pub fn plan_in(configuration: &str, environment: &[(&str, &str)]) -> Result<Plan> {
     let env = |name: &str| {
         let known = environment.iter().find(|(known, _)| *known == name);

@@ -36,7 +36,7 @@ pub struct Panel {
 
 /// One line of a panel.
 pub struct Line {
-    /// What it is; up to a comma, what has the same colour.
+    /// Its name. Lines whose names are equal up to a comma share a colour.
     pub name: String,
     /// Drawn dashed.
     pub dashed: bool,
@@ -46,13 +46,13 @@ pub struct Line {
 
 /// When something happened, in seconds since 1970, and what.
 pub struct Event {
-    /// Where the panels begin.
+    /// The time at which the panels begin.
     pub start: f64,
     /// When it happened.
     pub at: f64,
-    /// Where the panels end.
+    /// The time at which the panels end.
     pub end: f64,
-    /// What, for the title.
+    /// The title, which says what happened.
     pub title: String,
 }
 
@@ -142,7 +142,7 @@ fn legend(cell: &Area<'_>, line: &Line, style: ShapeStyle, x: i32) -> Result<i32
     Ok(x + 34 + 6 * i32::try_from(line.name.chars().count())?)
 }
 
-/// What lines of the same colour have in common.
+/// The part of a name that lines of one colour share.
 fn base(name: &str) -> &str {
     name.split(',').next().unwrap_or_default()
 }

@@ -76,7 +76,7 @@ impl Process {
         outcome.await.with_context(|| self.log())?
     }
 
-    /// What it has printed so far.
+    /// The output so far.
     pub fn log(&self) -> String {
         read(&self.log)
     }
@@ -86,7 +86,7 @@ impl Process {
         &self.log
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has ended.
     pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }

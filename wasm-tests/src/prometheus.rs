@@ -19,7 +19,7 @@ use tempfile::TempDir;
 pub struct Programs {
     /// The server.
     pub prometheus: PathBuf,
-    /// What checks and tests rules.
+    /// The program that checks and tests rules.
     pub promtool: PathBuf,
 }
 
@@ -27,7 +27,7 @@ pub struct Programs {
 pub struct Prometheus {
     _process: Process,
     _folder: TempDir,
-    /// Where it answers.
+    /// The address of its API.
     pub address: SocketAddr,
 }
 
@@ -151,7 +151,7 @@ impl Prometheus {
     }
 }
 
-/// As a value of a URL's query (RFC 3986, section 2.1).
+/// The text percent-encoded as a value of a URL's query (RFC 3986, section 2.1).
 fn encoded(text: &str) -> String {
     let byte = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),

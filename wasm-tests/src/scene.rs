@@ -11,9 +11,9 @@ use std::net::SocketAddr;
 
 const LISTENER: &str = "scene";
 
-/// What is needed to ask, and what has to live while asking.
+/// An Envoy with its upstreams.
 pub struct Scene {
-    /// Where Envoy serves.
+    /// The address of the first listener.
     pub address: SocketAddr,
     /// The Envoy.
     pub envoy: Envoy,
@@ -49,7 +49,7 @@ impl Scene {
         Ok(Self { address: envoy.address(first)?, envoy, upstreams })
     }
 
-    /// How many connections each worker has accepted, in the order of the workers.
+    /// The number of connections that each worker has accepted, in the order of the workers.
     pub async fn connections(&self) -> Result<Vec<u64>> {
         let stats = self.envoy.stats().await?;
         let worker = |(name, count): (String, u64)| {

@@ -1,7 +1,7 @@
 //! A program as a person runs it: started, interrupted, and what it leaves behind.
 
 use anyhow::{Context, Result, bail};
-use std::fs;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,9 +22,8 @@ impl Session {
     pub fn start(mut command: Command) -> Result<Self> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let mark = format!("{MARK}={}-{number}", std::process::id());
-        let value = mark.trim_start_matches(MARK).trim_start_matches('=');
-        command.env(MARK, value).stdin(Stdio::null());
+        let mark = format!("{}-{number}", std::process::id());
+        command.env(MARK, &mark).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(Self { child: command.spawn()?, mark })
     }
@@ -63,14 +62,12 @@ impl Session {
     /// The command lines of the processes of this session that are there now.
     pub fn processes(&self) -> Result<Vec<String>> {
         let mut found = Vec::new();
-        for process in fs::read_dir("/proc")? {
-            let folder = process?.path();
+        for process in procfs::process::all_processes()?.flatten() {
             // A process that has ended meanwhile has no environment, and one of another user's
             // cannot be read: neither is ours.
-            let environment = fs::read(folder.join("environ")).unwrap_or_default();
-            if environment.split(|byte| *byte == 0).any(|one| one == self.mark.as_bytes()) {
-                let line = fs::read(folder.join("cmdline")).unwrap_or_default();
-                found.push(String::from_utf8_lossy(&line).replace('\0', " "));
+            let environment = process.environ().unwrap_or_default();
+            if environment.get(OsStr::new(MARK)).is_some_and(|mark| *mark == *self.mark) {
+                found.push(process.cmdline().unwrap_or_default().join(" "));
             }
         }
         Ok(found)

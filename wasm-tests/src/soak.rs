@@ -15,10 +15,10 @@ use crate::find;
 use crate::load::at_once;
 use crate::upstream::Upstream;
 use anyhow::{Context, Result, ensure};
+use clap::Args;
 use figures::{END, HALF, TENTH, UPDATED, WARM};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -27,27 +27,30 @@ use tokio::time::MissedTickBehavior;
 use traffic::Traffic;
 
 const NAME: &str = "soak";
-/// How often Envoy is asked whether it has taken an update.
+/// The time between two questions whether Envoy has taken an update.
 const ASK: Duration = Duration::from_millis(5);
 /// Connections to each worker: one that waits for the client leaves another one to serve.
 const CONNECTIONS: u32 = 4;
 
-/// How much is done.
-#[derive(Clone, Copy, Debug)]
+/// The amount of work.
+#[derive(Args, Clone, Copy, Debug)]
 pub struct Scale {
     /// Requests at least: a tenth to warm up, half before the updates, the others during and after.
+    #[arg(default_value_t = 5_000_000)]
     pub requests: u64,
     /// Good configurations, under load; the first tenth warms up.
+    #[arg(default_value_t = 1_000)]
     pub good: u32,
     /// Bad ones among them.
+    #[arg(default_value_t = 200)]
     pub bad: u32,
     /// Envoy's workers.
+    #[arg(default_value_t = 8)]
     pub workers: u32,
 }
 
 struct Soak {
     envoy: Envoy,
-    folder: PathBuf,
     filter: Discovered,
     traffic: Arc<Traffic>,
     workers: u32,
@@ -87,8 +90,7 @@ impl Soak {
             upstreams.insert(name.into(), Upstream::terse(name).await?);
         }
         let run = envoy::folder()?;
-        let folder = run.path().to_owned();
-        let filter = Discovered::new(&folder, NAME);
+        let filter = Discovered::new(run.path(), NAME);
         filter.write(&configured(&features::configuration(0).to_string())?)?;
         let mut listener = Listener::without_filter(NAME);
         listener.filters = vec![filter.filter()];
@@ -96,7 +98,7 @@ impl Soak {
         let setup = Setup { bootstrap, concurrency: workers, listeners: 1, folder: Some(run) };
         let envoy = Envoy::start(&find::launcher()?, setup).await?;
         let traffic = Arc::new(Traffic::new());
-        Ok(Self { envoy, folder, filter, traffic, workers, _upstreams: upstreams })
+        Ok(Self { envoy, filter, traffic, workers, _upstreams: upstreams })
     }
 
     /// Sends so many requests.
@@ -192,7 +194,7 @@ impl Soak {
     }
 
     async fn memory(&self) -> Result<Memory> {
-        memory::of(&self.envoy, &self.folder).await
+        memory::of(&self.envoy).await
     }
 }
 

@@ -46,8 +46,8 @@ impl Standard {
         }
     }
 
-    /// So many rules by exact headers, cookies and path prefixes in turn, which all miss, and last
-    /// the standard split.
+    /// A configuration of `count` rules by exact headers, cookies and path prefixes in turn, which
+    /// all miss, and last the standard split.
     pub fn rules(&self, count: usize) -> Value {
         let condition = |n: usize| match n % 3 {
             0 => json!({ "headers": { "x-tenant": { "exact": format!("tenant-{n}") } } }),
@@ -59,13 +59,14 @@ impl Standard {
         self.with((0..count.saturating_sub(1)).map(pin))
     }
 
-    /// One rule that looks for a header in a list of so many values, and the standard split.
+    /// A configuration with a rule that looks for a header in a list of `count` values, and the
+    /// standard split.
     pub fn list(&self, count: usize) -> Value {
         let values: Vec<_> = (0..count).map(|n| format!("customer-{n}")).collect();
         self.customers(json!({ "in": values }))
     }
 
-    /// The same with a single value.
+    /// The same configuration with a single value.
     pub fn exact(&self) -> Value {
         self.customers(json!({ "exact": "customer-0" }))
     }

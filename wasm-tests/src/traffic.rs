@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-/// Who answers where no upstream did.
+/// The name for Envoy itself, where no upstream answered.
 pub const ENVOY: &str = "envoy";
 
 /// One request and its answer.
@@ -18,9 +18,9 @@ pub const ENVOY: &str = "envoy";
 pub struct Visit {
     /// When it was sent, since the first.
     pub at: Duration,
-    /// Of the connections, which.
+    /// The number of the connection.
     pub connection: usize,
-    /// Of the users, which.
+    /// The number of the user.
     pub user: usize,
     /// The upstream that answered, or [`ENVOY`].
     pub upstream: String,
@@ -36,7 +36,7 @@ pub struct Traffic {
     tasks: JoinSet<Result<()>>,
 }
 
-/// What a user asks for: `/reviews/1`, with the header `x-user-id`.
+/// A user's request: `/reviews/1`, with the header `x-user-id`.
 pub fn request(user: usize) -> Request {
     Request::get("/reviews/1").with("x-user-id", format!("user-{user}").as_str())
 }
@@ -82,7 +82,7 @@ impl Traffic {
         Self::start(address, connections, Duration::from_millis(5), users, request).await
     }
 
-    /// How long it has been going on.
+    /// The time since it was started.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }

@@ -13,10 +13,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 const LISTENER: &str = "updated";
-/// Its own rule, by which a worker says which configuration it has.
+/// The path of a rule by which a worker says which configuration it has.
 const PROBE: &str = "/which-configuration";
 
-/// One with a single worker, which holds exactly one configuration at a time.
+/// An Envoy with a single worker, which holds exactly one configuration at a time.
 pub struct Updated {
     envoy: Envoy,
     path: PathBuf,
@@ -41,7 +41,7 @@ impl Updated {
         Ok(Self { envoy, path, generation: 0, _upstreams: upstreams })
     }
 
-    /// Where it listens, under every configuration.
+    /// The address of its listener, under every configuration.
     pub fn address(&self) -> Result<SocketAddr> {
         self.envoy.address(LISTENER)
     }

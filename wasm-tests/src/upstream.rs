@@ -25,12 +25,12 @@ pub const ANSWER_COOKIE: &str = "x-answer-cookie";
 /// without a message, `grpc-trailer-N` for one after a message, or `never`.
 pub const ANSWER: &str = "x-answer";
 
-/// As large as a request may be through an Envoy under test.
+/// The size of the largest request through an Envoy under test.
 const HEAD_BYTES: u32 = 1 << 20;
 
 /// A server on a free loopback port: HTTP/1.1, HTTP/2 without TLS, gRPC-shaped answers, upgrades.
 pub struct Upstream {
-    /// Where it listens.
+    /// The address at which it listens.
     pub address: SocketAddr,
     state: Arc<State>,
     accepting: JoinHandle<()>,
@@ -39,7 +39,7 @@ pub struct Upstream {
 #[derive(Default)]
 struct State {
     count: AtomicU64,
-    /// Of 100 requests, those that get a 503.
+    /// The number of requests in 100 that get a 503.
     failing: AtomicU64,
     /// Milliseconds before an answer.
     delay: AtomicU64,
@@ -81,17 +81,17 @@ impl Upstream {
         Ok(Self { address, state, accepting })
     }
 
-    /// How many requests it has received.
+    /// The number of requests that it has received.
     pub fn count(&self) -> u64 {
         self.state.count.load(Ordering::Relaxed)
     }
 
-    /// From now on, so many of 100 requests get a 503.
+    /// Answers `percent` of the requests by a 503 from now on.
     pub fn fail(&self, percent: u64) {
         self.state.failing.store(percent, Ordering::Relaxed);
     }
 
-    /// From now on, answers take this long.
+    /// Delays answers from now on.
     pub fn slow(&self, milliseconds: u64) {
         self.state.delay.store(milliseconds, Ordering::Relaxed);
     }
@@ -103,7 +103,7 @@ impl Drop for Upstream {
     }
 }
 
-/// One upstream for each name.
+/// Starts an upstream for each name.
 pub async fn start<'a>(
     names: impl IntoIterator<Item = &'a str>,
 ) -> Result<BTreeMap<String, Upstream>> {
@@ -153,7 +153,7 @@ async fn respond(
     Ok(response)
 }
 
-/// What the request asks to be answered.
+/// The answer that the request asks for.
 fn asked(request: &Request<Incoming>) -> Option<&str> {
     request.headers().get(ANSWER)?.to_str().ok()
 }
@@ -173,7 +173,7 @@ async fn serve_tersely(mut stream: TcpStream, answer: Arc<[u8]>, state: Arc<Stat
     }
 }
 
-/// Where the head of a message ends that has been read so far.
+/// The length of the head at the beginning of these bytes; none if it is not complete yet.
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
 }

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
 
-/// Long enough for a busy machine; only what hangs takes it.
+/// The longest wait, enough for a busy machine; only a program that hangs takes it.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(20);
 
@@ -12,7 +12,7 @@ pub async fn eventually<T>(what: &str, attempt: impl AsyncFnMut() -> Result<T>) 
     polling(what, POLL, attempt).await
 }
 
-/// The same, with this time between two attempts.
+/// Polls as [`eventually`] does, with this time between two attempts.
 pub async fn polling<T>(
     what: &str,
     pause: Duration,

@@ -1,4 +1,4 @@
-//! What a client's own routing headers do where the filter is gone.
+//! A client's own routing headers do nothing if the filter is gone.
 
 use anyhow::Result;
 use wasm_tests::bootstrap::{self, Listener};

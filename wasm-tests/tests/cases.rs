@@ -106,8 +106,8 @@ async fn in_envoy(way: Way, module: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How the request as the upstream saw it differs from what is expected: the upstream reached, and
-/// exactly one value, ours, in each routing header, or none where no rule matches.
+/// The difference of the request as the upstream saw it from the expected one: the upstream
+/// reached, and exactly one value, ours, in each routing header, or none where no rule matches.
 fn differs(case: &Case, asked: &Asked, reply: &Reply) -> Result<Option<String>> {
     let seen = reply.seen()?;
     let variant = asked.expect.variant.as_deref();

@@ -83,7 +83,7 @@ fn listener() -> Result<Listener> {
     Listener::new("faults", &configuration().to_string())
 }
 
-/// With this module and failure policy.
+/// The listener with this module and failure policy.
 fn faulty(module: &Path, policy: &str) -> Result<Listener> {
     let mut listener = listener()?;
     let filter = listener.filters.first_mut().context("no filter")?;
@@ -259,7 +259,7 @@ async fn row_43_what_is_denied_before_the_filter_stays_denied() -> Result<()> {
     Ok(())
 }
 
-/// What the route denies that the client asked for is not asked of the route that the filter chooses.
+/// The route that the client asked for denies it, whichever route the filter chooses.
 #[tokio::test]
 async fn row_43_what_its_own_route_denies_is_not_let_in_by_another() -> Result<()> {
     let kind = |name: &str| format!("envoy.extensions.filters.http.rbac.v3.{name}");

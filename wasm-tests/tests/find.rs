@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-/// What `wasm-tests envoy` prints in this environment and no other.
+/// The output of `wasm-tests envoy` in this environment and no other.
 fn printed(variables: &[(&str, &Path)]) -> Result<(bool, String)> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wasm-tests"));
     let output = command.arg("envoy").env_clear().envs(variables.iter().copied()).output()?;

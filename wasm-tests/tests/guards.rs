@@ -1,5 +1,5 @@
-//! Guards in a real Envoy: an upstream that fails loses its traffic, and gets it back. (When a guard
-//! trips and when it does not is `src/guard/tests.rs`'s, where time costs nothing.)
+//! Guards in a real Envoy: an upstream that fails loses its traffic, and gets it back. (When a
+//! guard trips and when it does not is `src/guard/tests.rs`'s, where time costs nothing.)
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ const COOLDOWN: Duration = Duration::from_secs(8);
 const SECOND: Duration = Duration::from_secs(1);
 const TRIPPED: &str = "tsplit_guard_tripped{rule=\"rollout\",variant=\"canary\"}";
 
-/// One at a time: each has an Envoy and a load of its own, and limits in seconds.
+/// Tests run one at a time: each has an Envoy and a load of its own, and limits in seconds.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Half to each; a guard with this besides its rate of errors, window and cooldown.
@@ -63,7 +63,7 @@ fn between(visits: &[Visit], from: Duration, to: Duration) -> impl Iterator<Item
     visits.iter().filter(move |visit| (from..to).contains(&visit.at))
 }
 
-/// Of the visits in this time, the share that reached the canary.
+/// The share of the visits in this time that reached the canary.
 fn canary(visits: &[Visit], from: Duration, to: Duration) -> f64 {
     let reached: Vec<_> =
         between(visits, from, to).map(|visit| visit.upstream == "canary").collect();
@@ -71,7 +71,7 @@ fn canary(visits: &[Visit], from: Duration, to: Duration) -> f64 {
     reached.iter().filter(|canary| **canary).count() as f64 / reached.len() as f64
 }
 
-/// Where each user goes in this time, which is one upstream.
+/// The upstream of each user in this time, which is only one.
 fn homes(visits: &[Visit], from: Duration, to: Duration) -> BTreeMap<usize, String> {
     let mut homes: BTreeMap<usize, String> = BTreeMap::new();
     for visit in between(visits, from, to) {

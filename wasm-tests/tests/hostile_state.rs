@@ -69,7 +69,7 @@ fn pass(host: &mut Host, root: Root, seconds: u64) -> Result<()> {
     Ok(())
 }
 
-/// So many failed answers of the canary, then a tick.
+/// Lets the canary fail `count` times, then a second pass.
 fn fail(host: &mut Host, root: Root, count: u32) -> Result<()> {
     for _ in 0..count {
         assert_eq!(visit(host, root, None, "503")?, "canary");
@@ -148,7 +148,7 @@ fn shared_data_that_is_no_record_starts_anew() -> Result<()> {
     recovers(&mut host, root)
 }
 
-/// What was counted meanwhile is kept, and told once it can be written.
+/// Counts are kept while they cannot be written, and written once they can.
 #[test]
 fn a_write_that_never_succeeds_costs_a_bounded_number_of_tries() -> Result<()> {
     for status in [Status::CasMismatch, Status::InternalFailure, Status::BadArgument] {
@@ -274,7 +274,7 @@ fn a_thousand_configurations_leave_no_memory_behind() -> Result<()> {
     Ok(())
 }
 
-/// What the access log and the response say, whole and bounded by the configuration.
+/// The access log and the response say only what the configuration holds.
 #[test]
 fn filter_state_and_the_debug_header_hold_nothing_of_the_client() -> Result<()> {
     let (mut host, root) = configured()?;

@@ -59,7 +59,7 @@ fn every_folder_renders_and_istio_finds_nothing_wrong() -> Result<()> {
     Ok(())
 }
 
-/// What Istio's installer makes of `mesh.yaml` has the filter's labels, as proxies are given them.
+/// The mesh configuration that Istio's installer makes of `mesh.yaml` has the filter's labels.
 #[test]
 fn the_mesh_takes_the_labels_of_the_metrics() -> Result<()> {
     let tools = Tools::install()?;

@@ -1,4 +1,4 @@
-//! What the filter counts, as Prometheus reads it from a real Envoy.
+//! The filter's metrics, as Prometheus reads them from a real Envoy.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};

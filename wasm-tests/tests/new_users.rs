@@ -33,7 +33,7 @@ fn configuration() -> Value {
     })
 }
 
-/// Where the core sends a request in this environment, and the cookie that it sets, if any.
+/// The variant that the core chooses in this environment, and the cookie that it sets, if any.
 fn visit(plan: &Plan, request: &Request, mut chosen: FixedEnvironment) -> (String, Option<String>) {
     let variant = native::variant_in(plan, request, &mut chosen).unwrap_or_default();
     (variant, native::set_cookie(plan, request, &mut chosen).ok())

@@ -20,7 +20,7 @@ fn now() -> Result<u64> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
 }
 
-/// From none to half.
+/// A configuration that ramps the canary from none to half.
 fn configuration(start: u64, seconds: u64, more: Value) -> Value {
     let mut ramp = json!({
         "variant": "canary", "to": 50,
@@ -41,7 +41,7 @@ fn configuration(start: u64, seconds: u64, more: Value) -> Value {
     })
 }
 
-/// Where the core sends each user at a time.
+/// The variant of each user at a time, by the core.
 fn expected(plan: &Plan, now: u64) -> Vec<String> {
     let snapshot = Snapshot::new(plan, now);
     let variant = |user| {

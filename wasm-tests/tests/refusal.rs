@@ -11,7 +11,7 @@ use wasm_tests::upstream::{self, Upstream};
 use wasm_tests::wait::eventually;
 use wasm_tests::{case, find, raw};
 
-/// All to one variant.
+/// A configuration that sends all to one variant.
 fn to(variant: &str) -> Value {
     json!({
         "clusterHeader": "x-split-cluster",
@@ -35,7 +35,7 @@ fn wrong() -> Value {
     })
 }
 
-/// Where each of the five is reported.
+/// The beginnings of the five errors.
 const PLACES: [&str; 5] = [
     "rules[0].split.canary: Invalid value: -5",
     "rules[1].name: Duplicate value: \"rollout\"",
@@ -99,7 +99,7 @@ impl Updated {
         Ok(bootstrap::discovered(&[Listener::new("updated", configuration)?]))
     }
 
-    /// What Envoy logs when it refuses this configuration; nothing if it takes it.
+    /// The log of Envoy while it refuses this configuration; none if it takes it.
     async fn refuses(&self, configuration: &str) -> Result<Option<String>> {
         let before = self.envoy.log().len();
         if self.envoy.update(&self.path, &Self::listeners(configuration)?).await? {

@@ -46,7 +46,7 @@ fn named<const N: usize>(counts: [(&str, f64); N]) -> BTreeMap<String, f64> {
     counts.map(|(name, count)| (name.to_owned(), count)).into()
 }
 
-/// What the access log says of each request.
+/// The fields of each request's line in the access log.
 fn logged(log: &str) -> Vec<[Value; 4]> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     lines.map(|line| ["rule", "variant", "reason", "shadow"].map(|key| line[key].clone())).collect()

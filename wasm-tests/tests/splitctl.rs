@@ -1,4 +1,4 @@
-//! What `splitctl` prints, whole: each file in `splitctl/` is a transcript of commands, given as a
+//! The whole output of `splitctl`: each file in `splitctl/` is a transcript of commands, given as a
 //! shell would be, with their output and, where it is not 0, their exit code.
 
 use std::path::Path;

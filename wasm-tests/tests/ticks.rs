@@ -10,7 +10,7 @@ const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_796_115_600;
 const DAY: u64 = 86_400;
 
-/// One rule, with this beside its split; the clock stands at `now`.
+/// Configures one rule with this field beside its split, at the time `now`.
 fn configured(host: &mut Host, now: u64, field: &str, value: Value) -> Result<Root> {
     let mut rule =
         json!({"name": "r", "split": {"a": 1, "b": 1}, "sticky": {"key": [{"cookie": "u"}]}});

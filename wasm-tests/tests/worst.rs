@@ -1,4 +1,4 @@
-//! What the worst request costs that a client can send, under configurations that are large where
+//! The cost of the worst request that a client can send, under configurations that are large where
 //! it hurts: in fuel of the interpreter, which no noise touches and which is a bound of the
 //! instructions run. 60 million were 1.4 ms of a core in Envoy's V8.
 
@@ -17,7 +17,7 @@ struct Worst {
     bound: u64,
 }
 
-/// So many rules, each with one entry of conditions.
+/// A configuration of `count` rules, each with one entry of conditions.
 fn rules(count: usize, conditions: impl Fn(usize) -> Value) -> Value {
     let rule = |n| json!({"name": format!("r{n}"), "match": [conditions(n)], "to": "a"});
     with((0..count).map(rule).collect())

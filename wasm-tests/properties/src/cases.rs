@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
-/// Every case's, and one with every feature.
+/// The configuration of every case, and one with every feature.
 pub(crate) static CONFIGURATIONS: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let cases = [
         include_str!("../../cases/bytes.json"),
@@ -19,7 +19,7 @@ pub(crate) static CONFIGURATIONS: LazyLock<Vec<Value>> = LazyLock::new(|| {
     configurations.chain([everything()]).collect()
 });
 
-/// Every feature in one configuration.
+/// A configuration with every feature.
 fn everything() -> Value {
     let signing = json!({ "env": "KEYS" });
     let issue = json!({ "cookie": "x", "maxAge": "30d", "signing": signing });

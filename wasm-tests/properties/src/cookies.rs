@@ -1,5 +1,5 @@
-//! What is issued is accepted, as long as it lasts and where it was issued; what was altered is
-//! not, and is issued anew.
+//! A cookie that was issued is accepted, as long as it lasts and where it was issued; one that was
+//! altered is not, and is issued anew.
 
 use std::sync::LazyLock;
 
@@ -26,11 +26,11 @@ static PLAN: LazyLock<Plan> = LazyLock::new(|| {
 
 static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| Snapshot::new(&PLAN, 0));
 
-/// How a client comes back.
+/// A client's second visit.
 struct Return<'a> {
     host: &'static str,
     now: u64,
-    /// What it made of its cookie's value: so many bytes kept, then others, then so many left out.
+    /// The change that the client made to its cookie: bytes kept, bytes put in, bytes left out.
     altered: Option<(usize, &'a [u8], usize)>,
     /// Sent before its cookie, in the same line: other cookies, of the same name too.
     before: &'a [u8],
@@ -67,7 +67,7 @@ pub fn cookies(bytes: &[u8]) -> bool {
     true
 }
 
-/// What a client got.
+/// The answer that a client got.
 #[derive(Debug, Default, PartialEq)]
 struct Visit {
     variant: String,

@@ -10,7 +10,7 @@ use traffic_split::{HeaderList, Plan, Snapshot, decide};
 
 use crate::given::env;
 
-/// What an expression comes to, said without one.
+/// The meaning of a regular expression, in code.
 type Judge = fn(&str) -> bool;
 
 const TEXTS: [&str; 12] = ["", "a", "A", "ab", "aB", "b", "ba", "é", "1", "-5", "+7", "10"];

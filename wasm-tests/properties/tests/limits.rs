@@ -13,7 +13,7 @@ fn env(name: &str) -> Option<String> {
     }
 }
 
-/// What is wrong with a configuration; nothing where it is taken.
+/// The errors of a configuration; empty if it is taken.
 fn wrong(config: &str) -> String {
     Plan::compile(config.as_bytes(), &env).err().map_or_else(String::new, |e| e.to_string())
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use traffic_split::Plan;
 
-/// What is wrong with a configuration; nothing where it is taken.
+/// The errors of a configuration; empty if it is taken.
 fn wrong(config: &str) -> String {
     Plan::compile(config.as_bytes(), &|_| None).err().map_or_else(String::new, |e| e.to_string())
 }

@@ -1,10 +1,10 @@
-//! What the filter's module is linked from. (Licences, sources and known vulnerabilities of all that
-//! the project uses are cargo-deny's: `make deny`.)
+//! The packages that the filter's module is linked from. (Licences, sources and known
+//! vulnerabilities of all that the project uses are cargo-deny's: `make deny`.)
 
 use std::path::Path;
 use std::process::Command;
 
-/// What the module itself may be built from; a new name here is a decision.
+/// The packages that the module may be built from; a new name here is a decision.
 const MODULE: [&str; 28] = [
     "allocator-api2",
     "base64ct",

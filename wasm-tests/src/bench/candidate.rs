@@ -1,4 +1,4 @@
-//! What is measured.
+//! The candidates that are measured.
 
 use std::path::{self, Path};
 
@@ -11,7 +11,7 @@ use wasm_tests::standard::Standard;
 /// The clusters of the standard set.
 pub const UPSTREAMS: [&str; 3] = ["reviews-v1", "reviews-v2", "reviews-v3"];
 
-/// One way to serve the standard request.
+/// A way to serve the standard request.
 pub struct Candidate {
     /// Its name, its filters and its routes.
     pub listener: Listener,
@@ -93,7 +93,7 @@ pub const EXACT: &str = "ours, one exact value";
 pub const LIST: &str = "ours, 10,000 values";
 pub const WEIGHTED: &str = "weighted_clusters";
 
-/// One filter, or none, before a route to an upstream.
+/// Candidates with one filter, or none, before a route to an upstream.
 pub fn whole(standard: &Standard) -> Result<Vec<Candidate>> {
     let module = wasm_tests::module()?;
     let ours = wasm(&module, "ours", &standard.configuration.to_string())?;

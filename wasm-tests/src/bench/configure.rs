@@ -1,8 +1,9 @@
-//! What a new configuration costs inside Envoy, above one that nobody reads.
+//! The cost of a new configuration inside Envoy, above that of one that nobody reads.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use procfs::process::Process;
 use serde_json::json;
 use wasm_tests::bootstrap::{self, DEFAULT, Listener};
 use wasm_tests::discovery::Discovered;
@@ -17,11 +18,11 @@ use super::{Plan, cpu};
 pub const RULES: usize = 1000;
 const OURS: &str = "ours";
 const EMPTY: &str = "empty";
-/// Longer than every VM takes. To ask Envoy costs it half a millisecond: it is asked once about
-/// each update, whichever filter that is for.
+/// A time longer than every VM takes. Asking Envoy costs it half a millisecond, so it is asked once
+/// about each update, whichever filter that is for.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// What was measured: milliseconds of Envoy's processor time, by round.
+/// The measurements: milliseconds of Envoy's processor time, by round.
 pub struct Configured {
     /// The size of the configuration.
     pub bytes: usize,
@@ -35,7 +36,7 @@ pub struct Configured {
 }
 
 impl Configured {
-    /// What one VM takes for it, by round.
+    /// The time that one VM takes for an update, by round.
     pub fn each(&self) -> Vec<f64> {
         let rounds = self.update.iter().zip(&self.empty);
         rounds.map(|(ours, empty)| (ours - empty) / self.vms as f64).collect()
@@ -72,7 +73,7 @@ pub async fn measure(standard: &Standard, plan: &Plan) -> Result<Configured> {
         Configured { bytes: text.len(), vms: 0, update: Vec::new(), empty: Vec::new() };
     for round in 0..=plan.rounds {
         super::say(TITLE, round, plan);
-        let [ours, empty] = updates.round(&envoy, process, plan.updates).await?;
+        let [ours, empty] = updates.round(&envoy, &process, plan.updates).await?;
         if round > 0 {
             configured.update.push(ours);
             configured.empty.push(empty);
@@ -87,7 +88,7 @@ pub async fn measure(standard: &Standard, plan: &Plan) -> Result<Configured> {
 }
 
 impl Updates<'_> {
-    /// The same rules, one of them by another name.
+    /// The next text: the same rules, one of them by another name.
     fn text(&mut self) -> String {
         let mut configuration = self.standard.rules(RULES);
         configuration["rules"][0]["name"] = json!(format!("update-{:06}", self.texts));
@@ -95,8 +96,8 @@ impl Updates<'_> {
         configuration.to_string()
     }
 
-    /// So many updates of ours, then of the empty filter by the same texts: what one took of each.
-    async fn round(&mut self, envoy: &Envoy, process: u32, count: usize) -> Result<[f64; 2]> {
+    /// The cost of one update of our filter, and of one of the empty filter by the same texts.
+    async fn round(&mut self, envoy: &Envoy, process: &Process, count: usize) -> Result<[f64; 2]> {
         let texts: Vec<_> = (0..count).map(|_| self.text()).collect();
         let ours = push(&self.ours, OURS, &texts, envoy, process).await?;
         let empty = push(&self.empty, EMPTY, &texts, envoy, process).await?;
@@ -110,7 +111,7 @@ async fn push(
     name: &str,
     texts: &[String],
     envoy: &Envoy,
-    process: u32,
+    process: &Process,
 ) -> Result<f64> {
     let before = cpu::time(process)?;
     for text in texts {

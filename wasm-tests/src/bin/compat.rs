@@ -67,7 +67,7 @@ fn main() -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Whether it passed. Of what cargo says, the names of the test programs are told as they start.
+/// Runs the suite; whether it passed. The names of the test programs are printed as they start.
 fn suite(version: &str, log: &Path) -> Result<bool> {
     let envoy = wasm_tests::find::install(version)?;
     let mut file = File::create(log)?;

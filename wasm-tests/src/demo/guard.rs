@@ -1,4 +1,4 @@
-//! A canary that fails, and what a guard makes of it.
+//! A guard at work while a canary fails.
 
 use super::said;
 use anyhow::{Context, Result, bail};
@@ -13,7 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: u32 = 40;
 const USERS: usize = 2000;
 const CONNECTIONS: usize = 4;
-/// What the filter says of its guard, by the first of its words.
+/// The beginnings of the log lines about a guard.
 const NEWS: [&str; 3] = ["guard tripped, ", "canary is on trial", "canary is back"];
 
 /// Prints the shares of each second while the canary fails and heals, then what the filter said.
@@ -61,7 +61,7 @@ fn rollout_guard(configuration: &Value) -> String {
     guard.map(Value::to_string).unwrap_or_default()
 }
 
-/// What the log says of the guard.
+/// The log lines about the guard.
 fn lines(envoy: &Envoy) -> Vec<String> {
     let log = said(envoy);
     let line = |line: &str| {
@@ -71,7 +71,7 @@ fn lines(envoy: &Envoy) -> Vec<String> {
     log.lines().filter_map(line).collect()
 }
 
-/// What it says anew, in short.
+/// The news among those lines since the last look, in short.
 fn news(envoy: &Envoy, told: &mut usize) -> Vec<String> {
     let lines = lines(envoy);
     let short = |line: &String| {

@@ -32,7 +32,7 @@ pub(super) fn link(linker: &mut Linker<World>, module: &Module) -> Result<(), Er
     Ok(())
 }
 
-/// One host call: who makes it, and with what.
+/// One host call: the caller and its arguments.
 struct Call<'a, 'g> {
     caller: Caller<'a, World>,
     given: &'g [Val],
@@ -172,7 +172,7 @@ impl Call<'_, '_> {
         self.give(1, bytes)
     }
 
-    /// Only the first of several values, as in Envoy.
+    /// Returns only the first of several values, as Envoy does.
     fn value(&mut self) -> Answer {
         let Some(map) = self.map() else { return Ok(Status::BadArgument) };
         let name = self.text(1)?;

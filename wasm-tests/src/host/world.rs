@@ -1,4 +1,4 @@
-//! What surrounds the module: a request, a clock, a log, and a record of every call.
+//! The world around the module: a request, a clock, a log, and a record of every call.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -16,7 +16,7 @@ pub enum Map {
     Response,
 }
 
-/// What a host call answers.
+/// The status that a host call returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 #[expect(missing_docs, reason = "the names are the specification's")]
@@ -46,7 +46,7 @@ pub struct World {
     pub metrics: Vec<(String, i64)>,
     /// Data that all VMs of this host share, each with the number of its last write.
     pub shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
-    /// What the module has set of its own, by the property's path.
+    /// The properties that the module has set, by their paths.
     pub state: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The contexts that there are.
     pub(super) contexts: BTreeSet<u32>,
@@ -56,7 +56,7 @@ pub struct World {
     pub period: Option<u32>,
     /// The VM's environment.
     pub environment: BTreeMap<String, String>,
-    /// What the clock shows, in nanoseconds since 1970.
+    /// The time of the clock, in nanoseconds since 1970.
     pub clock: u64,
     /// State of the generator behind `random_get`; `None`: no entropy.
     pub entropy: Option<u64>,
@@ -64,7 +64,7 @@ pub struct World {
     pub answers: BTreeMap<String, Status>,
     /// Lines logged, each with its level; the oldest go when there are many.
     pub log: VecDeque<(i32, String)>,
-    /// How often each callback, and each host call, was made.
+    /// The number of calls of each callback and each host function.
     pub calls: BTreeMap<String, u64>,
     pub(super) limits: StoreLimits,
 }

@@ -10,9 +10,9 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-/// It ends when this value is dropped.
+/// A running istiod. It ends when this value is dropped.
 pub struct ControlPlane {
-    /// Where it serves xDS and certificates.
+    /// The address at which it serves xDS and certificates.
     pub address: SocketAddr,
     http: SocketAddr,
     _process: Process,
@@ -54,7 +54,7 @@ impl ControlPlane {
         Ok(Self { address, http, _process: process })
     }
 
-    /// What it sends to a proxy, as Envoy's own dump would show it.
+    /// The configuration that it sends to a proxy, as Envoy's own dump would show it.
     pub async fn dump(&self, pod: &str, namespace: &str) -> Result<String> {
         let page = format!("/debug/config_dump?proxyID={pod}.{namespace}");
         Ok(String::from_utf8(crate::envoy::get(self.http, &page).await?)?)

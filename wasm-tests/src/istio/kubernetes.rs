@@ -11,10 +11,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// It ends when this value is dropped.
+/// A running Kubernetes API. It ends when this value is dropped.
 pub struct Kubernetes {
     kubectl: PathBuf,
-    /// How clients reach it.
+    /// The file by which clients reach it.
     pub kubeconfig: PathBuf,
     // In the order in which they end.
     _api: Process,

@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use tokio::sync::OnceCell;
 
-/// What every test shares. It ends with the process.
+/// The programs that every test shares. They end with the process.
 pub struct Mesh {
     /// The programs.
     pub tools: Tools,
@@ -18,7 +18,7 @@ pub struct Mesh {
     pub kubernetes: Kubernetes,
     /// istiod.
     pub control_plane: ControlPlane,
-    /// Where images are.
+    /// The registry of images.
     pub registry: Registry,
     /// The module's image, by digest.
     pub image: String,

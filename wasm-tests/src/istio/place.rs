@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 
 /// A namespace with the service to split: version v1 and version v3, both real servers.
 pub struct Place {
-    /// What it is part of.
+    /// The mesh that it is part of.
     pub mesh: &'static Mesh,
     /// Its name.
     pub namespace: &'static str,
@@ -78,7 +78,7 @@ impl Place {
         self.sidecar_with(app, &[]).await
     }
 
-    /// The same, with this in its environment.
+    /// The same sidecar, with these variables in its environment.
     pub async fn sidecar_with(
         &self,
         app: &str,

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const PRIVATE: &str =
     "mount -t tmpfs tmpfs /var/lib && mkdir -p /var/lib/istio/data && exec \"$@\"";
 
-/// What a pod would say about the proxy.
+/// The proxy's pod, as Kubernetes would describe it.
 pub struct Pod<'a> {
     /// `sidecar`, `router` (a gateway) or `waypoint`.
     pub kind: &'a str,
@@ -24,11 +24,11 @@ pub struct Pod<'a> {
     pub namespace: &'a str,
     /// Its labels.
     pub labels: Value,
-    /// Of its environment, what is its own: `NAME=value`.
+    /// The variables that it adds to the environment, as `NAME=value`.
     pub environment: &'a [&'a str],
 }
 
-/// It ends when this value is dropped.
+/// A running proxy. It ends when this value is dropped.
 pub struct Proxy {
     admin: SocketAddr,
     process: Process,
@@ -101,7 +101,7 @@ impl Proxy {
         Ok(filters.map(|filter| filter["ecds_filter"]["typed_config"].clone()).collect())
     }
 
-    /// What agent and Envoy have logged.
+    /// The log of the agent and of Envoy.
     pub fn log(&self) -> String {
         self.process.log()
     }

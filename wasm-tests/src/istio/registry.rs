@@ -6,7 +6,7 @@ use crate::process::Process;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
-/// It ends when this value is dropped.
+/// A running registry. It ends when this value is dropped.
 pub struct Registry {
     host: String,
     _process: Process,
@@ -28,7 +28,8 @@ impl Registry {
         format!("{}/{name}", self.host)
     }
 
-    /// Writes the module's image and pushes it; its reference by digest, as a `WasmPlugin` names it.
+    /// Writes the module's image and pushes it; its reference by digest, as a `WasmPlugin` names
+    /// it.
     pub fn push(&self, tools: &Tools, folder: &Path) -> Result<String> {
         let layout = folder.join("image");
         let digest = dist::image::write(&crate::module()?, &layout)?;

@@ -38,7 +38,7 @@ impl Tools {
         Ok(Self { bin })
     }
 
-    /// One of them.
+    /// The path of a program.
     pub fn path(&self, name: &str) -> PathBuf {
         self.bin.join(name)
     }
@@ -56,7 +56,7 @@ pub fn module(path: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(output(&mut command)?.trim_end()))
 }
 
-/// What a command prints; an error with what it says is wrong.
+/// Runs a command and returns its output; if it fails, the error holds all that it printed.
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("{command:?}"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

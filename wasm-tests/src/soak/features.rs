@@ -48,7 +48,7 @@ pub(super) fn configuration(number: u32) -> Value {
     })
 }
 
-/// The same with a mistake, each number with one of four.
+/// The same configuration with a mistake, each number with one of four.
 pub(super) fn mistaken(number: u32) -> String {
     let text = configuration(number).to_string();
     match number % 4 {
@@ -59,16 +59,16 @@ pub(super) fn mistaken(number: u32) -> String {
     }
 }
 
-/// What a request is to meet.
+/// The kinds of requests, by the rule that they meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Agent,
     Tester,
     Near,
     Shaped,
-    /// With an assignment that nobody made.
+    /// A request with an assignment that nobody made.
     Forged,
-    /// With the one that came of that.
+    /// A request with the assignment that the forged one was answered with.
     Kept,
     Drained,
     Ramped,

@@ -1,4 +1,4 @@
-//! What a soak has shown, and whether it is good.
+//! The figures of a soak, and whether they are good.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ const ENVOYS_OWN: f64 = 0.75;
 /// Over which memory has to be flat.
 const SPANS: [(&str, &str); 3] = [(WARM, HALF), (TENTH, UPDATED), (UPDATED, END)];
 
-/// What was seen.
+/// The figures of a soak.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
     /// Requests answered, over all.
@@ -36,7 +36,7 @@ pub struct Figures {
     pub rate: f64,
     /// Updates that Envoy took and refused.
     pub updates: (u64, u64),
-    /// Those taken when a tenth of them was done.
+    /// The updates taken when a tenth of all was done.
     pub tenth: u64,
     /// Memory by what was done then, in order: see `Scale`.
     pub memory: Vec<(&'static str, Memory)>,
@@ -72,7 +72,7 @@ impl Figures {
         (self.at(UPDATED).heap as f64 - self.at(TENTH).heap as f64) / self.configured().max(1.0)
     }
 
-    /// How often one of Envoy's threads has configured a VM, once warm.
+    /// The number of times that one of Envoy's threads has configured a VM, once warm.
     fn configured(&self) -> f64 {
         ((self.updates.0 - self.tenth) * (self.connections.len() as u64 + 1)) as f64
     }
@@ -82,7 +82,7 @@ impl Figures {
         found.map(|(_, memory)| *memory).unwrap_or_default()
     }
 
-    /// Whether all went as it had to; of the memory it says nothing.
+    /// Whether all went as it had to, memory aside.
     pub fn is_good(&self, scale: &Scale) -> bool {
         let updates = (u64::from(scale.good), u64::from(scale.bad));
         self.failed + self.moved == 0

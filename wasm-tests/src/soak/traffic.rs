@@ -10,7 +10,7 @@ use super::features::{Kind, USERS};
 use crate::message::pair;
 use crate::raw::Connection;
 
-/// What was sent, and what of it went wrong.
+/// Counts of the requests that were sent, and of those that went wrong.
 pub(super) struct Traffic {
     pub(super) sent: AtomicU64,
     pub(super) failed: AtomicU64,
@@ -18,7 +18,7 @@ pub(super) struct Traffic {
     pub(super) first: OnceLock<String>,
     /// Answers that sent a user elsewhere than the first one did, whichever worker gave it.
     pub(super) moved: AtomicU64,
-    /// By user: 0 for not yet, 1 for stable, 2 for anything else.
+    /// The variant of each user: 0 for none yet, 1 for stable, 2 for another.
     users: Vec<AtomicU8>,
     pub(super) issued: AtomicU64,
     ids: Mutex<HashSet<[u8; ID]>>,
@@ -40,7 +40,7 @@ impl Traffic {
         }
     }
 
-    /// How many identities differ from all others.
+    /// The number of different identities.
     pub(super) fn distinct(&self) -> u64 {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
     }

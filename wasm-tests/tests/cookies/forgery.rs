@@ -1,11 +1,11 @@
-//! What looks like ours and is not, or is no longer.
+//! Cookies that look like ours and are not, or are no longer.
 
 use super::{BOTH, assert_believed, assert_reissued, issued_at, now, start, with};
 use anyhow::{Context, Result};
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::message::Request;
 
-/// What `limits::CLOCK_SKEW` allows.
+/// The seconds that `limits::CLOCK_SKEW` allows.
 const SKEW: u64 = 300;
 const HOUR: u64 = 3600;
 

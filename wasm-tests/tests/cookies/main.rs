@@ -1,5 +1,6 @@
-//! What a client can do to cookies, one way a test. What is not exactly what the filter has issued
-//! is absent: it is reissued, and everything else the client sent still reaches the upstream.
+//! The ways for a client to change cookies, one a test. A cookie that the filter has not issued
+//! exactly so is ignored: it is reissued, and everything else the client sent still reaches the
+//! upstream.
 
 mod forgery;
 mod parsing;

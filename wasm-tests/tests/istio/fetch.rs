@@ -1,4 +1,4 @@
-//! What happens at the start where something is missing.
+//! Starts at which the image or good rules are missing.
 
 use crate::steer::{ask, reaches};
 use anyhow::{Result, ensure};

@@ -1,4 +1,5 @@
-//! Where the plugin attaches: a gateway, one workload's sidecar. [`crate::waypoint`] is the third.
+//! The places at which the plugin attaches: a gateway, one workload's sidecar. [`crate::waypoint`]
+//! is the third.
 
 use crate::steer::{self, is_not_fooled, stable_user, steers};
 use anyhow::Result;

@@ -1,4 +1,4 @@
-//! What `manifests/istio/README.md` tells a user to type.
+//! The commands of `manifests/istio/README.md`, run as a user would run them.
 
 use crate::steer::{self, reaches, stable_user};
 use anyhow::{Context, Result, ensure};

@@ -1,4 +1,4 @@
-//! What every way to route has to do, asserted on the upstream that was reached.
+//! Assertions that hold for every way to route, on the upstream that was reached.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -33,12 +33,12 @@ pub fn configuration(place: &Place, folder: &str, plugin: &str) -> Result<Value>
     Ok(found["spec"]["pluginConfig"].clone())
 }
 
-/// The same, compiled by the native core.
+/// The plan of the plugin `traffic-split`, compiled by the native core.
 pub fn plan(place: &Place, folder: &str) -> Result<Plan> {
     native::plan(&configuration(place, folder, "traffic-split")?.to_string())
 }
 
-/// What the native core decides.
+/// The variant that the native core decides for.
 pub fn decide(plan: &Plan, request: &Request) -> Option<String> {
     let snapshot = Snapshot::new(plan, 0);
     let decision = traffic_split::decide(
@@ -91,7 +91,7 @@ pub async fn steers(address: SocketAddr, request: &Request, plan: &Plan) -> Resu
     Ok(())
 }
 
-/// What a client sends in a routing header changes nothing, and never reaches the upstream.
+/// A routing header that a client sends changes nothing, and never reaches the upstream.
 pub async fn is_not_fooled(
     address: SocketAddr,
     request: &Request,

@@ -48,7 +48,7 @@ pub async fn panels(prometheus: &Prometheus, event: &Event) -> Result<Vec<Panel>
     Ok(panels)
 }
 
-/// With Grafana's variables filled in.
+/// The expression with Grafana's variables filled in.
 fn asked(expression: &str, rule: &str) -> Result<String> {
     let app = if rule == "rollout" { "shop" } else { ".*" };
     let mut text = expression.to_owned();

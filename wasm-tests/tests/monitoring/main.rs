@@ -80,7 +80,8 @@ async fn wait_for(prometheus: &Prometheus, expected: &[[&str; 4]]) -> Result<()>
     .await
 }
 
-/// What fires throughout: the other app is in disorder, and so is a proxy without the filter.
+/// The alerts that fire throughout: the other app is in disorder, and so is a proxy without the
+/// filter.
 const ALWAYS: [[&str; 4]; 5] = [
     ["TrafficSplitShareOff", "other", "one-user", "stable"],
     ["TrafficSplitShareOff", "other", "one-user", "canary"],
@@ -89,7 +90,7 @@ const ALWAYS: [[&str; 4]; 5] = [
     ["TrafficSplitMissing", "bare", "", ""],
 ];
 
-/// What a failing canary adds.
+/// The alerts that a failing canary adds.
 const FAILING: [[&str; 4]; 4] = [
     ["TrafficSplitVariantFails", "shop", "rollout", "canary"],
     ["TrafficSplitVariantFails", "shop", "sample", "canary"],
@@ -132,8 +133,8 @@ async fn panels_alerts_and_verdicts_tell_of_a_failing_canary() -> Result<()> {
     Ok(())
 }
 
-/// The queries that `manifests/monitoring/README.md` gives to a controller; the guard is that of the
-/// other app.
+/// The queries that `manifests/monitoring/README.md` gives to a controller; the guard is that of
+/// the other app.
 async fn asked_by_controllers(prometheus: &Prometheus) -> Result<()> {
     let queries = readme::blocks("promql")?.concat();
     let [success, tripped] = queries.lines().collect::<Vec<_>>()[..] else {

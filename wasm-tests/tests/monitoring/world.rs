@@ -23,7 +23,7 @@ pub struct World {
 const FILTERS: &str =
     "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
 
-/// Of a hundred requests to a failing canary.
+/// The number of requests in 100 that fail at a failing canary.
 const FAILING: u64 = 30;
 
 /// Milliseconds that a failing canary takes for each answer.
@@ -116,7 +116,7 @@ impl World {
         self.canary.slow(SLOW);
     }
 
-    /// What all of them get, for as long as the value lives.
+    /// The traffic to all apps, for as long as the value lives.
     pub async fn traffic(&self) -> Result<Vec<Traffic>> {
         let shop = self.shop.address(manifest::LISTENER)?;
         let other = self.other[0].address(manifest::LISTENER)?;
