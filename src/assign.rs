@@ -1,4 +1,4 @@
-//! What a rule does with keys that are given outright, without a request around them.
+//! The variants of keys that are given outright, without a request around them.
 
 use xxhash_rust::xxh64::xxh64;
 
@@ -10,10 +10,10 @@ use crate::rule::{Action, Rule};
 use crate::snapshot::Snapshot;
 use crate::variant::{Target, Variant};
 
-/// Why a rule has no variant for a key.
+/// The reason why a rule has no variant for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unassigned {
-    /// It is empty or too long: for the filter it is no key.
+    /// The key is empty or too long: for the filter it is none.
     Unusable,
     /// The client is outside the rule's slice of its layer.
     OutsideSlice,
@@ -37,7 +37,7 @@ impl Rule {
         &self.name
     }
 
-    /// Where it sends what it takes at a snapshot: the variants with a weight above 0.
+    /// The variants with a weight above 0 at a snapshot, each with its weight.
     pub fn weights<'p>(&'p self, snapshot: &'p Snapshot) -> Vec<(&'p Variant, f64)> {
         let weight = |(target, weight): (&'p Target, f64)| (&*target.variant, weight);
         match &self.action {
@@ -70,7 +70,19 @@ impl Rule {
     /// answered as if its draws were hashes of the keys.
     ///
     /// # Errors
-    /// Why the rule has none for this key.
+    /// The reason why the rule has none for this key.
+    ///
+    /// ```
+    /// use traffic_split::{Plan, Snapshot, Unassigned};
+    ///
+    /// let config = br#"{ "variantHeader": "x-v", "variants": { "stable": {}, "canary": {} },
+    ///     "rules": [{ "name": "rollout", "split": { "stable": 90, "canary": 10 },
+    ///                 "sticky": { "key": [{ "cookie": "uid" }] } }] }"#;
+    /// let plan = Plan::compile(config, &|_| None).unwrap();
+    /// let (rule, snapshot) = (&plan.rules()[0], Snapshot::new(&plan, 0));
+    /// assert_eq!(rule.assign(&snapshot, b"7").unwrap().name, "stable");
+    /// assert_eq!(rule.assign(&snapshot, b""), Err(Unassigned::Unusable));
+    /// ```
     pub fn assign<'p>(
         &'p self,
         snapshot: &'p Snapshot,

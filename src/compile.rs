@@ -25,16 +25,25 @@ use crate::rule::{Action, Rule};
 use crate::sorted::sorted;
 use crate::variant::{Target, Variant};
 use split::RuleContext;
-use sticky::{Cookies, check_layers};
+use sticky::{CookieRegistry, check_layers};
 
 type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 
 impl Plan {
-    /// Reads, checks and compiles a configuration. `env` looks up an environment variable: signing
-    /// keys are kept there.
+    /// Reads, checks and compiles a configuration, which is JSON. `env` looks up an environment
+    /// variable: signing keys are kept there.
     ///
     /// # Errors
-    /// Everything that is wrong with it, each with its path and what would be right.
+    /// Every mistake in it, each with its path and what would be right.
+    ///
+    /// ```
+    /// use traffic_split::Plan;
+    ///
+    /// let config = br#"{ "variantHeader": "x-v", "variants": { "stable": {}, "canary": {} },
+    ///     "rules": [{ "name": "rollout", "split": { "stable": 90, "canary": -5 } }] }"#;
+    /// let errors = Plan::compile(config, &|_| None).unwrap_err().to_string();
+    /// assert_eq!(errors, "rules[0].split.canary: Invalid value: -5: must be at least 0");
+    /// ```
     pub fn compile(config: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Errors> {
         let mut errors = Errors::default();
         let spec = Config::read(config, &mut errors);
@@ -43,14 +52,14 @@ impl Plan {
     }
 }
 
-/// What could not be compiled is left out: `errors` then refuses the plan.
+/// Compiles a configuration. A part that is wrong is left out, and `errors` then refuses the plan.
 fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan {
     check_headers(&config, errors);
     check_names(&config.rules, errors);
     check_layers(&config.rules, errors);
     let mut parts = Parts {
         variants: config.variants.into_iter().map(variant).collect(),
-        cookies: Cookies::new(env),
+        cookies: CookieRegistry::new(env),
         ramps: Vec::new(),
         guards: Vec::new(),
         metrics: Metrics::new(config.metrics),
@@ -84,10 +93,10 @@ fn variant(VariantSpec { name, cluster }: VariantSpec) -> Arc<Variant> {
     Arc::new(Variant { name, cluster })
 }
 
-/// What rules refer to, and what they add to the plan.
+/// The things that rules refer to, and those that they add to the plan.
 struct Parts<'e> {
     variants: Vec<Arc<Variant>>,
-    cookies: Cookies<'e>,
+    cookies: CookieRegistry<'e>,
     ramps: Vec<Ramp>,
     guards: Vec<Guard>,
     metrics: Metrics,

@@ -16,7 +16,7 @@ use crate::snapshot::Snapshot;
 use crate::split::Split;
 use crate::variant::{Target, Variant};
 
-/// Which rule decided, for which variant, and why.
+/// The rule that decided, its variant, and the reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Decision<'p> {
     pub(crate) target: Option<&'p Arc<Target>>,
@@ -38,13 +38,13 @@ impl<'p> Decision<'p> {
         self.target.map(|target| &*target.variant)
     }
 
-    /// Why the request goes there.
+    /// The reason for the decision.
     pub fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// The hash of the client's key, where it chose the variant: `h` of the recipe in
-    /// `rendezvous.rs`.
+    /// The hash of the client's key, if it chose the variant: `hash` in the
+    /// [wire contract](crate::wire_contract).
     pub fn hash(&self) -> Option<u64> {
         self.hash
     }
@@ -107,7 +107,7 @@ pub fn shadows<'p>(
     decisions
 }
 
-/// All that a decision depends on, and the identity that it issues on its way.
+/// A decision in the making: all that it depends on, and the identity that it issues on its way.
 struct Decider<'p, 'a, R, E> {
     plan: &'p Plan,
     snapshot: &'p Snapshot,
@@ -124,7 +124,7 @@ struct Draw {
 }
 
 impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
-    /// Where a rule sends the request; `None` if the request is not for it.
+    /// The decision of a rule; `None` if the request is not for it.
     fn apply(&mut self, rule: &'p Rule) -> Option<Decision<'p>> {
         if !rule.matches(self.request) {
             return None;

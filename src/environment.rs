@@ -1,4 +1,4 @@
-//! What the core cannot know by itself: chance and time.
+//! Chance and time, which the core cannot know by itself.
 
 /// Asked for only where a decision needs it.
 pub trait Environment {

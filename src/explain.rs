@@ -13,13 +13,13 @@ use crate::snapshot::Snapshot;
 /// A decision and the way to it.
 #[derive(Debug)]
 pub struct Explanation<'p> {
-    /// What [`decide`] says. Where it depends on chance, it is one of several possible ones.
+    /// The decision of [`decide`]. If it depends on chance, it is one of several possible ones.
     pub decision: Decision<'p>,
     /// The rules in order, up to the one that decided.
     pub steps: Vec<Step<'p>>,
 }
 
-/// What one rule made of the request.
+/// The answer of one rule to the request.
 #[derive(Debug)]
 pub struct Step<'p> {
     /// The rule.
@@ -28,11 +28,11 @@ pub struct Step<'p> {
     pub matches: bool,
     /// The first entry of its `match` that the request meets.
     pub met: Option<usize>,
-    /// For the entries that it does not meet, the condition that failed first.
+    /// The condition that failed first, for each entry that the request does not meet.
     pub missed: Vec<Missed>,
     /// The client's identity, where the rule matches and asks for one.
     pub key: Option<FoundKey>,
-    /// Where in the rule's layer the client is, in percent.
+    /// The position of the client in the rule's layer, in percent.
     pub position: Option<f64>,
 }
 
@@ -48,7 +48,7 @@ pub struct Missed {
 /// A client's identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundKey {
-    /// Where it was found, or in which cookie it is issued.
+    /// The part of the request that has it, or the cookie in which it is issued.
     pub source: KeySource,
     /// The bytes that are hashed.
     pub value: Vec<u8>,
@@ -56,7 +56,22 @@ pub struct FoundKey {
     pub issued: bool,
 }
 
-/// Decides as [`decide`] does, and says how.
+/// Decides as [`decide`] does, and tells the way to the decision.
+///
+/// ```
+/// use traffic_split::testing::FixedEnvironment;
+/// use traffic_split::{HeaderList, Plan, Snapshot, explain};
+///
+/// let config = br#"{ "variantHeader": "x-v", "variants": { "canary": {} },
+///     "rules": [{ "name": "testers", "to": "canary",
+///                 "match": [{ "headers": { "x-group": { "exact": "beta" } } }] }] }"#;
+/// let plan = Plan::compile(config, &|_| None).unwrap();
+/// let snapshot = Snapshot::new(&plan, 0);
+/// let request = HeaderList::new([("x-group", "alpha")]);
+/// let explanation = explain(&plan, &snapshot, &request, &mut FixedEnvironment::default());
+/// assert!(!explanation.steps[0].matches);
+/// assert_eq!(explanation.decision.rule(), None);
+/// ```
 pub fn explain<'p>(
     plan: &'p Plan,
     snapshot: &'p Snapshot,

@@ -40,9 +40,9 @@ pub(crate) struct Index {
     needs: Vec<(u64, u16)>,
 }
 
-/// What a request must have.
+/// A thing that a request must have.
 enum Need<'r> {
-    /// One of these hashes.
+    /// A thing with one of these hashes.
     Any(Vec<u64>),
     Prefix(&'r [u8]),
 }
@@ -128,7 +128,8 @@ impl Index {
     }
 }
 
-/// What an entry needs; the value of something says more than that it is there.
+/// Finds a thing that an entry needs. A value says more than the mere presence of a header or cookie,
+/// so values come first.
 fn need(entry: &[Matcher]) -> Option<Need<'_>> {
     let tests = || entry.iter().filter(|matcher| !matcher.not).map(|matcher| &matcher.test);
     let valued = tests().find_map(|test| match test {

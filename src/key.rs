@@ -11,11 +11,11 @@ use crate::limits;
 use crate::request::Ignored;
 use crate::request::Request;
 
-/// Where to look for a client's identity.
+/// The sources of a client's identity.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) sources: Vec<KeySource>,
-    /// What a client without one is issued.
+    /// The cookie with the identity that a client without one is issued.
     pub(crate) issue: Option<Arc<Issue>>,
 }
 

@@ -52,7 +52,8 @@
     clippy::unreachable,
     clippy::unwrap_used
 )]
-// What only the adapter uses is dead natively; the lints for Wasm still tell what nobody uses.
+// Items that only the adapter uses are dead natively; the lints for Wasm still find those that nobody
+// uses.
 #![cfg_attr(not(target_arch = "wasm32"), allow(dead_code))]
 #![cfg_attr(
     test,

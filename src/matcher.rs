@@ -13,14 +13,14 @@ pub(crate) use text::{Operand, Text};
 use crate::config::Part;
 use crate::request::Request;
 
-/// One condition.
+/// A condition that is ready to be asked.
 #[derive(Debug)]
 pub(crate) struct Matcher {
     pub(crate) test: Test,
     pub(crate) not: bool,
 }
 
-/// What is asked of a request.
+/// The question of a condition.
 #[derive(Debug)]
 pub(crate) enum Test {
     Text(Part, Text),

@@ -1,4 +1,4 @@
-//! What is counted. Names and tags are those that Istio's `extraStatTags` reads: the tag `rule` is
+//! Metrics. Names and tags are those that Istio's `extraStatTags` reads: the tag `rule` is
 //! written as `rule=.=NAME;.;` before the metric's own name.
 
 use crate::config::MetricsLevel;
@@ -71,8 +71,15 @@ impl Class {
         }
     }
 
-    /// Of a `:status`, and of the `grpc-status` of a response that is an error from its headers on
-    /// (mapped to HTTP as in Envoy's `source/common/grpc/status.cc`).
+    /// The class of a response by its `:status`, and by its `grpc-status` if its headers have one, which
+    /// is mapped to HTTP as in Envoy's `source/common/grpc/status.cc`.
+    ///
+    /// ```
+    /// use traffic_split::Class;
+    ///
+    /// assert_eq!(Class::of(Some(b"204"), None), Class::Success);
+    /// assert_eq!(Class::of(Some(b"200"), Some(b"14")), Class::ServerError);
+    /// ```
     pub fn of(status: Option<&[u8]>, grpc_status: Option<&[u8]>) -> Self {
         let number = |text: Option<&[u8]>| std::str::from_utf8(text?).ok()?.parse::<u16>().ok();
         match (number(status), number(grpc_status)) {
@@ -120,7 +127,7 @@ impl TargetMetrics {
     }
 }
 
-/// What the metrics of a target depend on.
+/// The facts that the metrics of a target depend on.
 pub(crate) struct Counted<'a> {
     pub(crate) rule: &'a str,
     pub(crate) variant: &'a str,

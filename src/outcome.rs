@@ -1,4 +1,4 @@
-//! What a decision does, as data: the adapter carries it out, and `splitctl` shows it.
+//! The effects of a decision, as data: the adapter carries them out, and `splitctl` shows them.
 //!
 //! A new effect on the request is one more change in [`Outcome::request_headers`]; a new effect on
 //! the response is one more header or field of [`ResponseEffects`].
@@ -16,7 +16,7 @@ use crate::request::{IgnoredSet, Request, other_cookies};
 use crate::snapshot::Snapshot;
 use crate::variant::Target;
 
-/// All that one request comes to.
+/// A decision with its effects.
 #[derive(Debug)]
 pub struct Outcome<'p> {
     plan: &'p Plan,
@@ -39,7 +39,7 @@ pub struct HeaderChange<'o> {
     pub value: Option<&'o [u8]>,
 }
 
-/// What is left to the response.
+/// The effects on the response.
 #[derive(Clone, Debug, Default)]
 pub struct ResponseEffects {
     /// Headers to add beside those of the same name.
@@ -67,7 +67,7 @@ struct Cookies {
 }
 
 impl<'p> Outcome<'p> {
-    /// Decides about a request, and says what is to be done.
+    /// Decides about a request.
     ///
     /// ```
     /// use traffic_split::testing::FixedEnvironment;
@@ -96,7 +96,7 @@ impl<'p> Outcome<'p> {
         outcome
     }
 
-    /// What a decision does, without those of the rules in shadow.
+    /// The effects of a decision, without the decisions of rules in shadow.
     pub fn of(
         plan: &'p Plan,
         decision: Decision<'p>,
@@ -147,7 +147,7 @@ impl<'p> Outcome<'p> {
         match self.decision.target {
             Some(target) => {
                 add(target.metrics.request(self.reason));
-                // What is only counted goes where Envoy's own route says, so it counts as changed.
+                // In shadow, Envoy's own route decides where the request goes, so it counts as changed.
                 add(target.metrics.changed);
             }
             None => add(metrics.unmatched),
@@ -181,7 +181,7 @@ impl<'p> Outcome<'p> {
         state
     }
 
-    /// What is left to the response; most often nothing.
+    /// The effects on the response; most often there are none.
     pub fn into_response(self) -> ResponseEffects {
         let mut headers = Vec::new();
         let mut observed = None;

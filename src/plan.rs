@@ -12,7 +12,7 @@ use crate::ramp::Ramp;
 use crate::request::Request;
 use crate::rule::Rule;
 
-/// What one plugin configuration comes to. Immutable.
+/// A configuration that is ready to decide. It never changes.
 #[derive(Debug)]
 pub struct Plan {
     pub(crate) cluster_header: Option<String>,

@@ -1,4 +1,4 @@
-//! Why a request goes where it goes.
+//! The reasons for which a request goes where it goes.
 
 /// The reason of a decision, by which requests are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

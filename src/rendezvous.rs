@@ -4,14 +4,8 @@
 //! least score wins (P-MinHash, Moulton and Jiang, arXiv 1809.04052). The order of the variants
 //! plays no part, and a change of weights between two variants moves the least share of keys.
 //!
-//! The assignment is a wire contract, version 1, with vectors in `wasm-tests/vectors/`:
-//! ```text
-//! h     = XXH64(key, seed = XXH64(salt, seed = 0))
-//! h_i   = XXH64(h as 8 bytes little endian, seed = XXH64(name_i, seed = 0))
-//! u_i   = ((h_i >> 11) + 0.5) * 2^-53
-//! score = -ln(u_i) / weight_i          ln as in musl's log(); weight 0 takes no part
-//! ```
-//! Equal scores go to the name that sorts first, byte by byte.
+//! The recipe is part of the [wire contract](crate::wire_contract), version 1, with vectors in
+//! `wasm-tests/vectors/`.
 
 use xxhash_rust::xxh64::xxh64;
 
@@ -62,7 +56,7 @@ impl<T> Arms<T> {
         std::iter::once(&self.first).chain(&self.rest)
     }
 
-    /// What the arm with the least score stands for.
+    /// The value of the arm with the least score.
     pub(crate) fn pick(&self, hash: u64) -> &T {
         let (mut winner, mut least) = (&self.first, f64::INFINITY);
         for arm in self.iter() {

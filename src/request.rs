@@ -1,5 +1,6 @@
-//! What the core asks of a request. Nothing here trusts a byte of it: values are bytes, not text;
-//! what is longer than its limit, or holds what no value may hold, counts as absent.
+//! Requests, as the core asks them. Nothing here trusts a byte of a request: values are bytes, not
+//! text, and a value that is longer than its limit, or has a byte that no value may have, counts as
+//! absent.
 
 mod cookies;
 mod ignored;
@@ -101,7 +102,7 @@ pub(crate) fn usable(value: &[u8]) -> Option<&[u8]> {
 
 /// RFC 9110 section 5.5: such bytes end a field, or worse.
 fn is_clean(text: &[u8]) -> bool {
-    // One comparison tells of most bytes.
+    // Most bytes are clean by the first comparison.
     text.iter().all(|b| *b > b'\r' || !matches!(b, b'\0' | b'\r' | b'\n'))
 }
 

@@ -11,7 +11,7 @@ use crate::request::Request;
 use crate::split::Split;
 use crate::variant::Target;
 
-/// One rule, ready to be asked.
+/// A rule that is ready to be asked.
 #[derive(Debug)]
 pub struct Rule {
     pub(crate) name: Arc<str>,
@@ -66,7 +66,7 @@ impl Rule {
         self.entries.is_none() || self.missed(request).any(|missed| missed.is_none())
     }
 
-    /// For each entry of `match`, the first condition that the request does not meet.
+    /// The first condition that the request does not meet, for each entry of `match`.
     pub(crate) fn missed(&self, request: &impl Request) -> impl Iterator<Item = Option<usize>> {
         let entries = self.entries.iter().flatten();
         entries.map(|entry| entry.iter().position(|matcher| !matcher.matches(request)))

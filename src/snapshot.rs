@@ -1,12 +1,27 @@
-//! What of a plan changes with time: where its ramps stand, and which variants its guards hold
-//! back. Renewed about once a second, never by a request.
+//! The parts of a plan that change with time: its ramps and the states of its guards. They are
+//! renewed about once a second, never by a request.
 
 use crate::guard::GuardState;
 use crate::plan::Plan;
 use crate::rule::Allocation;
 use crate::split::Split;
 
-/// A plan's ramps and guards at one time.
+/// The ramps and guards of a plan at one time.
+///
+/// ```
+/// use traffic_split::{Plan, Snapshot};
+///
+/// let config = br#"{ "variantHeader": "x-v", "variants": { "stable": {}, "canary": {} },
+///     "rules": [{ "name": "rollout", "split": { "stable": 100, "canary": 0 },
+///                 "ramp": { "variant": "canary", "to": 50, "start": "2026-12-01T09:00:00Z",
+///                           "duration": "24h" } }] }"#;
+/// let plan = Plan::compile(config, &|_| None).unwrap();
+/// // Half of the ramp is over: 2026-12-01T21:00:00Z.
+/// let snapshot = Snapshot::new(&plan, 1_796_158_800);
+/// let weights = plan.rules()[0].weights(&snapshot);
+/// let shares: Vec<_> = weights.iter().map(|(v, share)| (v.name.as_str(), *share)).collect();
+/// assert_eq!(shares, [("stable", 0.75), ("canary", 0.25)]);
+/// ```
 #[derive(Debug)]
 pub struct Snapshot {
     now: u64,
@@ -15,7 +30,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Where the ramps of a plan stand at a time, in Unix seconds; no guard has tripped.
+    /// The snapshot of a plan at a time, in Unix seconds, with every guard closed.
     pub fn new(plan: &Plan, now: u64) -> Self {
         let guard_states = plan.guards.iter().map(|_| GuardState::Closed).collect();
         Snapshot { now, ramped: ramped(plan, now), guard_states }

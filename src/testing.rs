@@ -1,4 +1,4 @@
-//! What tests of the core and of its users share.
+//! An environment that tests of the core and of its users share.
 
 use crate::environment::Environment;
 
@@ -14,9 +14,9 @@ use crate::environment::Environment;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct FixedEnvironment {
-    /// Where the sequence of draws stands; equal ones draw alike.
+    /// The number of draws so far. Environments with the same number draw alike.
     pub draws: u64,
-    /// Where identities come from.
+    /// The source of identities.
     pub entropy: Entropy,
     /// The wall clock, in seconds since 1970 (UTC).
     pub now: u64,

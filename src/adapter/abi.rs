@@ -121,7 +121,7 @@ fn take(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>, S
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }
 
-/// The same where the host may not have what it is asked for.
+/// Takes over bytes that the host may not have.
 fn take_if_found(
     call: impl FnOnce(*mut *mut u8, *mut usize) -> u32,
 ) -> Result<Option<Vec<u8>>, Status> {
@@ -146,7 +146,7 @@ pub(super) fn current_time() -> Result<u64, Status> {
     Ok(time)
 }
 
-/// Has the timer of the plugin go off in this time, and each time anew; 0 ends it.
+/// Sets the period of the plugin's timer; 0 ends it.
 pub(super) fn set_tick_period(period: Duration) -> Result<(), Status> {
     let milliseconds = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
     // SAFETY: no memory is handed over.
@@ -186,8 +186,8 @@ pub(super) fn add_header(map: MapType, name: &str, value: &[u8]) -> Result<(), S
 
 /// Replaces all values of a header by this one, or removes them.
 ///
-/// Where it is a request's, Envoy then resolves the route anew: under the ABI 0.2.1, which the SDK
-/// exports, every change of a request header clears the route cache. (A test fails where the module
+/// After a change of a request header, Envoy resolves the route anew: under the ABI 0.2.1, which the
+/// SDK exports, every such change clears the route cache. (A test fails where the module
 /// exports another one: from 0.2.2 on only the foreign function `clear_route_cache` does it.)
 pub(super) fn set_header(map: MapType, name: &str, value: Option<&[u8]>) -> Result<(), Status> {
     let (map, key, key_size) = (map as u32, name.as_ptr(), name.len());

@@ -73,7 +73,7 @@ fn merge(
     }
 }
 
-/// One try. (Of two workers that write the very first record at once, one loses its counts: there is
+/// Tries once. (If two workers write the very first record at once, one loses its counts: there is
 /// nothing yet to compare with.)
 fn try_merge(
     key: &str,

@@ -13,7 +13,7 @@ use crate::guard::Sides;
 use crate::variant::Target;
 use crate::{Class, Plan, Snapshot};
 
-/// One configuration, with what its requests share.
+/// One configuration, with the state that its requests share.
 pub(super) struct Plugin {
     pub(super) plan: Plan,
     pub(super) metrics: MetricIds,

@@ -16,7 +16,7 @@ use crate::{Class, Outcome, ResponseEffects};
 pub(super) struct Stream {
     /// The configuration that the request began under; `None` where none was taken.
     plugin: Option<Rc<Plugin>>,
-    /// What is left to the response, until there is one.
+    /// The effects that wait for the response.
     pending: Option<Pending>,
 }
 
@@ -67,8 +67,8 @@ impl Drop for Stream {
     }
 }
 
-/// Decides about a request, and does what is to be done with its headers; what is left to its
-/// response, which most often is nothing.
+/// Decides about a request and changes its headers; returns the effects that wait for the response,
+/// if there are any.
 ///
 /// # Errors
 /// The status of a change that Envoy refused.

@@ -1,4 +1,5 @@
-//! What all plugins of a VM share: Envoy runs plugins of one module and one environment in one VM.
+//! The state that all plugins of a VM share: Envoy runs plugins of one module and one environment in
+//! one VM.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

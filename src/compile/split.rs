@@ -46,7 +46,7 @@ pub(super) fn compile(
     Some(Allocation { split, seed, persist, ramp, guard: guarded })
 }
 
-/// Why this variant of the split can be chosen.
+/// The reasons for which this variant of the split can be chosen.
 fn reasons(rule: &RuleContext<'_>, config: &SplitSpec, variant: &str) -> Vec<Reason> {
     let takes_over = config.guard.as_ref().is_some_and(|guard| guard.fallback == variant);
     if rule.mode == Mode::Shadow {

@@ -1,4 +1,4 @@
-//! What keeps a client with its variant, made ready: keys, cookies and layers.
+//! Keys, cookies and layers, which keep a client with its variant.
 
 use std::sync::Arc;
 
@@ -13,15 +13,30 @@ use crate::limits;
 use crate::rule::Persist;
 
 /// The cookies of one configuration: each name has one meaning.
-pub(super) struct Cookies<'e> {
+pub(super) struct CookieRegistry<'e> {
     env: Env<'e>,
-    issues: Vec<(String, CookieSpec, Arc<Issue>)>,
-    persists: Vec<(String, String)>,
+    issues: Vec<Identity>,
+    persists: Vec<Assignment>,
 }
 
-impl<'e> Cookies<'e> {
+/// A cookie with identities, as the first rule that issues it has it.
+struct Identity {
+    /// The field of that rule, as in `rules[0].sticky.issue`.
+    path: String,
+    spec: CookieSpec,
+    issue: Arc<Issue>,
+}
+
+/// A cookie with assignments.
+struct Assignment {
+    /// The field of its rule, as in `rules[0].persist`.
+    path: String,
+    cookie: String,
+}
+
+impl<'e> CookieRegistry<'e> {
     pub(super) fn new(env: Env<'e>) -> Self {
-        Cookies { env, issues: Vec::new(), persists: Vec::new() }
+        CookieRegistry { env, issues: Vec::new(), persists: Vec::new() }
     }
 
     pub(super) fn key(&mut self, sticky: &StickySpec, errors: &mut Errors) -> Key {
@@ -37,12 +52,12 @@ impl<'e> Cookies<'e> {
         config: &CookieSpec,
         errors: &mut Errors,
     ) -> Option<Arc<Issue>> {
-        if let Some((at, known, issue)) = self.issues.iter().find(|(_, c, _)| c.name == config.name)
-        {
-            if !known.is_like(config) {
+        if let Some(known) = self.issues.iter().find(|known| known.spec.name == config.name) {
+            if !known.spec.is_like(config) {
+                let at = &known.path;
                 errors.forbidden(&path, format!("must be the same as {at}, which has its cookie"));
             }
-            return Some(Arc::clone(issue));
+            return Some(Arc::clone(&known.issue));
         }
         self.check_free(&path, &config.name, errors);
         let bit = 1_u8.checked_shl(u32::try_from(self.issues.len()).ok()?);
@@ -51,27 +66,28 @@ impl<'e> Cookies<'e> {
             return None;
         };
         let issue = Arc::new(Issue { cookie: self.cookie(config, errors), bit });
-        self.issues.push((path, config.clone(), Arc::clone(&issue)));
+        let spec = config.clone();
+        self.issues.push(Identity { path, spec, issue: Arc::clone(&issue) });
         Some(issue)
     }
 
     pub(super) fn persist(&mut self, persist: PersistSpec, errors: &mut Errors) -> Persist {
         let name = &persist.cookie.name;
         self.check_free(&persist.path, name, errors);
-        if let Some((at, _, _)) = self.issues.iter().find(|(_, cookie, _)| cookie.name == *name) {
-            errors.forbidden(&persist.path, format!("its cookie is taken by {at}"));
+        if let Some(known) = self.issues.iter().find(|known| known.spec.name == *name) {
+            errors.forbidden(&persist.path, format!("its cookie is taken by {}", known.path));
         }
-        self.persists.push((persist.path.clone(), name.clone()));
+        self.persists.push(Assignment { path: persist.path.clone(), cookie: name.clone() });
         Persist { cookie: self.cookie(&persist.cookie, errors), drain: persist.drain }
     }
 
     pub(super) fn into_issues(self) -> Vec<Arc<Issue>> {
-        self.issues.into_iter().map(|(_, _, issue)| issue).collect()
+        self.issues.into_iter().map(|known| known.issue).collect()
     }
 
     fn check_free(&self, path: &str, name: &str, errors: &mut Errors) {
-        if let Some((at, _)) = self.persists.iter().find(|(_, known)| known == name) {
-            errors.forbidden(path, format!("its cookie is taken by {at}"));
+        if let Some(known) = self.persists.iter().find(|known| known.cookie == name) {
+            errors.forbidden(path, format!("its cookie is taken by {}", known.path));
         }
     }
 
@@ -127,7 +143,7 @@ fn same_key(rule: &RuleSpec, other: &RuleSpec) -> bool {
     recognised(rule) == recognised(other)
 }
 
-/// By what a rule recognises a client: its key, and the cookie of an issued identity.
+/// The means by which a rule recognises a client: its key, and the cookie of an issued identity.
 fn recognised(rule: &RuleSpec) -> Option<(&[KeySource], Option<&str>)> {
     let sticky = rule.sticky.as_ref()?;
     Some((&sticky.key, sticky.issue.as_ref().map(|cookie| cookie.name.as_str())))

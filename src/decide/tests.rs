@@ -1,4 +1,4 @@
-//! Which rule decides, for which variant, and why.
+//! Decisions: the rule, its variant, and the reason.
 
 use serde_json::{Value, json};
 

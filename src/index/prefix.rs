@@ -1,4 +1,4 @@
-//! Which of many prefixes a path begins with.
+//! A search for the prefixes that a path begins with.
 
 use super::candidates::Candidates;
 use crate::sorted::sorted;

@@ -1,4 +1,4 @@
-//! What can be asked of a value. Values are bytes: an operand is compared with them as UTF-8.
+//! Questions to a value. Values are bytes: an operand is compared with them as UTF-8.
 
 use std::ops::Range;
 
@@ -53,7 +53,7 @@ impl Text {
         Some(values.iter().map(|value| &**value))
     }
 
-    /// What every value that matches begins with.
+    /// The text that every matching value begins with, if there is one.
     pub(crate) fn prefix(&self) -> Option<&[u8]> {
         match self {
             Text::Prefix(operand) if !operand.ignore_case => Some(&operand.bytes),

@@ -87,7 +87,7 @@ fn split_at_semicolon(line: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// Where the first semicolon is. Eight bytes are looked at together, by the test for a zero byte of
+/// The place of the first semicolon. Eight bytes are looked at together, by the test for a zero byte of
 /// Hacker's Delight, section 6-1: memchr takes four in Wasm, for all its care about alignment.
 fn semicolon(line: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::from_le_bytes([1; 8]);

@@ -33,7 +33,7 @@ impl Part {
         answer == Some(true)
     }
 
-    /// What a condition on this part looks at: nothing, one value, or several of a repeated header.
+    /// The values that a condition on this part looks at: none, one, or several of a repeated header.
     pub fn values<'a>(&'a self, request: &'a impl Request) -> Vec<&'a [u8]> {
         let mut values = Vec::new();
         let first_only = matches!(self, Part::Cookie(_));
