@@ -132,4 +132,13 @@ mod tests {
             assert_eq!(uniform(hash), number, "{hash:x}");
         }
     }
+
+    /// 10,000 hashes, 5 standard errors.
+    #[test]
+    fn an_arm_of_a_large_weight_is_not_passed_over() {
+        let arms = Arms::new([Arm::new("a", 'a', 1.0), Arm::new("b", 'b', 100.0)]).unwrap();
+        let won = (0..10_000).filter(|i| *arms.pick(rehash(*i, 7)) == 'b').count() as f64;
+        let (n, p) = (10_000.0, 100.0 / 101.0);
+        assert!((won - n * p).abs() <= 5.0 * f64::sqrt(n * p * (1.0 - p)), "{won}");
+    }
 }
