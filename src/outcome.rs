@@ -24,7 +24,7 @@ pub struct Outcome<'p> {
     /// The decisions of the rules in shadow.
     shadows: Vec<Decision<'p>>,
     reason: Reason,
-    /// The input that was treated as absent.
+    /// The input that was treated as absent for the decision and its cookies.
     ignored: IgnoredSet,
     /// The cookies handed out; `None` where the whole plan is in shadow, which rewrites nothing.
     cookies: Option<Cookies>,
@@ -91,8 +91,8 @@ impl<'p> Outcome<'p> {
     ) -> Self {
         let decision = decide(plan, snapshot, request, environment);
         let mut outcome = Outcome::of(plan, decision, request, environment);
+        // After `of`: input that is ignored for a rule in shadow alone counts nowhere.
         outcome.shadows = shadows(plan, snapshot, request, environment);
-        outcome.ignored = request.ignored();
         outcome
     }
 

@@ -12,8 +12,8 @@ use anyhow::{Result, ensure};
 use serde::Deserialize;
 use walrus::ir::{self, Visitor, dfs_in_order};
 use walrus::{
-    ElementItems, ExportItem, FunctionBuilder, FunctionId, FunctionKind, Module, ModuleConfig,
-    TypeId, passes,
+    ConstExpr, ConstOp, ElementItems, ExportItem, FunctionBuilder, FunctionId, FunctionKind,
+    GlobalKind, Module, ModuleConfig, TypeId, passes,
 };
 
 /// What a module shows to its host and asks of it, by name.
@@ -36,7 +36,7 @@ pub fn abi() -> Result<Abi> {
 /// The module without what its host has no use for.
 ///
 /// # Errors
-/// Bytes that are no module, or a module without an export that is listed.
+/// Bytes that are no module, a module without an export that is listed, or one with a subtype.
 pub fn trim(module: &[u8]) -> Result<Vec<u8>> {
     let mut config = ModuleConfig::new();
     config.generate_name_section(false).generate_producers_section(false);
@@ -45,6 +45,8 @@ pub fn trim(module: &[u8]) -> Result<Vec<u8>> {
     for custom in customs {
         module.customs.delete(custom);
     }
+    // A call through a table would reach functions of every subtype of its type too.
+    ensure!(module.types.iter().all(|ty| ty.supertype.is_none()), "a type has a supertype");
     drop_exports(&abi()?.exports, &mut module)?;
     drop_unreachable(&mut module);
     passes::gc::run(&mut module);
@@ -88,6 +90,8 @@ struct Reached {
     functions: BTreeSet<FunctionId>,
     /// The types of calls through tables.
     types: BTreeSet<TypeId>,
+    /// Whether a function is called by its reference, which may come from any table.
+    by_reference: bool,
     /// Functions reached whose own calls have not been looked at.
     pending: Vec<FunctionId>,
 }
@@ -99,7 +103,8 @@ impl Reached {
             ExportItem::Function(function) => Some(function),
             _ => None,
         });
-        exported.chain(module.start).for_each(|function| reached.add(function));
+        let roots = exported.chain(module.start).chain(in_constants(module));
+        roots.for_each(|function| reached.add(function));
         loop {
             while let Some(function) = reached.pending.pop() {
                 if let FunctionKind::Local(local) = &module.funcs.get(function).kind {
@@ -107,7 +112,8 @@ impl Reached {
                 }
             }
             for function in in_tables(module) {
-                if reached.types.contains(&module.funcs.get(function).ty()) {
+                let ty = module.funcs.get(function).ty();
+                if reached.by_reference || reached.types.contains(&ty) {
                     reached.add(function);
                 }
             }
@@ -144,6 +150,14 @@ impl<'i> Visitor<'i> for Reached {
     fn visit_return_call_indirect(&mut self, call: &ir::ReturnCallIndirect) {
         self.types.insert(call.ty);
     }
+
+    fn visit_call_ref(&mut self, _: &ir::CallRef) {
+        self.by_reference = true;
+    }
+
+    fn visit_return_call_ref(&mut self, _: &ir::ReturnCallRef) {
+        self.by_reference = true;
+    }
 }
 
 fn in_tables(module: &Module) -> impl Iterator<Item = FunctionId> {
@@ -153,58 +167,30 @@ fn in_tables(module: &Module) -> impl Iterator<Item = FunctionId> {
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The functions that constants refer to: code can take them out of globals and tables.
+fn in_constants(module: &Module) -> impl Iterator<Item = FunctionId> {
+    let globals = module.globals.iter().filter_map(|global| match &global.kind {
+        GlobalKind::Local(value) => Some(value),
+        GlobalKind::Import(_) => None,
+    });
+    let tables = module.tables.iter().filter_map(|table| table.init.as_ref());
+    let elements = module.elements.iter().flat_map(|element| match &element.items {
+        ElementItems::Functions(_) => &[][..],
+        ElementItems::Expressions(_, values) => values,
+    });
+    globals.chain(tables).chain(elements).flat_map(|value| match value {
+        ConstExpr::RefFunc(function) => vec![*function],
+        ConstExpr::Extended(operations) => operations.iter().filter_map(referred).collect(),
+        _ => Vec::new(),
+    })
+}
 
-    /// A module with the listed exports, a table, and what is in `extra`.
-    fn module(extra: &str) -> Result<Vec<u8>> {
-        let listed = abi()?.exports;
-        let exports = listed.iter().filter(|name| *name != "memory" && *name != "_initialize");
-        let exports: String = exports.map(|name| format!("(func (export \"{name}\"))\n")).collect();
-        Ok(wat::parse_str(format!(
-            "(module (type $nullary (func)) (type $unary (func (param i32)))
-               (import \"env\" \"proxy_http_call\" (func $call (param i32)))
-               (memory (export \"memory\") 1) {exports} {extra})"
-        ))?)
-    }
-
-    fn trimmed(extra: &str) -> Result<Module> {
-        Module::from_buffer(&trim(&module(extra)?)?)
-    }
-
-    const TABLE: &str = "(table 2 funcref) (elem (i32.const 0) $same_type $other_type)
-        (func $same_type) (func $other_type (param i32) local.get 0 call $call)
-        (@custom \"notes\" \"from the linker\")
-        (func (export \"proxy_on_log\") (param i32) local.get 0 call $call)";
-
-    #[test]
-    fn what_no_call_can_reach_is_left_out() -> Result<()> {
-        let calls = "(func (export \"_initialize\") i32.const 0 call_indirect (type $nullary))";
-        let module = trimmed(&format!("{TABLE} {calls}"))?;
-        assert_eq!(module.imports.iter().count(), 0, "only a type that nobody calls uses it");
-        let exports: BTreeSet<_> = module.exports.iter().map(|e| e.name.clone()).collect();
-        assert_eq!(exports, abi()?.exports);
-        assert_eq!(module.customs.iter().count(), 0);
-        assert!(module.funcs.iter().all(|function| function.name.is_none()));
-        Ok(())
-    }
-
-    #[test]
-    fn what_a_call_can_reach_stays() -> Result<()> {
-        let calls = "(func (export \"_initialize\")
-            i32.const 7 i32.const 1 call_indirect (type $unary))";
-        let module = trimmed(&format!("{TABLE} {calls}"))?;
-        let imports: Vec<_> = module.imports.iter().map(|i| i.name.clone()).collect();
-        assert_eq!(imports, ["proxy_http_call"]);
-        Ok(())
-    }
-
-    #[test]
-    fn a_module_without_a_listed_export_is_refused() -> Result<()> {
-        let error = trim(&module(TABLE)?).err().map(|error| error.to_string());
-        assert_eq!(error.as_deref(), Some("no export _initialize"));
-        assert!(trim(b"no module").is_err());
-        Ok(())
+fn referred(operation: &ConstOp) -> Option<FunctionId> {
+    match operation {
+        ConstOp::RefFunc(function) => Some(*function),
+        _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

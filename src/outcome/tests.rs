@@ -276,3 +276,19 @@ fn an_outcome_says_what_is_counted() {
     let value = "rule=live; variant=a; reason=shadow".to_owned();
     assert_eq!(response.headers, [ResponseHeader { name: "x-d".into(), value }]);
 }
+
+/// A rule in shadow changes nothing but its own counters.
+#[test]
+fn what_is_ignored_for_a_rule_in_shadow_alone_is_not_counted() {
+    let too_long = "1".repeat(limits::VALUE_BYTES + 1);
+    let matches = json!([{ "headers": { "x": { "exact": "1" } } }]);
+    for (mode, expected) in [
+        ("shadow", &["tsplit_unmatched_total"][..]),
+        ("enforce", &["what=.=value;.;tsplit_absent_total", "tsplit_unmatched_total"]),
+    ] {
+        let plan = plan(json!([{ "name": "r", "mode": mode, "match": matches, "to": "a" }]));
+        let (request, snapshot) = (HeaderList::new([("x", &*too_long)]), Snapshot::new(&plan, 0));
+        let outcome = Outcome::decide(&plan, &snapshot, &request, &mut FixedEnvironment::default());
+        assert_eq!(counted(&plan, &outcome), expected, "{mode}");
+    }
+}
