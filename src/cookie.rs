@@ -56,7 +56,7 @@ impl Cookie {
             };
             let payload = fits.and_then(open);
             if payload.is_none() {
-                request.note_ignored(Ignored::Signature);
+                request.ignored().insert(Ignored::Signature);
             }
             find(payload?).map(Some)
         });

@@ -75,7 +75,7 @@ impl Key {
 fn find<'a>(source: &'a KeySource, request: &'a impl Request) -> Option<Identity<'a>> {
     let sent = |value: &'a [u8]| {
         if value.len() > limits::KEY_BYTES {
-            request.note_ignored(Ignored::Key);
+            request.ignored().insert(Ignored::Key);
             return None;
         }
         (!value.is_empty()).then_some(Identity::Sent(value))

@@ -110,7 +110,7 @@ impl<'p> Outcome<'p> {
             Mode::Shadow if decision.target.is_some() => (Reason::Shadow, None),
             Mode::Shadow => (decision.reason(), None),
         };
-        let ignored = request.ignored();
+        let ignored = request.ignored().clone();
         Outcome { plan, decision, shadows: Vec::new(), reason, ignored, cookies }
     }
 

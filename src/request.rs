@@ -53,13 +53,8 @@ pub trait Request {
     /// The client's address, without a port, as the proxy sees it.
     fn source_address(&self) -> Option<IpAddr>;
 
-    /// Notes that some input is treated as absent.
-    fn note_ignored(&self, _what: Ignored) {}
-
-    /// The kinds of input noted so far.
-    fn ignored(&self) -> IgnoredSet {
-        IgnoredSet::default()
-    }
+    /// The input of this request that has been treated as absent so far.
+    fn ignored(&self) -> &IgnoredSet;
 }
 
 /// The length of a name as one bit of a set, the last bit for all that are longer: most of a
@@ -78,7 +73,7 @@ pub(crate) fn find_value<'a, T>(
     request.find_header(name, |value| match usable(value) {
         Some(value) => find(value),
         None => {
-            request.note_ignored(Ignored::Value);
+            request.ignored().insert(Ignored::Value);
             None
         }
     })
@@ -189,27 +184,5 @@ mod tests {
         assert_eq!(of(0), [""; 0]);
         let first = request.find_field_of_lengths(length(2), |name, _| Some(name));
         assert_eq!(first, Some(&b"ab"[..]));
-    }
-
-    #[test]
-    fn a_request_need_not_note_anything() {
-        struct Silent;
-        impl Request for Silent {
-            fn find_field<'a, T>(
-                &'a self,
-                mut find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>,
-            ) -> Option<T> {
-                let fields = [(&b"a"[..], &b"1"[..]), (b"b", b"2"), (b"a", b"3")];
-                fields.into_iter().find_map(|(name, value)| find(name, value))
-            }
-
-            fn source_address(&self) -> Option<IpAddr> {
-                None
-            }
-        }
-        Silent.note_ignored(Ignored::Value);
-        assert_eq!(Silent.ignored(), IgnoredSet::default());
-        assert_eq!(Silent.find_header("a", Some), Some(&b"1"[..]));
-        assert_eq!(Silent.find_header("a", |v| (v != b"1").then_some(v)), Some(&b"3"[..]));
     }
 }

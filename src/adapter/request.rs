@@ -1,6 +1,6 @@
 //! The request as Envoy holds it.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::net::{IpAddr, SocketAddr};
 
 use log::error;
@@ -9,7 +9,7 @@ use proxy_wasm::types::MapType;
 use super::abi;
 use crate::header_map::HeaderMap;
 use crate::request;
-use crate::{Ignored, IgnoredSet, Request};
+use crate::{IgnoredSet, Request};
 
 /// A request that is read when first asked for.
 #[derive(Default)]
@@ -17,7 +17,7 @@ pub(super) struct HostRequest {
     /// A single read would give only the first of several values, so all are read at once.
     headers: OnceCell<HeaderMap>,
     source: OnceCell<Option<IpAddr>>,
-    ignored: Cell<IgnoredSet>,
+    ignored: IgnoredSet,
 }
 
 impl Request for HostRequest {
@@ -47,14 +47,8 @@ impl Request for HostRequest {
         *self.source.get_or_init(source_address)
     }
 
-    fn note_ignored(&self, what: Ignored) {
-        let mut ignored = self.ignored.get();
-        ignored.insert(what);
-        self.ignored.set(ignored);
-    }
-
-    fn ignored(&self) -> IgnoredSet {
-        self.ignored.get()
+    fn ignored(&self) -> &IgnoredSet {
+        &self.ignored
     }
 }
 

@@ -64,7 +64,7 @@ fn find_text<'a, T>(
             match (bytes.checked_sub(text.len()), pairs.checked_sub(1)) {
                 (Some(left_bytes), Some(left_pairs)) => (bytes, pairs) = (left_bytes, left_pairs),
                 _ => {
-                    request.note_ignored(Ignored::Cookies);
+                    request.ignored().insert(Ignored::Cookies);
                     // Nor is any line that follows looked at.
                     pairs = 0;
                     return None;

@@ -1,5 +1,7 @@
 //! Input of a request that the filter treats as absent.
 
+use std::cell::Cell;
+
 /// A kind of ignored input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ignored {
@@ -29,19 +31,29 @@ impl Ignored {
     }
 }
 
-/// Kinds of ignored input, each once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct IgnoredSet(u8);
+/// Kinds of ignored input, each once. It is filled while a request is only looked at.
+///
+/// ```
+/// use traffic_split::{Ignored, IgnoredSet};
+///
+/// let ignored = IgnoredSet::default();
+/// ignored.insert(Ignored::Key);
+/// ignored.insert(Ignored::Key);
+/// assert_eq!(ignored.iter().collect::<Vec<_>>(), [Ignored::Key]);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IgnoredSet(Cell<u8>);
 
 impl IgnoredSet {
     /// Adds a kind.
-    pub fn insert(&mut self, what: Ignored) {
-        self.0 |= 1 << what as u8;
+    pub fn insert(&self, what: Ignored) {
+        self.0.set(self.0.get() | 1 << what as u8);
     }
 
-    /// The kinds in it, in the order of their numbers.
-    pub fn iter(self) -> impl Iterator<Item = Ignored> {
-        Ignored::ALL.into_iter().filter(move |what| self.0 & (1 << *what as u8) != 0)
+    /// The kinds in the set, in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = Ignored> {
+        let set = self.0.get();
+        Ignored::ALL.into_iter().filter(move |what| set & (1 << *what as u8) != 0)
     }
 }
 
@@ -51,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_set_has_each_kind_once() {
-        let mut set = IgnoredSet::default();
+        let set = IgnoredSet::default();
         assert_eq!(set.iter().count(), 0);
         for kind in [Ignored::Signature, Ignored::Value, Ignored::Signature] {
             set.insert(kind);

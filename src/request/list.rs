@@ -1,9 +1,8 @@
 //! A request that is not Envoy's.
 
-use std::cell::Cell;
 use std::net::IpAddr;
 
-use super::{Ignored, IgnoredSet, Request};
+use super::{IgnoredSet, Request};
 
 /// A request given as a list of header fields.
 ///
@@ -19,7 +18,7 @@ pub struct HeaderList {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The client's address, as the proxy sees it.
     pub source: Option<IpAddr>,
-    ignored: Cell<IgnoredSet>,
+    ignored: IgnoredSet,
 }
 
 impl HeaderList {
@@ -50,13 +49,7 @@ impl Request for HeaderList {
         self.source
     }
 
-    fn note_ignored(&self, what: Ignored) {
-        let mut ignored = self.ignored.get();
-        ignored.insert(what);
-        self.ignored.set(ignored);
-    }
-
-    fn ignored(&self) -> IgnoredSet {
-        self.ignored.get()
+    fn ignored(&self) -> &IgnoredSet {
+        &self.ignored
     }
 }
