@@ -58,7 +58,9 @@ target/empty.wasm: wasm
 
 test: wasm target/empty.wasm ## Run every test but the mesh's, those in a real Envoy included
 	@$(HARNESS) envoy
-	cargo test --workspace
+	cargo test --workspace --tests
+	@# By itself: tests that run make build the crate with other features, in the place of these.
+	cargo test --doc
 	@$(HARNESS) bench --smoke
 
 image: wasm ## Write the module as an OCI image layout: target/image

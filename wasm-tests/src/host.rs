@@ -64,10 +64,15 @@ impl Host {
         let root = self.next()?;
         self.call_if_exported::<_, ()>("proxy_on_context_create", (root, 0))?;
         self.call_if_exported::<_, i32>("proxy_on_vm_start", (root, 0))?;
+        let root = Root(root);
+        Ok(self.reconfigure(root, configuration)?.then_some(root))
+    }
+
+    /// Gives a root context another configuration; whether the module takes it.
+    pub fn reconfigure(&mut self, root: Root, configuration: &[u8]) -> Result<bool> {
         self.world().configuration = configuration.to_vec();
         let size = i32::try_from(configuration.len())?;
-        let taken: i32 = self.call("proxy_on_configure", (root, size))?;
-        Ok((taken != 0).then_some(Root(root)))
+        Ok(self.call::<_, i32>("proxy_on_configure", (root.0, size))? != 0)
     }
 
     /// Sends a request's headers through the module and ends it; the headers as they came out.

@@ -78,14 +78,7 @@ impl Call<'_, '_> {
                 let lives = self.caller.data().contexts.contains(&self.number(0));
                 Ok(if lives { Status::Ok } else { Status::BadArgument })
             }
-            "proxy_get_shared_data" => {
-                let key = self.text(0)?;
-                let (value, written) = self.caller.data().shared.get(&key).cloned().unzip();
-                if let Some(written) = written {
-                    self.write(self.number(4), &written.to_le_bytes())?;
-                }
-                self.give(2, value)
-            }
+            "proxy_get_shared_data" => self.shared(),
             "proxy_set_shared_data" => self.share(),
             "proxy_define_metric" => {
                 let name = String::from_utf8_lossy(&self.text(1)?).into_owned();
@@ -201,6 +194,21 @@ impl Call<'_, '_> {
         };
         headers.retain(|(known, _)| *known != name);
         Ok(Status::Ok)
+    }
+
+    /// Data and the number of its last write; another VM may write right behind this.
+    fn shared(&mut self) -> Answer {
+        let key = self.text(0)?;
+        let (value, written) = self.caller.data().shared.get(&key).cloned().unzip();
+        if let Some(written) = written {
+            self.write(self.number(4), &written.to_le_bytes())?;
+        }
+        let World { shared, overtaken, .. } = self.caller.data_mut();
+        if let Some((_, written)) = shared.get_mut(&key).filter(|_| *overtaken > 0) {
+            *overtaken -= 1;
+            *written += 1;
+        }
+        self.give(2, value)
     }
 
     /// Writes data unless someone else has written since it was read: 0 does not ask.

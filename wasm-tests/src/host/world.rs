@@ -46,6 +46,8 @@ pub struct World {
     pub metrics: Vec<(String, i64)>,
     /// Data that all VMs of this host share, each with the number of its last write.
     pub shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
+    /// Reads of shared data that another VM follows with a write, so that the next write is too late.
+    pub overtaken: u32,
     /// The properties that the module has set, by their paths.
     pub state: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The contexts that there are.
@@ -80,6 +82,7 @@ impl Default for World {
             configuration: Vec::new(),
             metrics: Vec::new(),
             shared: BTreeMap::new(),
+            overtaken: 0,
             state: BTreeMap::new(),
             contexts: BTreeSet::new(),
             local_response: None,
