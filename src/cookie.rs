@@ -45,10 +45,8 @@ impl Cookie {
         mut find: impl FnMut(&'a [u8]) -> Option<T>,
     ) -> Option<T> {
         let mut left = if self.signer.is_some() { limits::SIGNED_VALUES } else { usize::MAX };
-        let found = request::find_cookie(request, &self.name, |value| {
-            // `Some(None)` ends the search without a hit.
-            let Some(fewer) = left.checked_sub(1) else { return Some(None) };
-            left = fewer;
+        request::find_cookie(request, &self.name, |value| {
+            left = left.checked_sub(1)?;
             let fits = Some(value).filter(|value| value.len() <= limits::SIGNED_BYTES);
             let open = |value| match &self.signer {
                 None => Some(value),
@@ -58,9 +56,8 @@ impl Cookie {
             if payload.is_none() {
                 request.ignored().insert(Ignored::Signature);
             }
-            find(payload?).map(Some)
-        });
-        found.flatten()
+            find(payload?)
+        })
     }
 
     /// The value that carries this payload, signed if the cookie is. `now` is the time in Unix

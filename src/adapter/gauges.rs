@@ -3,20 +3,11 @@
 use xxhash_rust::xxh64::xxh64;
 
 use super::metrics::{MetricIds, record};
-use super::vm::Vm;
+use super::vm::{OwnedGauge, Vm};
+use crate::guard::GuardState;
 use crate::plan::Plan;
 use crate::rule::Allocation;
 use crate::snapshot::Snapshot;
-
-/// A gauge and the plugin that sets it.
-#[derive(Clone, Copy)]
-pub(super) struct OwnedGauge {
-    /// XXH64 of the rule's name.
-    rule: u64,
-    /// Envoy's number of the gauge.
-    id: u32,
-    owner: u32,
-}
 
 /// The claim of one plugin to the gauges of its rules. Plugins share gauges; the newest plugin with a
 /// rule of that name owns them, since the one before an update lives on, and ticks, for as long as
@@ -55,17 +46,23 @@ impl Gauges {
         })
     }
 
-    /// Sets the weights that change with time.
+    /// Sets the gauges that change with time: the weights of ramps, and the states of guards.
     pub(super) fn renew(&self, plan: &Plan, metrics: &MetricIds, snapshot: &Snapshot) {
         for (rule, allocation) in splits(plan).filter(|(_, allocation)| allocation.ramp.is_some()) {
             if self.owns(rule) {
                 set_weights(allocation, metrics, snapshot, |_| {});
             }
         }
+        for (guard, state) in plan.guards.iter().zip(&snapshot.guard_states) {
+            if self.owns(&guard.rule) {
+                let tripped = u64::from(*state != GuardState::Closed);
+                metrics.record(guard.watch.metrics.tripped, tripped);
+            }
+        }
     }
 
     /// Whether the gauges of the rule of this name are this plugin's to set.
-    pub(super) fn owns(&self, rule: &str) -> bool {
+    fn owns(&self, rule: &str) -> bool {
         let rule = hash(rule);
         Vm::with(|vm| vm.gauges.iter().any(|g| g.rule == rule && g.owner == self.owner))
     }

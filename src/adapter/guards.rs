@@ -1,53 +1,66 @@
 //! Guards, between the workers of a proxy: what each counted goes into a record that Envoy keeps
 //! for all of them, and each reads from it which guards are open.
 
+use std::cell::RefCell;
+
 use log::{info, warn};
 use xxhash_rust::xxh64::xxh64;
 
 use super::abi::{self, Status};
-use super::plugin::Plugin;
-use crate::guard::{Guard, GuardState, Record, Sides, Transition};
+use crate::guard::{Guard, Record, Sides, Transition};
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
+use crate::variant::Target;
 
 /// Tries to write a record before it is left to the next tick: workers write at the same time.
 const TRIES: usize = 8;
 
-/// The names of the records, by the indexes of their guards. A guard that was changed has another
-/// record, and starts anew; so does the same guard in another plugin, since all plugins share one
-/// store.
-#[derive(Default)]
+/// The guards of one plugin in one worker, by their indexes in the plan.
 pub(super) struct Guards {
+    /// The names of the records. A guard that was changed has another record, and starts anew; so does
+    /// the same guard in another plugin, since all plugins share one store.
     keys: Vec<String>,
+    /// The responses counted since they were last shared.
+    tallies: RefCell<Vec<Sides>>,
 }
 
 impl Guards {
     pub(super) fn new(plan: &Plan) -> Self {
+        let tallies = RefCell::new(plan.guards.iter().map(|_| Sides::default()).collect());
         if plan.guards.is_empty() {
-            return Guards::default();
+            return Guards { keys: Vec::new(), tallies };
         }
         // A plugin whose root id cannot be read shares records with others that have none.
         let root_id = abi::property(&["plugin_root_id"]).ok().flatten().unwrap_or_default();
         let plugin = xxh64(&root_id, 0);
         let key = |guard: &Guard| format!("tsplit.guard.{plugin:016x}.{:016x}", guard.id());
-        Guards { keys: plan.guards.iter().map(key).collect() }
+        Guards { keys: plan.guards.iter().map(key).collect(), tallies }
+    }
+
+    /// Counts a response of a variant that a guard watches or falls back to; `latency` is in
+    /// milliseconds.
+    pub(super) fn observe(&self, plan: &Plan, target: &Target, is_error: bool, latency: u64) {
+        let mut tallies = self.tallies.borrow_mut();
+        let guard =
+            target.guard.and_then(|index| Some((plan.guards.get(index)?, tallies.get_mut(index)?)));
+        if let Some((guard, sides)) = guard
+            && let Some(tally) = guard.side(target, sides)
+        {
+            tally.observe(is_error, latency);
+        }
     }
 
     /// Adds what this worker counted, and takes over the states that all workers agree on. A guard
     /// whose record can be neither read nor written stays as it is, and its counts are kept for the
     /// next tick.
-    pub(super) fn share(&self, plugin: &Plugin, snapshot: &mut Snapshot, now: u64) {
-        let mut tallies = plugin.tallies.borrow_mut();
-        let guards = self.keys.iter().zip(&plugin.plan.guards).zip(tallies.iter_mut());
+    pub(super) fn share(&self, plan: &Plan, snapshot: &mut Snapshot, now: u64) {
+        let mut tallies = self.tallies.borrow_mut();
+        let guards = self.keys.iter().zip(&plan.guards).zip(tallies.iter_mut());
         for (((key, guard), sides), state) in guards.zip(&mut snapshot.guard_states) {
-            if let Ok((record, transition)) = merge(key, guard, sides, now) {
+            if let Ok((record, change)) = merge(key, guard, sides, now) {
                 *sides = Sides::default();
                 *state = record.state;
-                report(guard, transition);
-            }
-            if plugin.gauges.owns(&guard.rule) {
-                let open = u64::from(*state != GuardState::Closed);
-                plugin.metrics.record(guard.watch.metrics.tripped, open);
+                report(guard, change);
             }
         }
     }

@@ -9,7 +9,6 @@ use super::environment::{seconds, seed_random};
 use super::gauges::Gauges;
 use super::guards::Guards;
 use super::metrics::MetricIds;
-use crate::guard::Sides;
 use crate::variant::Target;
 use crate::{Class, Plan, Snapshot};
 
@@ -18,10 +17,8 @@ pub(super) struct Plugin {
     pub(super) plan: Plan,
     pub(super) metrics: MetricIds,
     pub(super) snapshot: RefCell<Snapshot>,
-    pub(super) gauges: Gauges,
+    gauges: Gauges,
     guards: Guards,
-    /// The responses counted since they were last shared, by the index of their guard.
-    pub(super) tallies: RefCell<Vec<Sides>>,
 }
 
 impl Plugin {
@@ -58,10 +55,8 @@ impl Plugin {
         // Without a clock ramps stand at their start, until it can be read.
         let snapshot = Snapshot::new(&plan, seconds().unwrap_or(0));
         let gauges = Gauges::claim(&plan, &metrics, &snapshot);
-        let tallies = plan.guards.iter().map(|_| Sides::default()).collect();
         let (guards, snapshot) = (Guards::new(&plan), RefCell::new(snapshot));
-        let tallies = RefCell::new(tallies);
-        let plugin = Plugin { plan, metrics, snapshot, gauges, guards, tallies };
+        let plugin = Plugin { plan, metrics, snapshot, gauges, guards };
         plugin.tick();
         plugin
     }
@@ -76,25 +71,17 @@ impl Plugin {
         let Ok(now) = seconds() else { return };
         let mut snapshot = self.snapshot.borrow_mut();
         snapshot.advance(&self.plan, now);
+        self.guards.share(&self.plan, &mut snapshot, now);
         self.gauges.renew(&self.plan, &self.metrics, &snapshot);
-        self.guards.share(self, &mut snapshot, now);
     }
 
     /// Counts a response, or a reset; `latency` is in milliseconds, up to the response's headers.
     pub(super) fn observe(&self, target: &Target, class: Class, latency: Option<u64>) {
         self.metrics.increment(target.metrics.response(class));
-        let mut tallies = self.tallies.borrow_mut();
-        let guard = target
-            .guard
-            .and_then(|index| Some((self.plan.guards.get(index)?, tallies.get_mut(index)?)));
         if let Some(latency) = latency.filter(|_| class != Class::Reset) {
             self.metrics.record(target.metrics.latency, latency);
         }
-        if let Some((guard, sides)) = guard
-            && let Some(tally) = guard.side(target, sides)
-        {
-            // Without a clock nobody knows how long it took; an error counts all the same.
-            tally.observe(class.is_error(), latency.unwrap_or(0));
-        }
+        // Without a clock nobody knows how long it took; an error counts all the same.
+        self.guards.observe(&self.plan, target, class.is_error(), latency.unwrap_or(0));
     }
 }

@@ -4,8 +4,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use super::gauges::OwnedGauge;
-
 thread_local! {
     static VM: RefCell<Vm> = const { RefCell::new(Vm::new()) };
 }
@@ -17,6 +15,17 @@ pub(super) struct Vm {
     pub(super) metric_ids: BTreeMap<String, u32>,
     /// The gauges of the rules, each with the plugin that sets it.
     pub(super) gauges: Vec<OwnedGauge>,
+}
+
+/// A gauge and the plugin that sets it.
+#[derive(Clone, Copy)]
+pub(super) struct OwnedGauge {
+    /// XXH64 of the rule's name.
+    pub(super) rule: u64,
+    /// Envoy's number of the gauge.
+    pub(super) id: u32,
+    /// The number of the plugin, see [`super::gauges::Gauges`].
+    pub(super) owner: u32,
 }
 
 impl Vm {
