@@ -158,6 +158,17 @@ impl Metrics {
     }
 
     /// Every metric, in the order of their indexes.
+    ///
+    /// ```
+    /// use traffic_split::Plan;
+    ///
+    /// let config = br#"{ "variantHeader": "x-v", "metrics": "counts", "variants": { "canary": {} },
+    ///                    "rules": [{ "name": "all", "to": "canary" }] }"#;
+    /// let plan = Plan::compile(config, &|_| None).unwrap();
+    /// let last = plan.metrics().iter().last().unwrap();
+    /// let name = "rule=.=all;.;variant=.=canary;.;reason=.=pinned;.;tsplit_requests_total";
+    /// assert_eq!(last.name, name);
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = &Metric> {
         self.defined.iter()
     }

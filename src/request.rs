@@ -21,7 +21,36 @@ use crate::limits;
 /// A request as it arrived.
 ///
 /// Fields are gone through by calls of a function, not by an iterator: an iterator keeps in memory
-/// where it stands, and with it a standard decision took a third more instructions in Wasm.
+/// where it stands, and with it a standard decision took 6 % more instructions in Wasm.
+///
+/// ```
+/// use std::net::IpAddr;
+/// use traffic_split::{IgnoredSet, Request};
+///
+/// /// A request for a path, and nothing else.
+/// struct Bare<'p>(&'p str, IgnoredSet);
+///
+/// impl Request for Bare<'_> {
+///     fn find_field<'a, T>(
+///         &'a self,
+///         mut find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>,
+///     ) -> Option<T> {
+///         find(b":path", self.0.as_bytes())
+///     }
+///
+///     fn source_address(&self) -> Option<IpAddr> {
+///         None
+///     }
+///
+///     fn ignored(&self) -> &IgnoredSet {
+///         &self.1
+///     }
+/// }
+///
+/// let request = Bare("/reviews/1", IgnoredSet::default());
+/// assert_eq!(request.find_header(":path", Some), Some(&b"/reviews/1"[..]));
+/// assert_eq!(request.find_header("cookie", Some), None);
+/// ```
 pub trait Request {
     /// Calls `find` on each header field, name and value, in the order of arrival, and returns its
     /// first answer. Names are in lower case; `:method`, `:path` and `:authority` are headers too.
