@@ -102,12 +102,14 @@ mod tests {
     #[test]
     fn a_look_up_is_short() {
         let values: Vec<_> = (0..10_000).map(|n| format!("customer-{n}")).collect();
-        let list = List::new(values.iter().map(String::as_str), false);
-        let taken = |n: usize| {
-            let value = format!("other-{n}");
-            list.walk(value.as_bytes()).take_while(|(_, place)| *place != 0).count()
-        };
-        let longest = (0..10_000).map(taken).max();
-        assert!(longest < Some(64), "{longest:?}");
+        for ignore_case in [false, true] {
+            let list = List::new(values.iter().map(String::as_str), ignore_case);
+            let taken = |n: usize| {
+                let value = format!("other-{n}");
+                list.walk(value.as_bytes()).take_while(|(_, place)| *place != 0).count()
+            };
+            let longest = (0..10_000).map(taken).max();
+            assert!(longest < Some(64), "{longest:?} {ignore_case}");
+        }
     }
 }
