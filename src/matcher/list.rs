@@ -51,7 +51,7 @@ impl List {
     fn walk(&self, value: &[u8]) -> impl Iterator<Item = (usize, u32)> {
         let mask = self.table.len().wrapping_sub(1);
         let hash = if self.ignore_case { folded(value) } else { xxh64(value, 0) };
-        let start = hash as usize & mask;
+        let start = hash as usize;
         let slots = (0..self.table.len()).map(move |step| start.wrapping_add(step) & mask);
         slots.map_while(|slot| Some((slot, *self.table.get(slot)?)))
     }
