@@ -168,6 +168,7 @@ mod tests {
             ("x", b"a\nb".to_vec()),
             ("x", longer),
             ("x", longest.clone()),
+            ("x", b"a\tb\x01c".to_vec()),
             ("x", Vec::new()),
         ]);
         let mut values = Vec::new();
@@ -175,7 +176,7 @@ mod tests {
             values.push(value);
             None
         });
-        assert_eq!(values, [&longest[..], b""]);
+        assert_eq!(values, [&longest[..], b"a\tb\x01c", b""], "HTAB and others may stand in one");
     }
 
     #[test]
