@@ -172,6 +172,19 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_cut_behind_a_whole_character() {
+        let x64 = "x".repeat(64);
+        for (value, shown) in [
+            (x64.clone(), x64.clone()),
+            (format!("{x64}x"), format!("{x64}…")),
+            (format!("x{}", "é".repeat(40)), format!("x{}…", "é".repeat(32))),
+            (format!("x{}", "é".repeat(32)), format!("x{}", "é".repeat(32))),
+        ] {
+            assert_eq!(echo(&value), shown);
+        }
+    }
+
+    #[test]
     fn long_values_and_long_lists_are_cut() {
         let mut errors = Errors::default();
         errors.invalid("a", "é".repeat(40), "no");

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::Config;
 use crate::{Plan, limits};
 
 #[derive(Deserialize)]
@@ -24,6 +25,16 @@ fn refusals() {
         let errors = Plan::compile(config.as_bytes(), &env).expect_err(&case.name).to_string();
         assert_eq!(errors.lines().collect::<Vec<_>>(), case.errors, "{}", case.name);
     }
+}
+
+#[test]
+fn what_refers_to_another_field_is_the_compilers() {
+    let parse =
+        |rules: &str| Config::parse(format!(r#"{{"variants":{{}},"rules":{rules}}}"#).as_bytes());
+    let config = parse(r#"[{"name":"r","to":"gone"}]"#).unwrap();
+    assert_eq!(config.rules[0].name, "r");
+    let errors = parse(r#"[{"name":"r r","to":"gone"}]"#).unwrap_err().to_string();
+    assert!(errors.starts_with("rules[0].name: Invalid value: \"r r\""), "{errors}");
 }
 
 #[test]
