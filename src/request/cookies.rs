@@ -177,6 +177,8 @@ mod tests {
         let long = |bytes: usize| format!("a={};split=x", "1".repeat(bytes));
         assert_eq!(find(&[&long(limits::COOKIE_BYTES - 9)], "split").as_deref(), Some("x"));
         assert_eq!(find(&[&long(limits::COOKIE_BYTES - 8)], "split"), None);
+        let longer = "1".repeat(limits::COOKIE_BYTES + 1);
+        assert_eq!(find(&[&longer, "split=x"], "split"), None, "nor is a later line looked at");
     }
 
     #[test]
