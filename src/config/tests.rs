@@ -1,4 +1,4 @@
-//! Configurations that are refused, with all of their errors.
+//! Configurations that are refused with all of their errors, or read without being compiled.
 
 use serde::Deserialize;
 
