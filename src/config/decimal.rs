@@ -20,7 +20,7 @@ impl fmt::Display for Decimal {
         while size >= if power == 0 { LARGE } else { 10.0 } && power < 400 {
             (size, power) = (size / 10.0, power.saturating_add(1));
         }
-        while size > 0.0 && size < if power == 0 { SMALL } else { 1.0 } && power > -400 {
+        while size > 0.0 && size < if power == 0 { SMALL } else { 1.0 } {
             (size, power) = (size * 10.0, power.saturating_sub(1));
         }
         let millionths = ((size - size.trunc()) * MILLIONTHS).round();

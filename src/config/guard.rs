@@ -108,3 +108,23 @@ fn requests(field: &Field<'_>, errors: &mut Errors) -> Option<u32> {
         _ => field.wrong(&format!("must be from 1 to {}", limits::GUARD_REQUESTS), errors),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentage_is_read_as_a_share() {
+        for (text, share) in [
+            ("5%", Some(0.05)),
+            ("0%", Some(0.0)),
+            ("99.5%", Some(0.995)),
+            ("100%", None),
+            ("-1%", None),
+            ("0.05", None),
+        ] {
+            let node = Node::Text(text.to_owned());
+            assert_eq!(rate(&Field::root(&node), &mut Errors::default()), share, "{text}");
+        }
+    }
+}

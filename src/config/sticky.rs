@@ -156,3 +156,23 @@ fn salt(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
         salt => Some(salt.to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_shown_as_people_call_it() {
+        for (source, shown) in [
+            (KeySource::Part(Part::Header("x-user".into())), "header x-user"),
+            (KeySource::Part(Part::Cookie("uid".into())), "cookie uid"),
+            (KeySource::Part(Part::QueryParam("beta".into())), "query parameter beta"),
+            (KeySource::Part(Part::Path), "path"),
+            (KeySource::Part(Part::Method), "method"),
+            (KeySource::Part(Part::Authority), "authority"),
+            (KeySource::SourceIp, "source address"),
+        ] {
+            assert_eq!(source.to_string(), shown);
+        }
+    }
+}

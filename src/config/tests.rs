@@ -1,4 +1,4 @@
-//! Configurations that are refused, with all of their errors.
+//! Configurations that are refused with all of their errors, or read without being compiled.
 
 use serde::Deserialize;
 
@@ -45,6 +45,10 @@ fn not_text_and_too_large() {
         (b"[".repeat(100_000), "configuration: Invalid value: not JSON (recursion limit"),
         (b" ".repeat(limits::CONFIG_BYTES - 1), "configuration: Required value"),
         (b"1".repeat(limits::CONFIG_BYTES + 1), "configuration: Too long"),
+        (
+            format!(r#"{{"clusterHeader":"{}"}}"#, "x".repeat(limits::TEXT_BYTES + 1)).into_bytes(),
+            "clusterHeader: Too long",
+        ),
     ] {
         let errors = Plan::compile(&config, &|_| None).unwrap_err().to_string();
         assert!(errors.starts_with(expected), "{errors}");
