@@ -23,6 +23,13 @@ pub(crate) struct Cookie {
     signer: Option<Signer>,
 }
 
+/// The reason to look at no further value of a cookie.
+enum SearchEnd<T> {
+    Found(T),
+    /// As many values were verified as may be.
+    GivenUp,
+}
+
 impl Cookie {
     /// A cookie that is signed if there are keys, those of its `signing`.
     pub(crate) fn new(config: &CookieSpec, keys: Option<Keys>) -> Self {
@@ -45,8 +52,9 @@ impl Cookie {
         mut find: impl FnMut(&'a [u8]) -> Option<T>,
     ) -> Option<T> {
         let mut left = if self.signer.is_some() { limits::SIGNED_VALUES } else { usize::MAX };
-        request::find_cookie(request, &self.name, |value| {
-            left = left.checked_sub(1)?;
+        let end = request::find_cookie(request, &self.name, |value| {
+            let Some(fewer) = left.checked_sub(1) else { return Some(SearchEnd::GivenUp) };
+            left = fewer;
             let fits = Some(value).filter(|value| value.len() <= limits::SIGNED_BYTES);
             let open = |value| match &self.signer {
                 None => Some(value),
@@ -56,8 +64,12 @@ impl Cookie {
             if payload.is_none() {
                 request.ignored().insert(Ignored::Signature);
             }
-            find(payload?)
-        })
+            find(payload?).map(SearchEnd::Found)
+        });
+        match end {
+            Some(SearchEnd::Found(found)) => Some(found),
+            Some(SearchEnd::GivenUp) | None => None,
+        }
     }
 
     /// The value that carries this payload, signed if the cookie is. `now` is the time in Unix
