@@ -26,7 +26,7 @@ pub(crate) struct Cookie {
 /// The reason to look at no further value of a cookie.
 enum SearchEnd<T> {
     Found(T),
-    /// As many values were verified as may be.
+    /// The limit of verified values is reached.
     GivenUp,
 }
 

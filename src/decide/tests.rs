@@ -113,7 +113,7 @@ fn guarded(mut rule: Value) -> Plan {
     plan(json!([rule]))
 }
 
-/// Of 10,000 clients with the guard half-open, those that reach the watched variant. Each says who
+/// The clients, of 10,000, that reach the watched variant while its guard is half-open. Each says who
 /// it is in `x-user`, and sends this cookie.
 fn on_trial(plan: &Plan, cookie: &str, environment: &mut FixedEnvironment) -> Vec<u32> {
     let mut snapshot = Snapshot::new(plan, 0);

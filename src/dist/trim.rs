@@ -16,7 +16,7 @@ use walrus::{
     GlobalKind, Module, ModuleConfig, TypeId, passes,
 };
 
-/// What a module shows to its host and asks of it, by name.
+/// The exports and imports of a module, by name.
 #[derive(Debug, Deserialize)]
 pub struct Abi {
     /// The functions and the memory that Envoy uses.
@@ -84,7 +84,7 @@ fn drop_unreachable(module: &mut Module) {
     }
 }
 
-/// What can be reached from the exports of a module.
+/// The functions that can be reached from the exports of a module.
 #[derive(Default)]
 struct Reached {
     functions: BTreeSet<FunctionId>,

@@ -226,7 +226,7 @@ fn a_response_is_counted_on_the_side_of_its_variant() {
     assert_eq!((counts.watch.responses, counts.fallback.responses), (2, 1));
 }
 
-/// Who is on trial is the same in every proxy and every version: of the clients user-0 to user-39,
+/// The clients on trial are the same in every proxy and every version: of user-0 to user-39,
 /// hashed with the seed 0, these.
 #[test]
 fn the_clients_of_a_trial_never_change() {

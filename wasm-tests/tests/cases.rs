@@ -58,7 +58,7 @@ async fn in_envoy_over_http2() -> Result<()> {
     in_envoy(Way::Http2, &wasm_tests::module()?).await
 }
 
-/// What the compiler leaves is the filter; the step behind it only makes it smaller.
+/// The compiler leaves the whole filter; the step behind it only makes it smaller.
 #[tokio::test]
 async fn in_envoy_with_the_module_that_the_compiler_leaves() -> Result<()> {
     in_envoy(Way::Raw, &wasm_tests::linked_module()?).await

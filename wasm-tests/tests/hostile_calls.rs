@@ -1,22 +1,10 @@
-//! What the filter decides where a host call fails: each failure has one right consequence.
+//! Each failure of a host call has one right consequence.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use wasm_tests::host::{Headers, Host, Root, Status};
 
 const SECOND: u64 = 1_000_000_000;
-
-/// Every status that the specification has for a failure.
-const FAILURES: [Status; 8] = [
-    Status::NotFound,
-    Status::BadArgument,
-    Status::SerializationFailure,
-    Status::ParseFailure,
-    Status::Empty,
-    Status::CasMismatch,
-    Status::InternalFailure,
-    Status::Unimplemented,
-];
 
 /// A pin, and a guarded split of which the canary has everything.
 fn configuration() -> Value {
@@ -79,7 +67,7 @@ fn row_47_a_request_whose_headers_cannot_be_changed_is_answered_with_503() -> Re
         ("proxy_replace_header_map_value", "/new"),
         ("proxy_remove_header_map_value", "/other"),
     ] {
-        for status in FAILURES {
+        for status in Status::FAILURES {
             let (mut host, root) = configured()?;
             refuse(&mut host, call, status);
             assert_eq!(host.rejected(root, &spoofed(path))?, Some(503), "{call} {status:?}");
@@ -98,7 +86,7 @@ fn row_47_a_request_whose_headers_cannot_be_changed_is_answered_with_503() -> Re
 /// A record that cannot be read is not one that says that all is well.
 #[test]
 fn a_record_that_cannot_be_read_leaves_a_guard_as_it_is() -> Result<()> {
-    for status in FAILURES.into_iter().filter(|status| *status != Status::NotFound) {
+    for status in Status::FAILURES.into_iter().filter(|status| *status != Status::NotFound) {
         let (mut host, root) = configured()?;
         for _ in 0..20 {
             assert_eq!(visit(&mut host, root, "503")?, "canary");
@@ -137,7 +125,7 @@ fn what_was_counted_while_a_record_could_not_be_read_is_kept() -> Result<()> {
 /// A response that cannot be read says nothing of its variant, good or bad.
 #[test]
 fn a_response_whose_status_cannot_be_read_is_not_counted() -> Result<()> {
-    for status in FAILURES.into_iter().filter(|status| *status != Status::NotFound) {
+    for status in Status::FAILURES.into_iter().filter(|status| *status != Status::NotFound) {
         let (mut host, root) = configured()?;
         refuse(&mut host, "proxy_get_header_map_value", status);
         for _ in 0..20 {
@@ -153,7 +141,7 @@ fn a_response_whose_status_cannot_be_read_is_not_counted() -> Result<()> {
 
 #[test]
 fn a_configuration_that_cannot_be_read_is_refused() -> Result<()> {
-    for status in FAILURES {
+    for status in Status::FAILURES {
         let mut host = Host::load(&wasm_tests::module()?)?;
         refuse(&mut host, "proxy_get_buffer_bytes", status);
         assert!(host.configure(configuration().to_string().as_bytes())?.is_none(), "{status:?}");
@@ -172,7 +160,7 @@ fn a_configuration_that_cannot_be_read_is_refused() -> Result<()> {
 /// A number that stood for another metric would be worse than no metrics.
 #[test]
 fn a_metric_that_cannot_be_defined_refuses_the_configuration_by_name() -> Result<()> {
-    for status in FAILURES {
+    for status in Status::FAILURES {
         let mut host = Host::load(&wasm_tests::module()?)?;
         refuse(&mut host, "proxy_define_metric", status);
         assert!(host.configure(configuration().to_string().as_bytes())?.is_none(), "{status:?}");
@@ -187,7 +175,7 @@ fn a_metric_that_cannot_be_defined_refuses_the_configuration_by_name() -> Result
 /// The client is not told of its identity, and gets another one next time: no worse than without.
 #[test]
 fn a_response_header_that_cannot_be_written_is_logged_and_lost() -> Result<()> {
-    for status in FAILURES {
+    for status in Status::FAILURES {
         let (mut host, root) = configured()?;
         refuse(&mut host, "proxy_add_header_map_value", status);
         let stream = host.open(root, &spoofed("/new"))?;

@@ -1,4 +1,4 @@
-//! What plugins of a VM, and workers of a proxy, share: gauges and the records of guards.
+//! Plugins of a VM share gauges, and workers of a proxy share the records of guards.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};

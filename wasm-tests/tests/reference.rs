@@ -51,7 +51,7 @@ fn fields(schema: &Value) -> BTreeMap<*const Value, String> {
     fields.collect()
 }
 
-/// What a part of the schema refers to, or the part itself.
+/// The definition that a part of the schema refers to, or the part itself.
 fn resolved<'s>(schema: &'s Value, at: &'s Value) -> &'s Value {
     let name = at["$ref"].as_str().and_then(|name| name.strip_prefix("#/definitions/"));
     name.map_or(at, |name| &schema["definitions"][name])

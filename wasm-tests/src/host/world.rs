@@ -32,6 +32,20 @@ pub enum Status {
     Unimplemented = 12,
 }
 
+impl Status {
+    /// Every status that the specification has for a failure.
+    pub const FAILURES: [Status; 8] = [
+        Status::NotFound,
+        Status::BadArgument,
+        Status::SerializationFailure,
+        Status::ParseFailure,
+        Status::Empty,
+        Status::CasMismatch,
+        Status::InternalFailure,
+        Status::Unimplemented,
+    ];
+}
+
 /// The world as the module finds it. Every field can be changed between calls.
 pub struct World {
     /// The request's headers, where there is a request.
