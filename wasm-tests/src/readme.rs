@@ -4,10 +4,11 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 7] = [
+pub const DOCUMENTS: [&str; 8] = [
     "README.md",
     "manifests/istio/README.md",
     "manifests/monitoring/README.md",
+    "src/changes.md",
     "src/configuration.md",
     "src/security.md",
     "src/wire-contract.md",
