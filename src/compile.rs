@@ -2,6 +2,7 @@
 //! names are resolved.
 
 mod condition;
+mod rerun;
 mod split;
 mod sticky;
 
@@ -57,6 +58,7 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
     check_headers(&config, errors);
     check_names(&config.rules, errors);
     check_layers(&config.rules, errors);
+    let reruns_matter = rerun::matters(&config);
     let mut parts = Parts {
         variants: config.variants.into_iter().map(variant).collect(),
         cookies: CookieRegistry::new(env),
@@ -80,6 +82,7 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
         ramps: parts.ramps,
         guards: parts.guards,
         shadows,
+        reruns_matter,
         mode: parts.mode,
         metrics_level: parts.metrics_level,
         metrics: parts.metrics,

@@ -25,6 +25,8 @@ pub struct Plan {
     pub(crate) guards: Vec<Guard>,
     /// Whether any rule is in shadow.
     pub(crate) shadows: bool,
+    /// Whether a later run of a request has to be told of the first, see [`crate::rerun`].
+    pub(crate) reruns_matter: bool,
     /// Whether decisions are carried out.
     pub(crate) mode: Mode,
     pub(crate) metrics_level: MetricsLevel,
@@ -44,6 +46,12 @@ impl Plan {
     /// The metrics to define before it is put to work.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The request headers that the filter writes.
+    pub(crate) fn own_headers(&self) -> impl Iterator<Item = &str> {
+        let routing = [&self.cluster_header, &self.variant_header];
+        routing.into_iter().flatten().map(String::as_str).chain(["cookie"])
     }
 
     /// Calls `find` on each rule that may match a request, in order, and returns its first answer. All
