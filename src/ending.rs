@@ -179,7 +179,10 @@ mod tests {
         assert_eq!(status(COMPLETE, 0, 5), Class::ClientError);
         assert_eq!(status(COMPLETE, 0, 14), Class::ServerError);
         // Envoy's own answer to a call: 200, and the status in the headers.
-        assert_eq!(status(b"upstream_reset_before_response_started{}", 1 << 5, 14), Class::ServerError);
+        assert_eq!(
+            status(b"upstream_reset_before_response_started{}", 1 << 5, 14),
+            Class::ServerError
+        );
         for (text, expected) in [("0", 0), ("14", 14), ("x", 2), ("", 2), ("70000", 2)] {
             assert_eq!(grpc_status(text.as_bytes()), expected);
         }

@@ -23,10 +23,13 @@ impl HeaderMap {
 
     /// Looks at each field, name and value.
     pub(crate) fn each<'a>(&'a self, mut look: impl FnMut(&'a [u8], &'a [u8])) {
-        let _: Option<()> = self.find(|_| true, |name, value| {
-            look(name, value);
-            None
-        });
+        let _: Option<()> = self.find(
+            |_| true,
+            |name, value| {
+                look(name, value);
+                None
+            },
+        );
     }
 
     /// Calls `find` on each field, name and value, whose name has a wanted length, in their order and

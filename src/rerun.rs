@@ -32,7 +32,8 @@ impl FirstRun {
     pub(crate) fn to_bytes<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<u8> {
         let Chance { random, entropy, now } = self.chance;
         let given = [random.is_some(), entropy.is_some(), now.is_some()];
-        let mut bytes = vec![given.iter().rev().fold(0, |bits, given| bits << 1 | u8::from(*given))];
+        let mut bytes =
+            vec![given.iter().rev().fold(0, |bits, given| bits << 1 | u8::from(*given))];
         bytes.extend(random.unwrap_or(0).to_le_bytes());
         bytes.extend(entropy.unwrap_or_default());
         bytes.extend(now.unwrap_or(0).to_le_bytes());

@@ -3,13 +3,13 @@
 
 use std::cell::RefCell;
 
-use log::{info, warn};
 use super::abi::{self, Status};
 use super::vm::plugin_id;
 use crate::guard::{Guard, Record, Sides, Transition};
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
 use crate::variant::Target;
+use log::{info, warn};
 
 /// Tries to write a record before it is left to the next tick: workers write at the same time.
 const TRIES: usize = 8;

@@ -30,7 +30,8 @@ impl Observed {
 
     /// Notes what the response's headers tell; whether there is still something to wait for.
     pub(super) fn on_headers(&mut self, plugin: &Plugin) -> bool {
-        self.latency = self.since.and_then(|since| Some(milliseconds().ok()?.saturating_sub(since)));
+        self.latency =
+            self.since.and_then(|since| Some(milliseconds().ok()?.saturating_sub(since)));
         if self.kind.is_grpc() {
             self.read_grpc_status(MapType::HttpResponseHeaders);
         }

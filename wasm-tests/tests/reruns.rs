@@ -68,8 +68,11 @@ async fn a_new_client_gets_the_identity_or_the_assignment_that_its_last_run_was_
         ("issue-signed", json!({"sticky": {"issue": cookie("split-id", true)}})),
         ("persist", json!({"persist": cookie("split-variant", false)})),
         ("persist-signed", json!({"persist": cookie("split-variant", true)})),
-        ("both", json!({"sticky": {"issue": cookie("split-id", true)},
-                        "persist": cookie("split-variant", false)})),
+        (
+            "both",
+            json!({"sticky": {"issue": cookie("split-id", true)},
+                        "persist": cookie("split-variant", false)}),
+        ),
     ];
     let listeners: Result<Vec<_>> =
         rules.iter().map(|(name, rule)| redirects::listener(name, &configuration(rule))).collect();
@@ -168,7 +171,8 @@ async fn two_filters_in_a_chain_know_their_own_runs() -> Result<()> {
                 let again = send(&scene, "site", protocol, &back).await?;
                 ensure!(again.cookies().is_empty(), "{way}, {protocol:?}: {again:?}");
                 ensure!(variant(&again)? == variant(&first)?, "{way}, {protocol:?}");
-                let theirs = |reply: &Reply| anyhow::Ok(reply.seen()?.all("x-their-variant").concat());
+                let theirs =
+                    |reply: &Reply| anyhow::Ok(reply.seen()?.all("x-their-variant").concat());
                 ensure!(theirs(&again)? == theirs(&first)?, "{way}, {protocol:?}");
             }
         }

@@ -79,7 +79,8 @@ async fn a_redirect_that_envoy_follows_is_one_response_and_trips_no_guard() -> R
     let scene = start().await?;
     for protocol in BOTH {
         let mut client = connect(&scene, protocol).await?;
-        for path in ["/to?http://example.com/new", "/to?http://example.com/to?http://example.com/"] {
+        for path in ["/to?http://example.com/new", "/to?http://example.com/to?http://example.com/"]
+        {
             for _ in 0..30 {
                 assert_eq!(client.send(&Request::get(path)).await?.status, 200, "{protocol:?}");
             }
@@ -127,7 +128,8 @@ async fn a_response_that_breaks_off_in_its_middle_is_one_reset_and_trips_a_guard
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_in_the_middle_is_one_reset_but_not_from_an_event_stream() -> Result<()> {
+async fn a_client_that_leaves_in_the_middle_is_one_reset_but_not_from_an_event_stream() -> Result<()>
+{
     let scene = start().await?;
     let hangs = Request::get("/").with(ANSWER, "hangs");
     let events = hangs.clone().with("accept", "text/event-stream");
