@@ -7,6 +7,7 @@ pub(crate) struct HeaderMap(pub(crate) Vec<u8>);
 
 impl HeaderMap {
     /// A map of these fields, names and values.
+    #[cold]
     pub(crate) fn of(fields: &[(&[u8], &[u8])]) -> Self {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
         let mut bytes = number(fields.len()).to_vec();
@@ -22,7 +23,8 @@ impl HeaderMap {
     }
 
     /// Looks at each field, name and value.
-    pub(crate) fn each<'a>(&'a self, mut look: impl FnMut(&'a [u8], &'a [u8])) {
+    #[cold]
+    pub(crate) fn each<'a>(&'a self, look: &mut dyn FnMut(&'a [u8], &'a [u8])) {
         let _: Option<()> = self.find(
             |_| true,
             |name, value| {

@@ -49,9 +49,11 @@ impl Plan {
     }
 
     /// The request headers that the filter writes.
-    pub(crate) fn own_headers(&self) -> impl Iterator<Item = &str> {
-        let routing = [&self.cluster_header, &self.variant_header];
-        routing.into_iter().flatten().map(String::as_str).chain(["cookie"])
+    pub(crate) fn own_headers(&self) -> [&str; 3] {
+        // No header has an empty name.
+        let [cluster, variant] = [&self.cluster_header, &self.variant_header]
+            .map(|name| name.as_deref().unwrap_or_default());
+        [cluster, variant, "cookie"]
     }
 
     /// Calls `find` on each rule that may match a request, in order, and returns its first answer. All

@@ -29,7 +29,8 @@ impl FirstRun {
     /// The first run as bytes: a bit for each of `random`, `entropy` and `now` that is there, the three
     /// in little endian (0 if absent), and the header map. Of the headers only those of these names are
     /// handed over, `:authority`, and `x-request-id`.
-    pub(crate) fn to_bytes<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<u8> {
+    #[cold]
+    pub(crate) fn to_bytes(&self, names: &[&str]) -> Vec<u8> {
         let Chance { random, entropy, now } = self.chance;
         let given = [random.is_some(), entropy.is_some(), now.is_some()];
         let mut bytes =
@@ -37,11 +38,9 @@ impl FirstRun {
         bytes.extend(random.unwrap_or(0).to_le_bytes());
         bytes.extend(entropy.unwrap_or_default());
         bytes.extend(now.unwrap_or(0).to_le_bytes());
-        let names = names.chain([AUTHORITY, REQUEST_ID]).map(str::as_bytes);
-        let names: Vec<&[u8]> = names.collect();
         let mut kept = Vec::new();
-        self.headers.each(|name, value| {
-            if names.contains(&name) {
+        self.headers.each(&mut |name, value| {
+            if is_one_of(name, names) || is_one_of(name, &[AUTHORITY, REQUEST_ID]) {
                 kept.push((name, value));
             }
         });
@@ -65,23 +64,16 @@ impl FirstRun {
 
     /// The headers of a later run, but those of these names, which the filter writes, as the client
     /// sent them.
-    pub(crate) fn restore<'n>(
-        &self,
-        later: &HeaderMap,
-        names: impl Iterator<Item = &'n str>,
-    ) -> HeaderMap {
-        let names: Vec<&[u8]> = names.map(str::as_bytes).collect();
+    #[cold]
+    pub(crate) fn restore(&self, later: &HeaderMap, names: &[&str]) -> HeaderMap {
         let mut fields = Vec::new();
-        later.each(|name, value| {
-            if !names.contains(&name) {
-                fields.push((name, value));
-            }
-        });
-        self.headers.each(|name, value| {
-            if names.contains(&name) {
-                fields.push((name, value));
-            }
-        });
+        for (map, written) in [(later, false), (&self.headers, true)] {
+            map.each(&mut |name, value| {
+                if is_one_of(name, names) == written {
+                    fields.push((name, value));
+                }
+            });
+        }
         HeaderMap::of(&fields)
     }
 
@@ -89,6 +81,10 @@ impl FirstRun {
     pub(crate) fn authority(&self) -> Option<&[u8]> {
         self.headers.first(AUTHORITY)
     }
+}
+
+fn is_one_of(name: &[u8], names: &[&str]) -> bool {
+    names.iter().any(|known| known.as_bytes() == name)
 }
 
 const AUTHORITY: &str = ":authority";
@@ -105,36 +101,42 @@ pub(crate) fn hint(headers: &HeaderMap) -> u64 {
 /// An environment that gives the first answers of an earlier run once more, and notes its own.
 pub(crate) struct Replay<E> {
     environment: E,
-    /// The answers of an earlier run that are not given yet.
-    earlier: Chance,
-    noted: Chance,
+    /// The first answers, those of an earlier run among them.
+    pub(crate) noted: Chance,
+    /// Whether `random` and `entropy` of an earlier run are still to be given.
+    left: [bool; 2],
 }
 
 impl<E> Replay<E> {
     pub(crate) fn new(environment: E, earlier: Chance) -> Self {
-        Replay { environment, earlier, noted: earlier }
-    }
-
-    /// The answers for the runs that may follow.
-    pub(crate) fn noted(&self) -> Chance {
-        self.noted
+        let left = [earlier.random.is_some(), earlier.entropy.is_some()];
+        Replay { environment, noted: earlier, left }
     }
 }
 
 impl<E: Environment> Environment for Replay<E> {
+    #[inline(never)]
     fn random(&mut self) -> u64 {
-        let drawn = self.earlier.random.take().unwrap_or_else(|| self.environment.random());
+        if let (true, Some(drawn)) = (std::mem::take(&mut self.left[0]), self.noted.random) {
+            return drawn;
+        }
+        let drawn = self.environment.random();
         self.noted.random.get_or_insert(drawn);
         drawn
     }
 
+    #[inline(never)]
     fn entropy(&mut self) -> Option<[u8; 16]> {
-        let drawn = self.earlier.entropy.take().or_else(|| self.environment.entropy())?;
+        if std::mem::take(&mut self.left[1]) {
+            return self.noted.entropy;
+        }
+        let drawn = self.environment.entropy()?;
         self.noted.entropy.get_or_insert(drawn);
         Some(drawn)
     }
 
     /// The time stands still within a request, and so a signature is the same in each run.
+    #[inline(never)]
     fn now(&mut self) -> u64 {
         *self.noted.now.get_or_insert_with(|| self.environment.now())
     }
@@ -148,7 +150,7 @@ mod tests {
     fn fields(map: &HeaderMap) -> Vec<(String, String)> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let mut fields = Vec::new();
-        map.each(|name, value| fields.push((text(name), text(value))));
+        map.each(&mut |name, value| fields.push((text(name), text(value))));
         fields
     }
 
@@ -173,7 +175,7 @@ mod tests {
                 ("cookie", "a=1"),
                 ("x-request-id", "7"),
             ]);
-            let bytes = FirstRun { chance, headers }.to_bytes(["cookie", "x-v"].into_iter());
+            let bytes = FirstRun { chance, headers }.to_bytes(&["cookie", "x-v"]);
             let read = FirstRun::from_bytes(&bytes).unwrap();
             assert_eq!(read.chance, chance);
             let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -182,7 +184,7 @@ mod tests {
             assert_eq!(hint(&read.headers), xxh64(b"7", 0));
             assert_eq!(read.authority(), Some(&b"h"[..]));
             // A third run gets the same.
-            assert_eq!(read.to_bytes(["cookie"].into_iter()), bytes);
+            assert_eq!(read.to_bytes(&["cookie"]), bytes);
         }
         for length in 0..33 {
             assert!(FirstRun::from_bytes(&vec![0xff; length]).is_none());
@@ -194,7 +196,7 @@ mod tests {
         let first = map(&[(":path", "/old"), ("cookie", "a=1"), ("cookie", "id=bad")]);
         let later = [(":path", "/new"), ("x-v", "canary"), ("cookie", "a=1; id=new"), ("y", "z")];
         let run = FirstRun { headers: first, ..FirstRun::default() };
-        let restored = run.restore(&map(&later), ["cookie", "x-v"].into_iter());
+        let restored = run.restore(&map(&later), &["cookie", "x-v"]);
         let expected = [(":path", "/new"), ("y", "z"), ("cookie", "a=1"), ("cookie", "id=bad")];
         assert_eq!(fields(&restored), fields(&map(&expected)));
     }
@@ -204,11 +206,11 @@ mod tests {
         let world = || FixedEnvironment { now: 5, ..FixedEnvironment::default() };
         let mut first = Replay::new(world(), Chance::default());
         let answers = (first.random(), first.entropy(), first.now());
-        let mut later = Replay::new(FixedEnvironment { draws: 9, ..world() }, first.noted());
+        let mut later = Replay::new(FixedEnvironment { draws: 9, ..world() }, first.noted);
         later.environment.now = 6;
         assert_eq!((later.random(), later.entropy(), later.now()), answers);
         assert_ne!(later.random(), answers.0, "only the first draw is the same");
         assert_eq!(later.now(), 5, "the time stands still");
-        assert_eq!(later.noted(), first.noted());
+        assert_eq!(later.noted, first.noted);
     }
 }

@@ -23,9 +23,10 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    pub(super) fn new(target: Arc<Target>, request: &impl Request) -> Self {
+    #[inline(never)]
+    pub(super) fn new(target: Arc<Target>, request: &impl Request) -> Box<Self> {
         let (kind, since) = (Kind::of(request), milliseconds().ok());
-        Observed { target, kind, since, latency: None, grpc_status: None }
+        Box::new(Observed { target, kind, since, latency: None, grpc_status: None })
     }
 
     /// Notes what the response's headers tell; whether there is still something to wait for.

@@ -8,6 +8,7 @@ use proxy_wasm::types::MapType;
 
 use super::abi::{self, Status};
 use super::plugin::Plugin;
+use super::rerun::Reruns;
 use crate::header_map::HeaderMap;
 use crate::request::{self, other_cookies};
 use crate::rerun::{Chance, FirstRun};
@@ -21,7 +22,7 @@ pub(super) struct HostRequest {
     source: OnceCell<Option<IpAddr>>,
     ignored: IgnoredSet,
     /// The first run of the request, if this is a later one.
-    first: Option<FirstRun>,
+    first: Option<Box<FirstRun>>,
 }
 
 impl Request for HostRequest {
@@ -64,10 +65,17 @@ impl HostRequest {
     /// The request as its client sent it: a later run does not see what the first one wrote.
     pub(super) fn new(plugin: &Plugin) -> Self {
         let request = HostRequest::default();
-        let first = plugin.reruns.as_ref().and_then(|reruns| reruns.first_run(|| request.map()));
-        let Some(first) = first else { return request };
-        let headers = first.restore(request.map(), plugin.plan.own_headers());
-        HostRequest { headers: headers.into(), first: Some(first), ..request }
+        match &plugin.reruns {
+            Some(reruns) if reruns.are_awaited() => request.restored(plugin, reruns),
+            _ => request,
+        }
+    }
+
+    #[cold]
+    fn restored(self, plugin: &Plugin, reruns: &Reruns) -> Self {
+        let Some(first) = reruns.first_run(self.map()) else { return self };
+        let headers = first.restore(self.map(), &plugin.plan.own_headers());
+        HostRequest { headers: headers.into(), first: Some(Box::new(first)), ..self }
     }
 
     /// The chance and time of the first run.
@@ -93,6 +101,11 @@ impl HostRequest {
         if self.first.is_none() {
             return Ok(());
         }
+        self.write_cookies()
+    }
+
+    #[cold]
+    fn write_cookies(&self) -> Result<(), Status> {
         let cookies = other_cookies(self, |_| false);
         let cookies = (!cookies.is_empty()).then(|| cookies.join(&b"; "[..]));
         abi::set_header(MapType::HttpRequestHeaders, "cookie", cookies.as_deref())

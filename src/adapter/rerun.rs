@@ -32,14 +32,9 @@ impl Reruns {
     }
 
     /// The first run of the request with these headers; `None` if this is its first.
-    pub(super) fn first_run<'h>(
-        &self,
-        headers: impl FnOnce() -> &'h HeaderMap,
-    ) -> Option<FirstRun> {
-        if Vm::with(|vm| vm.reruns.is_empty()) {
-            return None;
-        }
-        let hint = hint(headers());
+    #[cold]
+    pub(super) fn first_run(&self, headers: &HeaderMap) -> Option<FirstRun> {
+        let hint = hint(headers);
         let place = Vm::with(|vm| vm.reruns.iter().position(|known| *known == hint))?;
         // A property that cannot be read proves nothing: this is then a request like any other.
         let bytes = abi::property(&[&self.0]).ok()??;
@@ -47,9 +42,15 @@ impl Reruns {
         FirstRun::from_bytes(&bytes)
     }
 
+    /// Whether this worker awaits any later run.
+    pub(super) fn are_awaited(&self) -> bool {
+        Vm::with(|vm| !vm.reruns.is_empty())
+    }
+
     /// Hands a run over to the next one.
+    #[cold]
     pub(super) fn hand_over(&self, plan: &Plan, run: &FirstRun) {
-        if let Err(status) = abi::set_property(&self.0, &run.to_bytes(plan.own_headers())) {
+        if let Err(status) = abi::set_property(&self.0, &run.to_bytes(&plan.own_headers())) {
             error!("a request that Envoy runs again is decided anew: {status}");
             return;
         }

@@ -12,7 +12,7 @@ use super::observed::Observed;
 use super::plugin::Plugin;
 use super::request::HostRequest;
 use crate::ending::RERUN;
-use crate::rerun::{FirstRun, Replay};
+use crate::rerun::{Chance, FirstRun, Replay};
 use crate::{Outcome, ResponseHeader};
 
 /// The context of one run of a request.
@@ -66,7 +66,9 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        if let Some(plugin) = &self.plugin {
+        let Pending { headers, observed, run } = &self.pending;
+        let is_empty = headers.is_empty() && observed.is_none() && run.is_none();
+        if let Some(plugin) = self.plugin.as_ref().filter(|_| !is_empty) {
             self.pending.on_response(plugin);
         }
         Action::Continue
@@ -84,7 +86,8 @@ impl HttpContext for Stream {
 /// The SDK drops a request's context when Envoy has ended this run of the request.
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let Some(plugin) = &self.plugin {
+        let Pending { observed, run, .. } = &self.pending;
+        if let Some(plugin) = self.plugin.as_ref().filter(|_| observed.is_some() || run.is_some()) {
             self.pending.end(plugin);
         }
     }
@@ -113,11 +116,14 @@ fn route(plugin: &Plugin) -> Result<Pending, Status> {
     }
     let sets_cookies = outcome.sets_cookies();
     let effects = outcome.into_response();
-    let observed = effects.observed.map(|target| Box::new(Observed::new(target, &request)));
-    let run = plugin.reruns.as_ref().map(|_| {
-        Box::new(Run { first: request.into_first_run(environment.noted()), sets_cookies })
-    });
+    let observed = effects.observed.map(|target| Observed::new(target, &request));
+    let run = plugin.reruns.as_ref().map(|_| keep(request, environment.noted, sets_cookies));
     Ok(Pending { headers: effects.headers, observed, run })
+}
+
+#[inline(never)]
+fn keep(request: HostRequest, chance: Chance, sets_cookies: bool) -> Box<Run> {
+    Box::new(Run { first: request.into_first_run(chance), sets_cookies })
 }
 
 /// Answers a request whose headers could not be changed: it would go where its client says.
@@ -131,6 +137,7 @@ fn reject(status: Status) -> Action {
 
 impl Pending {
     /// Does what is to be done to the response's headers.
+    #[inline(never)]
     fn on_response(&mut self, plugin: &Plugin) {
         for header in self.headers.drain(..) {
             let (name, value) = (&header.name, header.value.as_bytes());
@@ -143,10 +150,8 @@ impl Pending {
     }
 
     /// Counts the response, or hands the run over to the next one.
+    #[inline(never)]
     fn end(&self, plugin: &Plugin) {
-        if self.observed.is_none() && self.run.is_none() {
-            return;
-        }
         // An end that cannot be read says nothing: neither of the variant, nor of a next run.
         let Ok(details) = abi::property(&["response", "code_details"]) else { return };
         let details = details.unwrap_or_default();
