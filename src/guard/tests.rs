@@ -1,4 +1,5 @@
 mod limits;
+mod trips;
 
 use super::*;
 use crate::Plan;

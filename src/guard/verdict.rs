@@ -16,7 +16,7 @@ const LEAST_LATENCY: f64 = 5.0;
 impl Guard {
     /// The verdict over a trial, if there is one yet. Before a window is over it takes as many
     /// responses as outside a trial: the first few prove nothing.
-    fn judge(&self, sides: &Sides, window_over: bool) -> Option<(GuardState, Transition)> {
+    pub(super) fn judge(&self, sides: &Sides, window_over: bool) -> Option<(GuardState, Transition)> {
         let tenth = (f64::from(self.min_requests) * TRIAL_SHARE) as u32;
         let few = tenth.max(self.min_requests.min(TRIAL_RESPONSES));
         let enough = if window_over { few } else { self.min_requests };
@@ -29,7 +29,7 @@ impl Guard {
 
     /// Whether the fallback has too many errors too, and so a trip would gain nothing. A few of its
     /// responses are enough to tell.
-    fn both_fail(&self, sides: &Sides) -> bool {
+    pub(super) fn both_fail(&self, sides: &Sides) -> bool {
         let Sides { watch, fallback } = sides;
         fallback.responses >= self.min_requests.min(TRIAL_RESPONSES)
             && fallback.error_rate() > self.max_error_rate
@@ -37,7 +37,7 @@ impl Guard {
     }
 
     /// The transition that trips the guard, if `enough` responses show that a limit is exceeded.
-    fn bad(&self, sides: &Sides, enough: u32) -> Option<Transition> {
+    pub(super) fn bad(&self, sides: &Sides, enough: u32) -> Option<Transition> {
         let Sides { watch, fallback } = sides;
         let failing = watch.responses >= enough && watch.error_rate() > self.max_error_rate;
         let errors = failing.then(|| Transition::Errors {
