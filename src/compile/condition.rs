@@ -29,7 +29,7 @@ fn text(path: &str, operator: Operator, ignore_case: bool, errors: &mut Errors) 
         Operator::Contains(text) => Text::Contains(Search::new(&text, ignore_case)),
         Operator::In(texts) => Text::In(List::new(texts.iter().map(String::as_str), ignore_case)),
         Operator::Regex(pattern) => Text::Regex(regex(path, &pattern, ignore_case, errors)?),
-        Operator::Range(range) => Text::Range(range),
+        Operator::Range(range) => Text::Range(Box::new(range)),
         Operator::Present(_) => Text::Present,
     })
 }

@@ -34,8 +34,9 @@ pub enum Operator {
     Regex(String),
     /// The text equals one of these: 1 to [`limits::LIST`].
     In(Vec<String>),
-    /// The text is an integer from `start` to less than `end`.
-    Range(Range<i64>),
+    /// The text is an integer from `start` to less than `end`, which have 64 bits, with a sign or
+    /// without.
+    Range(Range<i128>),
     /// The part of the request is present, or with `false` absent.
     Present(bool),
 }
@@ -145,10 +146,10 @@ fn range(field: &Field<'_>, errors: &mut Errors) -> Option<Operator> {
     let mut object = field.object(errors)?;
     let start = object
         .required("start", "give the first integer that matches", errors)
-        .and_then(|field| field.integer(errors));
+        .and_then(|field| field.long(errors));
     let end = object
         .required("end", "give the first integer that no longer matches", errors)
-        .and_then(|field| field.integer(errors));
+        .and_then(|field| field.long(errors));
     object.finish(errors);
     match (start?, end?) {
         (start, end) if start < end => Some(Operator::Range(start..end)),

@@ -6,6 +6,7 @@ use regex_lite::Regex;
 
 use super::list::List;
 use super::search::Search;
+use crate::config;
 
 /// A question to a value.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(crate) enum Text {
     In(List),
     /// Anchored at both ends; matches no value that is not UTF-8.
     Regex(Regex),
-    Range(Range<i64>),
+    Range(Box<Range<i128>>),
     Present,
 }
 
@@ -83,9 +84,8 @@ impl Operand {
     }
 }
 
-/// A decimal integer with an optional sign, and nothing else; `None` too if it does not fit.
-fn integer(value: &[u8]) -> Option<i64> {
-    std::str::from_utf8(value).ok()?.parse().ok()
+fn integer(value: &[u8]) -> Option<i128> {
+    config::long(std::str::from_utf8(value).ok()?)
 }
 
 #[cfg(test)]
@@ -109,8 +109,17 @@ mod tests {
             (Text::Suffix(operand("com", true)), &["a.COM"], &["om"]),
             (Text::In(list(false)), &["beta", "Alpha", "0"], &["alpha", "Beta", "", "00"]),
             (Text::In(list(true)), &["BETA", "alpha"], &["betas", ""]),
-            (Text::Range(-1..10), &["-1", "0", "9", "+9", "009"], &["10", "-2", "1.0", "", "1a"]),
-            (Text::Range(0..i64::MAX), &["7"], &["9223372036854775808", "-"]),
+            (
+                Text::Range(Box::new(-1..10)),
+                &["-1", "0", "9", "+9", "009"],
+                &["10", "-2", "1.0", "", "1a"],
+            ),
+            (Text::Range(Box::new(0..7)), &["6"], &["7", "-"]),
+            (
+                Text::Range(Box::new(i128::from(i64::MIN)..i128::from(u64::MAX))),
+                &["-9223372036854775808", "9223372036854775808", "18446744073709551614"],
+                &["-9223372036854775809", "18446744073709551615", "18446744073709551616"],
+            ),
             (Text::Present, &["", "a"], &[]),
         ] {
             for value in yes {
@@ -128,7 +137,7 @@ mod tests {
         assert!(Text::Prefix(operand("1 ", false)).matches(value));
         assert!(!Text::Exact(operand("1 ", false)).matches(value));
         assert!(!Text::Regex(Regex::new("^.*$").unwrap()).matches(value));
-        assert!(!Text::Range(0..2).matches(value));
+        assert!(!Text::Range(Box::new(0..2)).matches(value));
     }
 
     #[test]
