@@ -13,6 +13,8 @@ use crate::config;
 pub(crate) enum Text {
     Exact(Operand),
     Prefix(Operand),
+    /// The segments of a path: the operand has no `/` at its end.
+    PathPrefix(Operand),
     Suffix(Operand),
     Contains(Search),
     In(List),
@@ -29,6 +31,11 @@ impl Text {
             Text::Prefix(operand) => {
                 value.get(..operand.bytes.len()).is_some_and(|head| operand.equals(head))
             }
+            Text::PathPrefix(operand) => {
+                value.split_at_checked(operand.bytes.len()).is_some_and(|(head, rest)| {
+                    matches!(rest, [] | [b'/', ..]) && operand.equals(head)
+                })
+            }
             Text::Suffix(operand) => value
                 .len()
                 .checked_sub(operand.bytes.len())
@@ -44,11 +51,14 @@ impl Text {
 }
 
 impl Text {
-    /// The only values that match, where there are so many.
-    pub(crate) fn values(&self) -> Option<impl Iterator<Item = &[u8]>> {
+    /// The only values that match, where there are so many, and where their case is ignored or counts
+    /// as asked.
+    pub(crate) fn values(&self, ignore_case: bool) -> Option<impl Iterator<Item = &[u8]>> {
         let values = match self {
-            Text::Exact(operand) if !operand.ignore_case => std::slice::from_ref(&operand.bytes),
-            Text::In(list) => list.values()?,
+            Text::Exact(operand) if operand.ignore_case == ignore_case => {
+                std::slice::from_ref(&operand.bytes)
+            }
+            Text::In(list) => list.values(ignore_case)?,
             _ => return None,
         };
         Some(values.iter().map(|value| &**value))
@@ -57,7 +67,9 @@ impl Text {
     /// The text that every matching value begins with, if there is one.
     pub(crate) fn prefix(&self) -> Option<&[u8]> {
         match self {
-            Text::Prefix(operand) if !operand.ignore_case => Some(&operand.bytes),
+            Text::Prefix(operand) | Text::PathPrefix(operand) if !operand.ignore_case => {
+                Some(&operand.bytes)
+            }
             _ => None,
         }
     }
@@ -105,6 +117,13 @@ mod tests {
             (Text::Exact(operand("", false)), &[""], &["a"]),
             (Text::Prefix(operand("/a", false)), &["/a", "/ab"], &["/A", "/", "", "x/a"]),
             (Text::Prefix(operand("/a", true)), &["/A", "/ab"], &["/"]),
+            (
+                Text::PathPrefix(operand("/a", false)),
+                &["/a", "/a/", "/a/b", "/a//b"],
+                &["/A", "/ab", "/", "", "/b/a", "/a-v2", "/a."],
+            ),
+            (Text::PathPrefix(operand("/a", true)), &["/A/b"], &["/AB"]),
+            (Text::PathPrefix(operand("", false)), &["/", "/a", ""], &["*"]),
             (Text::Suffix(operand("com", false)), &["com", "a.com"], &["COM", "om", "", "comx"]),
             (Text::Suffix(operand("com", true)), &["a.COM"], &["om"]),
             (Text::In(list(false)), &["beta", "Alpha", "0"], &["alpha", "Beta", "", "00"]),
@@ -153,7 +172,8 @@ mod tests {
             (Text::Suffix(operand("/a", false)), None, None),
             (Text::Present, None, None),
         ] {
-            let known = text.values().map(|known| known.collect::<Vec<_>>());
+            assert!(text.values(false).is_none() || text.values(true).is_none(), "{text:?}");
+            let known = text.values(false).map(|known| known.collect::<Vec<_>>());
             let expected = values.map(|v| v.into_iter().map(str::as_bytes).collect::<Vec<_>>());
             assert_eq!(known, expected, "{text:?}");
             assert_eq!(text.prefix(), prefix.map(str::as_bytes), "{text:?}");
