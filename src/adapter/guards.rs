@@ -108,8 +108,7 @@ fn try_merge(
 
 /// Only the worker whose write changed the state says so.
 fn report(guard: &Guard, transition: Option<Transition>) {
-    let (rule, watch) = (&guard.rule, &guard.watch.variant.name);
-    let fallback = &guard.fallback.variant.name;
+    let (rule, watch, fallback) = (&guard.rule, guard.watch.name(), guard.fallback.name());
     match transition {
         Some(transition @ (Transition::Errors { .. } | Transition::Latency { .. })) => {
             warn!("rule {rule}: guard tripped, {watch} goes to {fallback}: {transition}");
