@@ -17,6 +17,7 @@ use crate::rule::Rule;
 pub struct Plan {
     pub(crate) cluster_header: Option<String>,
     pub(crate) variant_header: Option<String>,
+    pub(crate) point_header: Option<String>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) index: Option<Index>,
     /// Every cookie that issues identities, once.
@@ -49,11 +50,12 @@ impl Plan {
     }
 
     /// The request headers that the filter writes.
-    pub(crate) fn own_headers(&self) -> [&str; 3] {
+    pub(crate) fn own_headers(&self) -> [&str; 4] {
         // No header has an empty name.
-        let [cluster, variant] = [&self.cluster_header, &self.variant_header]
-            .map(|name| name.as_deref().unwrap_or_default());
-        [cluster, variant, "cookie"]
+        let [cluster, variant, point] =
+            [&self.cluster_header, &self.variant_header, &self.point_header]
+                .map(|name| name.as_deref().unwrap_or_default());
+        [cluster, variant, point, "cookie"]
     }
 
     /// Calls `find` on each rule that may match a request, in order, and returns its first answer. All

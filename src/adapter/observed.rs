@@ -33,6 +33,7 @@ impl Observed {
     pub(super) fn on_headers(&mut self, plugin: &Plugin) -> bool {
         self.latency =
             self.since.and_then(|since| Some(milliseconds().ok()?.saturating_sub(since)));
+        self.find_target();
         if self.kind.is_grpc() {
             self.read_grpc_status(MapType::HttpResponseHeaders);
         }
@@ -65,10 +66,19 @@ impl Observed {
         }
     }
 
+    /// Finds out whose response it is, where the weights of the route decide. A cluster that cannot be
+    /// read is one that no variant names.
+    fn find_target(&mut self) {
+        let cluster = || abi::property(&["xds", "cluster_name"]).ok().flatten();
+        self.target = Arc::clone(self.target.answered(cluster));
+    }
+
     /// Counts the response, now that it has ended; `details` are Envoy's `response.code_details`.
-    pub(super) fn count(&self, plugin: &Plugin, details: &[u8]) {
+    pub(super) fn count(&mut self, plugin: &Plugin, details: &[u8]) {
         // An end that cannot be read says nothing of the variant, good or bad.
         if let Ok(class) = self.class(details) {
+            // Without a response it is not known yet.
+            self.find_target();
             plugin.observe(&self.target, class, self.latency);
         }
     }

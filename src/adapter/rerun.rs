@@ -55,10 +55,9 @@ impl Reruns {
             return;
         }
         Vm::with(|vm| {
-            if vm.reruns.len() >= limits::RERUNS {
-                vm.reruns.pop_front();
-            }
-            vm.reruns.push_back(hint(&run.headers));
+            let spare = vm.reruns.len().saturating_sub(limits::RERUNS.saturating_sub(1));
+            vm.reruns.drain(..spare);
+            vm.reruns.push(hint(&run.headers));
         });
     }
 }

@@ -151,7 +151,7 @@ impl Pending {
 
     /// Counts the response, or hands the run over to the next one.
     #[inline(never)]
-    fn end(&self, plugin: &Plugin) {
+    fn end(&mut self, plugin: &Plugin) {
         // An end that cannot be read says nothing: neither of the variant, nor of a next run.
         let Ok(details) = abi::property(&["response", "code_details"]) else { return };
         let details = details.unwrap_or_default();
@@ -160,7 +160,7 @@ impl Pending {
             if let (Some(reruns), Some(run)) = (&plugin.reruns, &self.run) {
                 reruns.hand_over(&plugin.plan, &run.first);
             }
-        } else if let Some(observed) = &self.observed {
+        } else if let Some(observed) = &mut self.observed {
             observed.count(plugin, &details);
         }
     }

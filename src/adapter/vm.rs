@@ -2,7 +2,7 @@
 //! one VM.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use xxhash_rust::xxh64::xxh64;
 
@@ -20,7 +20,7 @@ pub(super) struct Vm {
     /// The gauges of the rules, each with the plugin that sets it.
     pub(super) gauges: Vec<OwnedGauge>,
     /// The requests that are about to be run again, by [`crate::rerun::hint`].
-    pub(super) reruns: VecDeque<u64>,
+    pub(super) reruns: Vec<u64>,
 }
 
 /// A gauge and the plugin that sets it.
@@ -36,7 +36,7 @@ pub(super) struct OwnedGauge {
 
 impl Vm {
     const fn new() -> Self {
-        Vm { metric_ids: BTreeMap::new(), gauges: Vec::new(), reruns: VecDeque::new() }
+        Vm { metric_ids: BTreeMap::new(), gauges: Vec::new(), reruns: Vec::new() }
     }
 
     /// Looks at the state of this VM, or changes it.

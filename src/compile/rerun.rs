@@ -10,7 +10,8 @@ use crate::config::{
 pub(super) fn matters(config: &Config) -> bool {
     let own = |part: &Part| match part {
         Part::Header(name) => {
-            [&config.cluster_header, &config.variant_header].contains(&&Some(name.clone()))
+            let own = [&config.cluster_header, &config.variant_header, &config.point_header];
+            own.into_iter().flatten().any(|own| own == name)
         }
         _ => false,
     };
@@ -24,6 +25,7 @@ fn sets_cookie(rule: &RuleSpec) -> bool {
     let persist = |action: &ActionSpec| match action {
         ActionSpec::To(_) => false,
         ActionSpec::Split(split) => split.persist.is_some(),
+        ActionSpec::Route(route) => route.persist.is_some(),
     };
     issues || rule.action.as_ref().is_some_and(persist)
 }

@@ -40,6 +40,7 @@ pub mod prometheus;
 pub mod raw;
 pub mod readme;
 pub mod redirects;
+pub mod route;
 pub mod scene;
 pub mod session;
 pub mod soak;
