@@ -179,7 +179,7 @@ mod tests {
             let shares: Vec<_> = split.weights().collect();
             assert_eq!(shares.len(), 3);
             for (target, weight) in shares {
-                let name = target.variant.name.as_str();
+                let name = target.name();
                 let place = ["stable", "old", "canary"].iter().position(|known| *known == name);
                 assert!(
                     (weight - expected[place.unwrap()]).abs() < 1e-12,
@@ -197,7 +197,7 @@ mod tests {
         config["rules"][0]["ramp"]["to"] = 100.into();
         let plan = Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap();
         let split = plan.ramps[0].split(START + 1).unwrap();
-        let weights: Vec<_> = split.weights().map(|(t, w)| (t.variant.name.as_str(), w)).collect();
+        let weights: Vec<_> = split.weights().map(|(t, w)| (t.name(), w)).collect();
         assert_eq!(weights, [("canary", 1.0)]);
     }
 }
