@@ -65,7 +65,7 @@ impl Watch {
         let changes = Arc::<Mutex<Vec<Change>>>::default();
         let seen = Arc::clone(&changes);
         let task = tokio::spawn(async move {
-            let mut before = started.elapsed();
+            let mut before = Duration::ZERO;
             loop {
                 let asked = started.elapsed();
                 if let Ok(weights) = read(admin, &virtual_host).await {
