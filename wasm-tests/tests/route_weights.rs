@@ -6,13 +6,14 @@ mod site;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use site::{Site, USERS, entry, plain, visit};
+use site::{Site, USERS, plain, visit};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use wasm_tests::bootstrap::POINT_HEADER;
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::load::{self, Newcomer, standard_errors};
 use wasm_tests::message::Request;
+use wasm_tests::route::entry;
 
 /// Raising the last entry moves exactly the added share into it, and nobody out of it.
 #[tokio::test]

@@ -12,6 +12,7 @@ use wasm_tests::client::{Client, Protocol};
 use wasm_tests::envoy::{self, Envoy, Setup};
 use wasm_tests::message::Request;
 use wasm_tests::native::{self, ENVIRONMENT};
+use wasm_tests::route::Weights;
 use wasm_tests::traffic::Traffic;
 use wasm_tests::upstream::{self, ANSWER, Upstream};
 use wasm_tests::wait::eventually;
@@ -19,9 +20,6 @@ use wasm_tests::{find, raw};
 
 const LISTENER: &str = "weighted";
 pub const USERS: usize = 2_000;
-
-/// The entries of a route in their order, each with its weight. Each is a cluster.
-pub type Weights<'w> = [(&'w str, u32)];
 
 /// The whole configuration of the filter that a route with weights needs.
 pub fn plain() -> Value {
@@ -38,17 +36,6 @@ pub fn plain() -> Value {
 /// The request of a user with a cookie.
 pub fn visit(user: usize) -> Request {
     Request::get("/").with("cookie", format!("uid=user-{user}").as_str())
-}
-
-/// The entry that a point chooses.
-pub fn entry<'w>(point: u64, weights: &Weights<'w>) -> &'w str {
-    let total: u64 = weights.iter().map(|(_, weight)| u64::from(*weight)).sum();
-    let mut end = 0;
-    let taken = weights.iter().find(|(_, weight)| {
-        end += u64::from(*weight);
-        point % total < end
-    });
-    taken.map(|(name, _)| *name).unwrap_or_default()
 }
 
 pub struct Site {
