@@ -43,6 +43,7 @@ pub use time::{format as format_time, parse as parse_time};
 pub use variant::VariantSpec;
 
 pub(crate) use decimal::Decimal;
+pub(crate) use field::long;
 
 use crate::limits;
 use field::{Field, Object};

@@ -146,6 +146,11 @@ impl<'p> Outcome<'p> {
         })
     }
 
+    /// Whether the response sets a cookie of the filter.
+    pub fn sets_cookies(&self) -> bool {
+        self.cookies.as_ref().is_some_and(|cookies| !cookies.response.is_empty())
+    }
+
     /// Calls `increment` with the index in [`crate::Metrics`] of each counter that the request adds
     /// one to.
     pub fn count(&self, mut increment: impl FnMut(u32)) {
