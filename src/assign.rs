@@ -3,6 +3,7 @@
 use xxhash_rust::xxh64::xxh64;
 
 use crate::config::Mode;
+use crate::engine::Engine;
 use crate::guard::Guard;
 use crate::limits;
 use crate::plan::Plan;
@@ -17,6 +18,8 @@ pub enum Unassigned {
     Unusable,
     /// The client is outside the rule's slice of its layer.
     OutsideSlice,
+    /// The flag engine leaves the client out, and the rule has no `otherwise`.
+    LeftOut,
 }
 
 impl Plan {
@@ -54,6 +57,16 @@ impl Rule {
     /// Whether it chooses between variants.
     pub fn is_split(&self) -> bool {
         self.allocation().is_some()
+    }
+
+    /// The flag engine that chooses between its variants.
+    pub fn engine(&self) -> Option<&Engine> {
+        self.allocation()?.split.engine()
+    }
+
+    /// The variant of a client that the flag engine leaves out.
+    pub fn otherwise(&self) -> Option<&Variant> {
+        self.allocation()?.split.otherwise()
     }
 
     /// Whether it is only tried.
@@ -97,7 +110,11 @@ impl Rule {
         let target = match &self.action {
             Action::To(target) => target,
             Action::Split(allocation) => {
-                snapshot.split(allocation).pick(xxh64(key, allocation.seed))
+                let split = snapshot.split(allocation);
+                match split.engine() {
+                    None => split.pick(xxh64(key, allocation.seed)),
+                    Some(_) => split.bucket(Some(key)).ok_or(Unassigned::LeftOut)?.0,
+                }
             }
         };
         Ok(&target.variant)

@@ -183,10 +183,10 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
             Action::To(parts.target(&name, variant, &counted, None))
         }
         ActionSpec::Split(split) => {
-            let salt = rule.sticky.and_then(|sticky| sticky.salt);
+            let (salt, engine) = rule.sticky.map_or((None, None), |it| (it.salt, it.engine));
             let seed = xxh64(salt.as_ref().unwrap_or(&rule.name).as_bytes(), 0);
-            let context =
-                RuleContext { path: &rule.path, name: &name, mode, sticky: key.is_some() };
+            let sticky = key.is_some();
+            let context = RuleContext { path: &rule.path, name: &name, mode, sticky, engine };
             Action::Split(Box::new(split::compile(&context, *split, seed, parts, errors)?))
         }
     };

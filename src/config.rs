@@ -41,9 +41,9 @@ pub use time::{format as format_time, parse as parse_time};
 pub use variant::VariantSpec;
 
 pub(crate) use decimal::Decimal;
+pub(crate) use field::{Field, Given, Object};
 
 use crate::limits;
-use field::{Field, Object};
 use node::Node;
 
 /// A whole configuration.

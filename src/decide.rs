@@ -137,7 +137,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         }
         Some(match &rule.action {
             Action::To(target) => self.decision(target, Reason::Pinned),
-            Action::Split(allocation) => self.allocate(rule, allocation),
+            Action::Split(allocation) => self.allocate(rule, allocation)?,
         })
     }
 
@@ -147,13 +147,18 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     }
 
     /// The variant of a split: the one assigned before, or else one by the hash of the key or by
-    /// chance; its fallback where its guard is open.
-    fn allocate(&mut self, rule: &'p Rule, allocation: &'p Allocation) -> Decision<'p> {
+    /// chance; its fallback where its guard is open. `None` if a flag engine leaves the client to the
+    /// next rule.
+    fn allocate(&mut self, rule: &'p Rule, allocation: &'p Allocation) -> Option<Decision<'p>> {
         let split = self.snapshot.split(allocation);
         let persist = allocation.persist.as_ref();
         let persisted = persist.and_then(|persist| self.persisted(persist, split));
         let (target, reason, draw) = match persisted {
             Some(target) => (target, Reason::Persisted, None),
+            None if split.engine().is_some() => {
+                let (target, reason) = self.bucket(rule, split)?;
+                (target, reason, None)
+            }
             None => {
                 let draw = self.draw(rule, allocation);
                 (split.pick(draw.hash), draw.reason, Some(draw))
@@ -161,11 +166,19 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         };
         if let Some(fallback) = self.guarded(rule, allocation, target, draw) {
             // The assignment is not kept: clients come back once the guard closes.
-            return self.decision(fallback, Reason::Guard);
+            return Some(self.decision(fallback, Reason::Guard));
         }
         let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
-        let persist = persist.filter(|_| reason != Reason::Persisted);
-        Decision { hash, persist, ..self.decision(target, reason) }
+        let assigned = !matches!(reason, Reason::Persisted | Reason::Otherwise);
+        let persist = persist.filter(|_| assigned);
+        Some(Decision { hash, persist, ..self.decision(target, reason) })
+    }
+
+    /// The choice of the split's flag engine.
+    fn bucket(&mut self, rule: &'p Rule, split: &'p Split) -> Option<(&'p Arc<Target>, Reason)> {
+        let identity = self.identity(rule);
+        let (target, inside) = split.bucket(identity.as_ref().map(Identity::as_bytes))?;
+        Some((target, if inside { Reason::Sticky } else { Reason::Otherwise }))
     }
 
     fn draw(&mut self, rule: &'p Rule, allocation: &Allocation) -> Draw {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Parts;
 use crate::config::{Decimal, Errors, GuardSpec, Mode, RampSpec, SplitSpec, Weight};
+use crate::engine::Engine;
 use crate::guard::Guard;
 use crate::metrics::Counted;
 use crate::ramp::Ramp;
@@ -19,6 +20,8 @@ pub(super) struct RuleContext<'a> {
     /// Whether its decisions are carried out.
     pub(super) mode: Mode,
     pub(super) sticky: bool,
+    /// The flag engine that chooses.
+    pub(super) engine: Option<Engine>,
 }
 
 pub(super) fn compile(
@@ -32,6 +35,7 @@ pub(super) fn compile(
     let guarded =
         config.guard.as_ref().filter(|_| rule.mode == Mode::Enforce).map(|_| parts.guards.len());
     let targets = targets(rule, &config, guarded, parts, errors);
+    let otherwise = otherwise(rule, &config, &targets, parts, errors);
     let persist = config.persist.map(|persist| parts.cookies.persist(persist, errors));
     if let Some(guard) = config.guard {
         let guard = compile_guard(rule, guard, &targets, errors);
@@ -42,12 +46,16 @@ pub(super) fn compile(
         parts.ramps.push(compile_ramp(ramp, targets.clone()));
         parts.ramps.len().saturating_sub(1)
     });
-    let split = Split::new(&targets, config.history)?;
+    let split = match &rule.engine {
+        Some(engine) => Split::by_engine(&targets, engine.clone(), otherwise)?,
+        None => Split::new(&targets, config.history)?,
+    };
     Some(Allocation { split, seed, persist, ramp, guard: guarded })
 }
 
 /// The reasons for which this variant of the split can be chosen.
 fn reasons(rule: &RuleContext<'_>, config: &SplitSpec, variant: &str) -> Vec<Reason> {
+    let left_out = config.otherwise.as_deref() == Some(variant);
     let takes_over = config.guard.as_ref().is_some_and(|guard| guard.fallback == variant);
     if rule.mode == Mode::Shadow {
         return vec![Reason::Shadow];
@@ -56,9 +64,10 @@ fn reasons(rule: &RuleContext<'_>, config: &SplitSpec, variant: &str) -> Vec<Rea
         (rule.sticky, Reason::Sticky),
         (config.persist.is_some(), Reason::Persisted),
         (takes_over, Reason::Guard),
+        (left_out, Reason::Otherwise),
+        (rule.engine.is_none(), Reason::Random),
     ];
-    let possible = possible.into_iter().filter_map(|(can, reason)| can.then_some(reason));
-    possible.chain([Reason::Random]).collect()
+    possible.into_iter().filter_map(|(can, reason)| can.then_some(reason)).collect()
 }
 
 fn targets(
@@ -84,6 +93,28 @@ fn targets(
         Some(Weighted { target, weight: *weight })
     };
     config.weights.iter().filter_map(target).collect()
+}
+
+/// The target of the clients that the engine leaves out.
+fn otherwise(
+    rule: &RuleContext<'_>,
+    config: &SplitSpec,
+    targets: &[Weighted],
+    parts: &mut Parts<'_>,
+    errors: &mut Errors,
+) -> Option<Arc<Target>> {
+    let name = config.otherwise.as_deref()?;
+    if let Some(known) = targets.iter().find(|known| known.name() == name) {
+        return Some(Arc::clone(&known.target));
+    }
+    let variant = parts.find(&format!("{}.otherwise", rule.path), name, errors)?;
+    let reasons = match rule.mode {
+        Mode::Enforce => [Reason::Otherwise],
+        Mode::Shadow => [Reason::Shadow],
+    };
+    let (rule, reasons) = (rule.name, &reasons);
+    let counted = Counted { rule, variant: name, reasons, watched: false, weighed: true };
+    Some(parts.target(rule, variant, &counted, None))
 }
 
 fn in_split(

@@ -101,6 +101,11 @@ impl<'a> Field<'a> {
         check_name(&self.path, text, errors)
     }
 
+    /// Whether the value is a number.
+    pub(crate) fn is_number(&self) -> bool {
+        matches!(self.node, Node::Number(_))
+    }
+
     /// Whether the value is a list.
     pub(crate) fn is_list(&self) -> bool {
         matches!(self.node, Node::List(_))

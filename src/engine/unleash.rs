@@ -1,0 +1,45 @@
+//! Unleash's gradual rollout, and the variants of its strategy: two hashes, of 100 and of 1,000.
+
+use super::murmur::murmur3;
+use super::settings::Settings;
+use super::{Engine, Keyless, Range, Step, Text, in_turn};
+
+/// The sum of the weights.
+const WHOLE: u64 = 1_000;
+
+/// The seed of the variants' hash, which keeps them independent of the rollout.
+const VARIANT_SEED: u32 = 86_028_157;
+
+pub(super) fn read(settings: &mut Settings<'_, '_>) -> Option<Engine> {
+    let group = settings.required("groupId", "give the strategy's groupId: the flag's name by default");
+    let rollout = settings.percent("rollout");
+    let weighed = settings.weights(|weights| {
+        let whole = weights.iter().all(|weight| weight.fract() == 0.0);
+        let right = whole && weights.iter().sum::<f64>() == WHOLE as f64;
+        right.then_some(()).ok_or("Unleash takes integers with the sum 1000, as its client API has them".into())
+    });
+    let before = format!("{}:", group?);
+    let rollout = rollout.value_or(100)?;
+    let gate = Step {
+        what: "rollout",
+        before,
+        after: String::new(),
+        bucket: |text, whole| bucket(text, 0, whole),
+        whole: 100,
+        ranges: vec![Range { start: 1.0, end: rollout as f64 + 1.0 }],
+    };
+    let choice = Step {
+        what: "variants",
+        bucket: |text, whole| bucket(text, VARIANT_SEED, whole),
+        whole: WHOLE,
+        ranges: in_turn(1.0, settings.weights.iter().copied()),
+        ..gate.clone()
+    };
+    weighed.map(|()| Engine { name: "unleash", gate: Some(gate), choice, keyless: Keyless::Out })
+}
+
+/// A number from 1 to `whole`.
+fn bucket(text: Text<'_>, seed: u32, whole: u64) -> f64 {
+    let rest = u64::from(murmur3(text, seed)).checked_rem(whole);
+    rest.map_or(f64::NAN, |rest| rest as f64 + 1.0)
+}
