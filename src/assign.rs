@@ -45,7 +45,9 @@ impl Rule {
         let weight = |(target, weight): (&'p Target, f64)| (&*target.variant, weight);
         match &self.action {
             Action::To(target) => vec![(&target.variant, 1.0)],
-            Action::Split(allocation) => snapshot.split(allocation).weights().map(weight).collect(),
+            Action::Split(allocation) | Action::Engine(allocation) => {
+                snapshot.split(allocation).weights().map(weight).collect()
+            }
         }
     }
 
@@ -66,7 +68,7 @@ impl Rule {
 
     /// The variant of a client that the flag engine leaves out.
     pub fn otherwise(&self) -> Option<&Variant> {
-        self.allocation()?.split.otherwise()
+        Some(&*self.allocation()?.split.otherwise()?.variant)
     }
 
     /// Whether it is only tried.
@@ -110,11 +112,12 @@ impl Rule {
         let target = match &self.action {
             Action::To(target) => target,
             Action::Split(allocation) => {
-                let split = snapshot.split(allocation);
-                match split.engine() {
-                    None => split.pick(xxh64(key, allocation.seed)),
-                    Some(_) => split.bucket(Some(key)).ok_or(Unassigned::LeftOut)?.0,
-                }
+                snapshot.split(allocation).pick(xxh64(key, allocation.seed))
+            }
+            Action::Engine(allocation) => {
+                let split = &allocation.split;
+                let found = split.bucket(Some(key)).or_else(|| split.otherwise());
+                found.ok_or(Unassigned::LeftOut)?
             }
         };
         Ok(&target.variant)

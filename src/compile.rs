@@ -187,7 +187,11 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
             let seed = xxh64(salt.as_ref().unwrap_or(&rule.name).as_bytes(), 0);
             let sticky = key.is_some();
             let context = RuleContext { path: &rule.path, name: &name, mode, sticky, engine };
-            Action::Split(Box::new(split::compile(&context, *split, seed, parts, errors)?))
+            let allocation = Box::new(split::compile(&context, *split, seed, parts, errors)?);
+            match context.engine {
+                Some(_) => Action::Engine(allocation),
+                None => Action::Split(allocation),
+            }
         }
     };
     Some(Rule { name, entries: entries?, slice, key, mode: rule.mode, action })

@@ -41,7 +41,7 @@ pub use time::{format as format_time, parse as parse_time};
 pub use variant::VariantSpec;
 
 pub(crate) use decimal::Decimal;
-pub(crate) use field::{Field, Given, Object};
+pub(crate) use field::{Field, Object};
 
 use crate::limits;
 use node::Node;

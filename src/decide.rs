@@ -137,7 +137,8 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         }
         Some(match &rule.action {
             Action::To(target) => self.decision(target, Reason::Pinned),
-            Action::Split(allocation) => self.allocate(rule, allocation)?,
+            Action::Split(allocation) => self.allocate(rule, allocation),
+            Action::Engine(allocation) => return self.bucket(rule, allocation),
         })
     }
 
@@ -147,18 +148,13 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     }
 
     /// The variant of a split: the one assigned before, or else one by the hash of the key or by
-    /// chance; its fallback where its guard is open. `None` if a flag engine leaves the client to the
-    /// next rule.
-    fn allocate(&mut self, rule: &'p Rule, allocation: &'p Allocation) -> Option<Decision<'p>> {
+    /// chance; its fallback where its guard is open.
+    fn allocate(&mut self, rule: &'p Rule, allocation: &'p Allocation) -> Decision<'p> {
         let split = self.snapshot.split(allocation);
         let persist = allocation.persist.as_ref();
         let persisted = persist.and_then(|persist| self.persisted(persist, split));
         let (target, reason, draw) = match persisted {
             Some(target) => (target, Reason::Persisted, None),
-            None if split.engine().is_some() => {
-                let (target, reason) = self.bucket(rule, split)?;
-                (target, reason, None)
-            }
             None => {
                 let draw = self.draw(rule, allocation);
                 (split.pick(draw.hash), draw.reason, Some(draw))
@@ -166,19 +162,37 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         };
         if let Some(fallback) = self.guarded(rule, allocation, target, draw) {
             // The assignment is not kept: clients come back once the guard closes.
-            return Some(self.decision(fallback, Reason::Guard));
+            return self.decision(fallback, Reason::Guard);
         }
         let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
-        let assigned = !matches!(reason, Reason::Persisted | Reason::Otherwise);
-        let persist = persist.filter(|_| assigned);
-        Some(Decision { hash, persist, ..self.decision(target, reason) })
+        let persist = persist.filter(|_| reason != Reason::Persisted);
+        Decision { hash, persist, ..self.decision(target, reason) }
     }
 
-    /// The choice of the split's flag engine.
-    fn bucket(&mut self, rule: &'p Rule, split: &'p Split) -> Option<(&'p Arc<Target>, Reason)> {
-        let identity = self.identity(rule);
-        let (target, inside) = split.bucket(identity.as_ref().map(Identity::as_bytes))?;
-        Some((target, if inside { Reason::Sticky } else { Reason::Otherwise }))
+    /// The variant of a split by a flag engine: the one assigned before, or else the one that the
+    /// engine has for the client, or `otherwise`; its fallback where its guard is open. `None` if the
+    /// engine leaves the client to the next rule.
+    #[inline(never)] // Splits without an engine are not to pay for its code.
+    fn bucket(&mut self, rule: &'p Rule, allocation: &'p Allocation) -> Option<Decision<'p>> {
+        let split = &allocation.split;
+        let persist = allocation.persist.as_ref();
+        let persisted = persist.and_then(|persist| self.persisted(persist, split));
+        let (target, reason) = match persisted {
+            Some(target) => (target, Reason::Persisted),
+            None => {
+                let identity = self.identity(rule);
+                match split.bucket(identity.as_ref().map(Identity::as_bytes)) {
+                    Some(target) => (target, Reason::Sticky),
+                    None => (split.otherwise()?, Reason::Otherwise),
+                }
+            }
+        };
+        if let Some(fallback) = self.guarded(rule, allocation, target, None) {
+            return Some(self.decision(fallback, Reason::Guard));
+        }
+        // A client whom the engine leaves out may take part tomorrow.
+        let persist = persist.filter(|_| reason == Reason::Sticky);
+        Some(Decision { persist, ..self.decision(target, reason) })
     }
 
     fn draw(&mut self, rule: &'p Rule, allocation: &Allocation) -> Draw {

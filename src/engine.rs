@@ -19,8 +19,8 @@ pub(crate) use settings::{SplitContext, read};
 
 use settings::Settings;
 
-/// Reads the settings of one engine.
-type Read = fn(&mut Settings<'_, '_>) -> Option<Engine>;
+/// Reads the settings of one engine. Each mistake is an error there, which refuses the plan.
+type Read = fn(&mut Settings<'_, '_>) -> Engine;
 
 /// The engines, by the names of their settings.
 const ENGINES: [(&str, Read); 6] = [
@@ -45,7 +45,7 @@ const ENGINES: [(&str, Read); 6] = [
 /// assert_eq!(engine.name(), "flagd");
 /// assert_eq!(engine.hashed(Some(b"user-0"))[0].text, b"fuser-0");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Engine {
     name: &'static str,
     /// A step that only lets clients in: all of them if it is absent.
@@ -67,7 +67,7 @@ enum Keyless {
 }
 
 /// One hash of an engine, and the ranges of its buckets.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Step {
     /// The name of the step for people.
     what: &'static str,
@@ -93,8 +93,22 @@ struct Range {
 struct Text<'a>([&'a [u8]; 3]);
 
 impl<'a> Text<'a> {
-    fn bytes(self) -> impl Iterator<Item = u8> + 'a {
-        self.0.into_iter().flatten().copied()
+    fn bytes(self) -> Bytes<'a> {
+        Bytes(self)
+    }
+}
+
+/// The bytes of a text that are left.
+struct Bytes<'a>(Text<'a>);
+
+impl Iterator for Bytes<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        let piece = self.0.0.iter_mut().find(|piece| !piece.is_empty())?;
+        let (first, rest) = piece.split_first()?;
+        *piece = rest;
+        Some(*first)
     }
 }
 
@@ -157,6 +171,12 @@ impl Engine {
 }
 
 impl Step {
+    /// The step that chooses the variant, without a text and ranges, and with buckets from 0 to 1.
+    fn variants(bucket: fn(Text<'_>, u64) -> f64) -> Self {
+        let (before, after) = (String::new(), String::new());
+        Step { what: "variants", before, after, bucket, whole: 1, ranges: Vec::new() }
+    }
+
     fn text<'a>(&'a self, key: &'a [u8]) -> Text<'a> {
         Text([self.before.as_bytes(), key, self.after.as_bytes()])
     }
@@ -185,15 +205,15 @@ impl Step {
     }
 }
 
-/// Ranges one after the other, whose ends are running sums of the lengths.
-fn in_turn(from: f64, lengths: impl Iterator<Item = f64>) -> Vec<Range> {
+/// Ranges one after the other, whose ends are running sums of `weight / unit`.
+fn in_turn(from: f64, weights: &[f64], unit: f64) -> Vec<Range> {
     let mut end = from;
-    let range = |length| {
+    let range = |weight: &f64| {
         let start = end;
-        end += length;
+        end += weight / unit;
         Range { start, end }
     };
-    lengths.map(range).collect()
+    weights.iter().map(range).collect()
 }
 
 #[cfg(test)]

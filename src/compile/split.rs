@@ -21,7 +21,7 @@ pub(super) struct RuleContext<'a> {
     pub(super) mode: Mode,
     pub(super) sticky: bool,
     /// The flag engine that chooses.
-    pub(super) engine: Option<Engine>,
+    pub(super) engine: Option<Arc<Engine>>,
 }
 
 pub(super) fn compile(
@@ -46,10 +46,10 @@ pub(super) fn compile(
         parts.ramps.push(compile_ramp(ramp, targets.clone()));
         parts.ramps.len().saturating_sub(1)
     });
-    let split = match &rule.engine {
-        Some(engine) => Split::by_engine(&targets, engine.clone(), otherwise)?,
-        None => Split::new(&targets, config.history)?,
-    };
+    let mut split = Split::new(&targets, config.history)?;
+    if let Some(engine) = &rule.engine {
+        split = split.by_engine(Arc::clone(engine), otherwise);
+    }
     Some(Allocation { split, seed, persist, ramp, guard: guarded })
 }
 

@@ -2,6 +2,7 @@
 //! without one, and the cookie that keeps an assignment.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::cookie::{self, CookieSpec};
 use super::error::Errors;
@@ -37,7 +38,7 @@ pub struct StickySpec {
     /// the rule's name if it is absent.
     pub salt: Option<String>,
     /// The flag engine whose buckets choose, in place of the filter's own hash.
-    pub engine: Option<Engine>,
+    pub engine: Option<Arc<Engine>>,
 }
 
 /// A place in a request where a client's identity may be found.
@@ -114,7 +115,7 @@ fn buckets(
     object: &mut Object<'_>,
     context: Option<&SplitContext<'_>>,
     errors: &mut Errors,
-) -> Option<Engine> {
+) -> Option<Arc<Engine>> {
     let field = object.optional("engine").cloned();
     if let Some(context) = context {
         context.check(field.is_some(), errors);
@@ -132,7 +133,7 @@ fn buckets(
             errors.forbidden(&given.path, why);
         }
     }
-    engine::read(&field, context, errors)
+    engine::read(&field, context, errors).map(Arc::new)
 }
 
 fn issue(field: &Field<'_>, errors: &mut Errors) -> Option<CookieSpec> {

@@ -8,23 +8,19 @@ use super::{Engine, Keyless, Step, Text, in_turn};
 /// The greatest sum of the weights.
 const MOST: f64 = 2_147_483_647.0;
 
-pub(super) fn read(settings: &mut Settings<'_, '_>) -> Option<Engine> {
+pub(super) fn read(settings: &mut Settings<'_, '_>) -> Engine {
     let remedy = "give the text before the key: the flag's key, unless its fractional has another";
     let before = settings.required("prefix", remedy);
-    let whole = settings.weights(|weights| {
-        let sum: f64 = weights.iter().sum();
-        let whole = weights.iter().all(|weight| weight.fract() == 0.0) && sum <= MOST;
-        whole.then_some(sum as u64).ok_or("flagd takes integers with a sum of at most 2147483647".into())
-    });
+    let sum = settings.sum();
+    let right = settings.are_whole() && sum <= MOST;
+    settings.check(right, "flagd takes integers with a sum of at most 2147483647");
     let choice = Step {
-        what: "variants",
-        before: before?,
-        after: String::new(),
-        bucket,
-        whole: whole?,
-        ranges: in_turn(0.0, settings.weights.iter().copied()),
+        before,
+        whole: sum as u64,
+        ranges: in_turn(0.0, settings.weights, 1.0),
+        ..Step::variants(bucket)
     };
-    Some(Engine { name: "flagd", gate: None, choice, keyless: Keyless::Out })
+    Engine { name: "flagd", gate: None, choice, keyless: Keyless::Out }
 }
 
 fn bucket(text: Text<'_>, whole: u64) -> f64 {

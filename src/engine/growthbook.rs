@@ -7,39 +7,27 @@ const VERSIONS: &str = "give it as the experiment has it: 1 or 2. An experiment 
     version 1, the only one of SDKs from before 2023; GrowthBook itself has made experiments of \
     version 2 since then";
 
-pub(super) fn read(settings: &mut Settings<'_, '_>) -> Option<Engine> {
+pub(super) fn read(settings: &mut Settings<'_, '_>) -> Engine {
     let version = settings.required_integer("hashVersion", 1..=2, VERSIONS);
     let seed = settings.required("seed", "give the experiment's seed, or else its key");
     let coverage = settings.number("coverage", 0.0, 1.0);
     let ranges = settings.ranges("ranges");
-    if ranges.is_given() && coverage.is_given() {
+    if !ranges.is_empty() && coverage.is_some() {
         settings.forbidden("coverage", "`ranges` is given as well, and GrowthBook reads only that");
     }
-    let namespace = settings.span("namespace");
-    let weighed = settings.weights(check);
-    let coverage = coverage.value_or(1.0)?;
-    let ranges = match ranges.value_or(Vec::new())? {
-        none if none.is_empty() => covered(settings.weights, coverage),
-        ranges => ranges,
-    };
-    let gate = namespace.value().map(|(name, range)| Step {
+    let gate = settings.span("namespace").map(|(name, range)| Step {
         what: "namespace",
         ranges: vec![range],
-        ..version_1(format!("__{name}"))
+        ..versioned(1, "__".to_owned() + &name)
     });
-    let (choice, ()) = (Step { ranges, ..versioned(version?, seed?) }, weighed?);
-    Some(Engine { name: "growthbook", gate, choice, keyless: Keyless::Out })
-}
-
-fn check(weights: &[f64]) -> Result<(), String> {
-    if weights.len() < 2 {
-        return Err("GrowthBook runs no experiment with fewer than two variations".into());
-    }
-    let sum: f64 = weights.iter().sum();
-    if !(0.99..=1.01).contains(&sum) {
-        return Err("GrowthBook takes shares with the sum 1, and replaces others by equal ones".into());
-    }
-    Ok(())
+    let several = settings.weights.len() > 1;
+    settings.check(several, "GrowthBook runs no experiment with fewer than two variations");
+    let right = (0.99..=1.01).contains(&settings.sum());
+    settings.check(right, "GrowthBook takes shares with the sum 1, and makes any others equal");
+    let covered = || covered(settings.weights, coverage.unwrap_or(1.0));
+    let ranges = if ranges.is_empty() { covered() } else { ranges };
+    let choice = Step { ranges, ..versioned(version, seed) };
+    Engine { name: "growthbook", gate, choice, keyless: Keyless::Out }
 }
 
 /// A range for each weight, of which only the start is covered.
@@ -55,47 +43,34 @@ fn covered(weights: &[f64], coverage: f64) -> Vec<Range> {
 
 fn versioned(version: i64, seed: String) -> Step {
     match version {
-        1 => version_1(seed),
-        _ => Step { before: seed, after: String::new(), bucket: bucket_2, ..version_1(String::new()) },
-    }
-}
-
-fn version_1(seed: String) -> Step {
-    Step {
-        what: "variants",
-        before: String::new(),
-        after: seed,
-        bucket: bucket_1,
-        whole: 1,
-        ranges: Vec::new(),
+        1 => Step { after: seed, ..Step::variants(bucket_1) },
+        _ => Step { before: seed, ..Step::variants(bucket_2) },
     }
 }
 
 fn bucket_1(text: Text<'_>, _whole: u64) -> f64 {
-    f64::from(fnv1a(text.bytes()) % 1_000) / 1_000.0
+    f64::from(fnv1a(text) % 1_000) / 1_000.0
 }
 
 /// The hash of the hash in decimal digits.
 fn bucket_2(text: Text<'_>, _whole: u64) -> f64 {
-    let mut rest = fnv1a(text.bytes());
-    let (mut digits, mut start) = ([b'0'; 10], 9_usize);
-    loop {
-        if let Some(digit) = digits.get_mut(start) {
-            *digit = b'0'.saturating_add((rest % 10) as u8);
-        }
+    let (mut rest, mut digits) = (fnv1a(text), [0_u8; 10]);
+    let mut start = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0'.wrapping_add((rest % 10) as u8);
         rest /= 10;
+        start = start.saturating_sub(1);
         if rest == 0 {
             break;
         }
-        start = start.saturating_sub(1);
     }
-    let decimal = digits.into_iter().skip(start);
-    f64::from(fnv1a(decimal) % 10_000) / 10_000.0
+    let decimal = digits.get(start..).unwrap_or_default();
+    f64::from(fnv1a(Text([decimal, b"", b""])) % 10_000) / 10_000.0
 }
 
 /// FNV-1a with 32 bits.
-fn fnv1a(bytes: impl Iterator<Item = u8>) -> u32 {
-    bytes.fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+fn fnv1a(text: Text<'_>) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 #[cfg(test)]
@@ -106,7 +81,7 @@ mod tests {
     #[test]
     fn published_values() {
         for (text, hash) in [("", 0x811c_9dc5), ("a", 0xe40c_292c), ("foobar", 0xbf9c_f968)] {
-            assert_eq!(fnv1a(text.bytes()), hash, "{text}");
+            assert_eq!(fnv1a(Text([text.as_bytes(), b"", b""])), hash, "{text}");
         }
     }
 

@@ -4,29 +4,27 @@ use super::murmur::murmur2;
 use super::settings::Settings;
 use super::{Engine, Keyless, Step, Text, in_turn};
 
-/// All hundredths of a percent.
+/// The hundredths of a percent in the whole.
 const WHOLE: u64 = 10_000;
 
-pub(super) fn read(settings: &mut Settings<'_, '_>) -> Option<Engine> {
-    let (before, after) = (settings.text("prefix"), settings.text("suffix"));
-    let weighed = settings.weights(|weights| {
-        let sum: u64 = weights.iter().map(|weight| hundredths(*weight)).sum();
-        let right = weights.iter().all(|w| *w > 0.0 && is_exact(*w)) && sum <= WHOLE;
-        right.then_some(sum).ok_or(
-            "nginx takes percentages above 0 with at most two decimals, and a sum of at most 100".into(),
-        )
-    });
-    let (before, after) = (before.value_or(String::new())?, after.value_or(String::new())?);
-    let mut ranges = in_turn(0.0, settings.weights.iter().map(|weight| length(*weight)));
-    if weighed? == WHOLE
-        && let Some(last) = ranges.last_mut()
-    {
-        last.end = f64::INFINITY;
+pub(super) fn read(settings: &mut Settings<'_, '_>) -> Engine {
+    let before = settings.text("prefix").unwrap_or_default();
+    let after = settings.text("suffix").unwrap_or_default();
+    let sum: u64 = settings.weights.iter().map(|percent| hundredths(*percent)).sum();
+    let right = settings.weights.iter().all(|percent| is_taken(*percent)) && sum <= WHOLE;
+    let remedy = "nginx takes percentages above 0 with at most two decimals, in all at most 100";
+    settings.check(right, remedy);
+    let lengths: Vec<f64> = settings.weights.iter().map(|percent| length(*percent)).collect();
+    let mut ranges = in_turn(0.0, &lengths, 1.0);
+    if let Some(last) = ranges.last_mut().filter(|_| sum == WHOLE) {
+        last.end = TOP;
     }
-    let whole = u64::from(u32::MAX);
-    let choice = Step { what: "variants", before, after, bucket, whole, ranges };
-    Some(Engine { name: "nginx", gate: None, choice, keyless: Keyless::Hashed })
+    let choice = Step { before, after, whole: TOP as u64, ranges, ..Step::variants(bucket) };
+    Engine { name: "nginx", gate: None, choice, keyless: Keyless::Hashed }
 }
+
+/// The end of all numbers of 32 bits.
+const TOP: f64 = 4_294_967_296.0;
 
 fn bucket(text: Text<'_>, _whole: u64) -> f64 {
     f64::from(murmur2(text))
@@ -41,6 +39,7 @@ fn hundredths(percent: f64) -> u64 {
     (percent * 100.0).round() as u64
 }
 
-fn is_exact(percent: f64) -> bool {
-    (percent * 100.0 - hundredths(percent) as f64).abs() < 1e-6
+/// Whether it is above 0, and has no more than two decimals.
+fn is_taken(percent: f64) -> bool {
+    percent > 0.0 && (percent * 100.0 - hundredths(percent) as f64).abs() < 1e-6
 }

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::{ENGINES, Engine, Range};
-use crate::config::{Decimal, Errors, Field, Given, Object, SplitSpec};
+use crate::config::{Decimal, Errors, Field, Object, SplitSpec};
 use crate::limits;
 
 /// The split that an engine chooses for.
@@ -46,19 +46,21 @@ pub(crate) fn read(
     context: &SplitContext<'_>,
     errors: &mut Errors,
 ) -> Option<Engine> {
-    let mut object = field.object(errors)?;
-    let mut given = Vec::new();
-    for (name, read) in ENGINES {
-        given.extend(object.optional(name).cloned().map(|field| (field, read)));
-    }
-    let known = object.finish(errors);
-    match given.as_slice() {
-        [(field, read)] => settings(field, *read, context, errors),
-        [] if !known => None,
-        _ => {
-            let names = ENGINES.map(|(name, _)| name).join(", ");
-            field.wrong(&format!("must have one of {names}"), errors)
+    let object = field.object(errors)?;
+    let (mut named, mut unknown) = (Vec::new(), false);
+    for (name, field) in object.entries(limits::FIELDS, errors) {
+        match ENGINES.iter().find(|(known, _)| known == name) {
+            Some((_, read)) => named.push((field, read)),
+            None => {
+                errors.unknown(&field.path, &ENGINES.map(|(known, _)| known));
+                unknown = true;
+            }
         }
+    }
+    match named.as_slice() {
+        [(field, read)] => settings(field, **read, context, errors),
+        _ if unknown => None,
+        _ => field.wrong("must have one engine, as in {growthbook: {...}}", errors),
     }
 }
 
@@ -75,30 +77,50 @@ fn settings(
                       variants in order, and the fields of an object have none";
         errors.invalid(&path, "{…}", remedy);
     }
-    let weights: Vec<f64> =
-        context.split.iter().flat_map(|split| &split.weights).map(|known| known.weight).collect();
+    let written = context.split.map_or(&[][..], |split| &split.weights);
+    let weights: Vec<f64> = written.iter().map(|known| known.weight).collect();
     let mut settings = Settings { object, rule: context.rule, weights: &weights, errors };
     let engine = read(&mut settings);
-    let Settings { object, errors, .. } = settings;
-    object.finish(errors);
-    engine
+    settings.object.finish(settings.errors);
+    Some(engine)
 }
 
 impl Settings<'_, '_> {
+    /// The sum of the weights.
+    pub(super) fn sum(&self) -> f64 {
+        self.weights.iter().sum()
+    }
+
+    /// Whether the weights are integers.
+    pub(super) fn are_whole(&self) -> bool {
+        self.weights.iter().all(|weight| weight.fract() == 0.0)
+    }
+
+    /// Adds an error with what the engine takes if the weights are not right.
+    pub(super) fn check(&mut self, right: bool, remedy: &str) {
+        if !right && !self.weights.is_empty() {
+            let sum = Decimal(self.sum());
+            let path = format!("{}.split", self.rule);
+            self.errors.invalid(&path, format_args!("weights with the sum {sum}"), remedy);
+        }
+    }
+
     /// A text that may be absent.
-    pub(super) fn text(&mut self, name: &'static str) -> Given<String> {
-        self.object.given(name, text, self.errors)
+    pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
+        let field = self.object.optional(name)?;
+        Some(text(field, self.errors).unwrap_or_default())
     }
 
     /// A text whose absence is an error.
-    pub(super) fn required(&mut self, name: &'static str, remedy: &str) -> Option<String> {
-        let field = self.object.required(name, remedy, self.errors).cloned()?;
-        text(&field, self.errors)
+    pub(super) fn required(&mut self, name: &'static str, remedy: &str) -> String {
+        let field = self.object.required(name, remedy, self.errors);
+        field.and_then(|field| text(field, self.errors)).unwrap_or_default()
     }
 
     /// An integer that may be absent.
-    pub(super) fn integer(&mut self, name: &'static str) -> Given<i64> {
-        self.object.given(name, Field::integer, self.errors)
+    pub(super) fn integer(&mut self, name: &'static str) -> Option<i64> {
+        let field = self.object.optional(name)?;
+        Some(field.integer(self.errors).unwrap_or_default())
     }
 
     /// An integer in a range, whose absence is an error. `remedy` says which one to give.
@@ -107,77 +129,56 @@ impl Settings<'_, '_> {
         name: &'static str,
         range: RangeInclusive<i64>,
         remedy: &str,
-    ) -> Option<i64> {
-        let field = self.object.required(name, remedy, self.errors).cloned()?;
-        let number = field.integer(self.errors)?;
-        if range.contains(&number) { Some(number) } else { field.wrong(remedy, self.errors) }
+    ) -> i64 {
+        let field = self.object.required(name, remedy, self.errors);
+        let number = field.and_then(|field| {
+            let number = field.integer(self.errors)?;
+            if range.contains(&number) { Some(number) } else { field.wrong(remedy, self.errors) }
+        });
+        number.unwrap_or_default()
     }
 
     /// A number from `least` to `most` that may be absent.
-    pub(super) fn number(&mut self, name: &'static str, least: f64, most: f64) -> Given<f64> {
-        let read = |field: &Field<'_>, errors: &mut Errors| number(field, least, most, errors);
-        self.object.given(name, read, self.errors)
+    pub(super) fn number(&mut self, name: &'static str, least: f64, most: f64) -> Option<f64> {
+        number(self.object.optional(name)?, least, most, self.errors)
     }
 
     /// An integer from 0 to 100 that may be absent.
-    pub(super) fn percent(&mut self, name: &'static str) -> Given<i64> {
-        let read = |field: &Field<'_>, errors: &mut Errors| {
-            number(field, 0.0, 100.0, errors).and_then(|_| field.integer(errors))
-        };
-        self.object.given(name, read, self.errors)
+    pub(super) fn percent(&mut self, name: &'static str) -> Option<i64> {
+        let field = self.object.optional(name)?;
+        number(field, 0.0, 100.0, self.errors)?;
+        field.integer(self.errors)
     }
 
     /// A list with a name, a start and an end from 0 to 1, which may be absent.
-    pub(super) fn span(&mut self, name: &'static str) -> Given<(String, Range)> {
-        let read = |field: &Field<'_>, errors: &mut Errors| {
-            let fields = field.list(limits::LIST, errors)?;
-            let [name, start, end] = fields.as_slice() else {
-                return field.wrong("must be a name, a start and an end, as in [pricing, 0, 0.4]", errors);
-            };
-            let (name, range) = (text(name, errors), range(field, start, end, errors));
-            Some((name?, range?))
+    pub(super) fn span(&mut self, name: &'static str) -> Option<(String, Range)> {
+        let field = self.object.optional(name)?;
+        let fields = field.list(limits::LIST, self.errors)?;
+        let [name, start, end] = fields.as_slice() else {
+            let remedy = "must be a name, a start and an end, as in [pricing, 0, 0.4]";
+            return field.wrong(remedy, self.errors);
         };
-        self.object.given(name, read, self.errors)
+        Some((text(name, self.errors)?, range(field, start, end, self.errors)?))
     }
 
-    /// A list with a range from 0 to 1 for each variant, which may be absent.
-    pub(super) fn ranges(&mut self, name: &'static str) -> Given<Vec<Range>> {
-        let variants = self.weights.len();
-        let read = |field: &Field<'_>, errors: &mut Errors| {
-            let fields = field.list(limits::SPLIT_VARIANTS, errors)?;
-            if fields.len() != variants && variants > 0 {
-                return field.wrong("must have a range [start, end] for each variant", errors);
-            }
-            let one = |field: &Field<'_>| {
-                let ends = field.list(limits::LIST, errors)?;
-                match ends.as_slice() {
-                    [start, end] => range(field, start, end, errors),
-                    _ => field.wrong("must be two numbers from 0 to 1", errors),
-                }
-            };
-            Some(fields.iter().filter_map(one).collect())
-        };
-        self.object.given(name, read, self.errors)
-    }
-
-    /// The answer of the engine's own check of the weights; an error says what it takes.
-    pub(super) fn weights<T>(
-        &mut self,
-        check: impl FnOnce(&[f64]) -> Result<T, String>,
-    ) -> Option<T> {
-        if self.weights.is_empty() {
-            return None;
+    /// A list with a range from 0 to 1 for each variant; empty if it is absent.
+    pub(super) fn ranges(&mut self, name: &'static str) -> Vec<Range> {
+        let field = self.object.optional(name);
+        let list = field.and_then(|field| Some((field, field.list(limits::SPLIT_VARIANTS, self.errors)?)));
+        let Some((list, fields)) = list else { return Vec::new() };
+        if fields.len() != self.weights.len() && !self.weights.is_empty() {
+            list.wrong::<()>("must have a range [start, end] for each variant", self.errors);
         }
-        let written = self.weights.iter().map(|weight| Decimal(*weight).to_string());
-        let shown = format!("[{}]", written.collect::<Vec<_>>().join(", "));
-        let path = format!("{}.split", self.rule);
-        check(self.weights).map_err(|remedy| self.errors.invalid(&path, shown, remedy)).ok()
+        let mut one = |field: &Field<'_>| match field.list(limits::LIST, self.errors)?.as_slice() {
+            [start, end] => range(field, start, end, self.errors),
+            _ => field.wrong("must be two numbers from 0 to 1", self.errors),
+        };
+        fields.iter().filter_map(&mut one).collect()
     }
 
     /// Adds an error for fields of which none, or too many, are given.
-    pub(super) fn missing<T>(&mut self, remedy: &str) -> Option<T> {
+    pub(super) fn missing(&mut self, remedy: &str) {
         self.errors.required(&self.object.path, remedy);
-        None
     }
 
     /// Adds an error for a field that is not allowed beside the others.
@@ -192,7 +193,7 @@ fn text(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
     if field.is_number() {
         return field.wrong("must be a text: quote it, or YAML reads a number", errors);
     }
-    Some(field.text(limits::TEXT_BYTES, errors)?.to_owned())
+    field.text(limits::TEXT_BYTES, errors).map(str::to_owned)
 }
 
 fn number(field: &Field<'_>, least: f64, most: f64, errors: &mut Errors) -> Option<f64> {

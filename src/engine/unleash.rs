@@ -10,32 +10,26 @@ const WHOLE: u64 = 1_000;
 /// The seed of the variants' hash, which keeps them independent of the rollout.
 const VARIANT_SEED: u32 = 86_028_157;
 
-pub(super) fn read(settings: &mut Settings<'_, '_>) -> Option<Engine> {
-    let group = settings.required("groupId", "give the strategy's groupId: the flag's name by default");
-    let rollout = settings.percent("rollout");
-    let weighed = settings.weights(|weights| {
-        let whole = weights.iter().all(|weight| weight.fract() == 0.0);
-        let right = whole && weights.iter().sum::<f64>() == WHOLE as f64;
-        right.then_some(()).ok_or("Unleash takes integers with the sum 1000, as its client API has them".into())
-    });
-    let before = format!("{}:", group?);
-    let rollout = rollout.value_or(100)?;
+pub(super) fn read(settings: &mut Settings<'_, '_>) -> Engine {
+    let remedy = "give the strategy's groupId, which is the flag's name unless it was changed";
+    let before = settings.required("groupId", remedy) + ":";
+    let rollout = settings.percent("rollout").unwrap_or(100);
+    let right = settings.are_whole() && settings.sum() == WHOLE as f64;
+    settings.check(right, "Unleash takes integers with the sum 1000, as its client API has them");
     let gate = Step {
         what: "rollout",
-        before,
-        after: String::new(),
-        bucket: |text, whole| bucket(text, 0, whole),
+        before: before.clone(),
         whole: 100,
         ranges: vec![Range { start: 1.0, end: rollout as f64 + 1.0 }],
+        ..Step::variants(|text, whole| bucket(text, 0, whole))
     };
     let choice = Step {
-        what: "variants",
-        bucket: |text, whole| bucket(text, VARIANT_SEED, whole),
+        before,
         whole: WHOLE,
-        ranges: in_turn(1.0, settings.weights.iter().copied()),
-        ..gate.clone()
+        ranges: in_turn(1.0, settings.weights, 1.0),
+        ..Step::variants(|text, whole| bucket(text, VARIANT_SEED, whole))
     };
-    weighed.map(|()| Engine { name: "unleash", gate: Some(gate), choice, keyless: Keyless::Out })
+    Engine { name: "unleash", gate: Some(gate), choice, keyless: Keyless::Out }
 }
 
 /// A number from 1 to `whole`.

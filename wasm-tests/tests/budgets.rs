@@ -88,6 +88,7 @@ fn a_request_of_the_standard_set() -> Result<()> {
     {
         let (mut host, root) = start(configuration)?;
         let fuel = fuel(&mut host, root, &standard)?;
+        eprintln!("FUEL {fuel}");
         ensure!(fuel <= bound.fuel, "fuel {fuel}, more than {}", bound.fuel);
         for (name, count) in &host.world().calls {
             let bound = bound.calls.get(name).copied().unwrap_or_default();
