@@ -8,17 +8,20 @@ const VERSIONS: &str = "give it as the experiment has it: 1 or 2. An experiment 
     version 2 since then";
 
 pub(super) fn read(settings: &mut Settings<'_, '_>) -> Engine {
-    let version = settings.required_integer("hashVersion", 1..=2, VERSIONS);
+    let version = settings.integer("hashVersion", 1.0, 2.0);
+    if version.is_none() {
+        settings.missing("hashVersion", VERSIONS);
+    }
     let seed = settings.required("seed", "give the experiment's seed, or else its key");
     let coverage = settings.number("coverage", 0.0, 1.0);
     let ranges = settings.ranges("ranges");
-    if !ranges.is_empty() && coverage.is_some() {
-        settings.forbidden("coverage", "`ranges` is given as well, and GrowthBook reads only that");
+    if !ranges.is_empty() {
+        settings.forbid("coverage", "`ranges` is given as well, and GrowthBook reads only that");
     }
     let gate = settings.span("namespace").map(|(name, range)| Step {
         what: "namespace",
         ranges: vec![range],
-        ..versioned(1, "__".to_owned() + &name)
+        ..versioned(Some(1.0), "__".to_owned() + &name)
     });
     let several = settings.weights.len() > 1;
     settings.check(several, "GrowthBook runs no experiment with fewer than two variations");
@@ -41,9 +44,10 @@ fn covered(weights: &[f64], coverage: f64) -> Vec<Range> {
     weights.iter().map(range).collect()
 }
 
-fn versioned(version: i64, seed: String) -> Step {
+/// The step of a version of the hash: 1, or else 2.
+fn versioned(version: Option<f64>, seed: String) -> Step {
     match version {
-        1 => Step { after: seed, ..Step::variants(bucket_1) },
+        Some(1.0) => Step { after: seed, ..Step::variants(bucket_1) },
         _ => Step { before: seed, ..Step::variants(bucket_2) },
     }
 }
@@ -89,19 +93,19 @@ mod tests {
     #[test]
     fn published_buckets() {
         for (version, seed, value, bucket) in [
-            (1, "", "a", 0.22),
-            (1, "", "b", 0.077),
-            (1, "b", "a", 0.946),
-            (1, "ef", "d", 0.652),
-            (1, "asdf", "8952klfjas09ujk", 0.549),
-            (2, "seed", "a", 0.0505),
-            (2, "seed", "b", 0.2696),
-            (2, "foo", "ab", 0.2575),
-            (2, "foo", "def", 0.2019),
-            (2, "89123klj", "8952klfjas09ujkasdf", 0.124),
-            (2, "90850943850283058242805", "123", 0.7516),
+            (1.0, "", "a", 0.22),
+            (1.0, "", "b", 0.077),
+            (1.0, "b", "a", 0.946),
+            (1.0, "ef", "d", 0.652),
+            (1.0, "asdf", "8952klfjas09ujk", 0.549),
+            (2.0, "seed", "a", 0.0505),
+            (2.0, "seed", "b", 0.2696),
+            (2.0, "foo", "ab", 0.2575),
+            (2.0, "foo", "def", 0.2019),
+            (2.0, "89123klj", "8952klfjas09ujkasdf", 0.124),
+            (2.0, "90850943850283058242805", "123", 0.7516),
         ] {
-            let step = versioned(version, seed.to_owned());
+            let step = versioned(Some(version), seed.to_owned());
             assert_eq!(step.hashed(value.as_bytes()).bucket, bucket, "{version} {seed} {value}");
         }
     }

@@ -2,19 +2,25 @@
 
 use super::settings::Settings;
 use super::{Engine, Keyless, Step, in_turn, sha1};
+use crate::config::Decimal;
+
+/// The greatest seed: far below the first number that [`Decimal`] writes with a power of ten.
+const MOST_SEED: f64 = 4_294_967_295.0;
 
 /// The sum of the weights.
 const WHOLE: f64 = 100_000.0;
 
 pub(super) fn read(settings: &mut Settings<'_, '_>) -> Engine {
-    let seed = settings.integer("seed");
-    let (flag, salt) = (settings.text("flag"), settings.text("salt"));
-    let before = match (seed, flag, salt) {
-        (Some(seed), None, None) => seed.to_string() + ".",
-        (None, Some(flag), Some(salt)) => flag + "." + &salt + ".",
-        _ => {
-            settings.missing("give `flag`, its key, and its `salt`, or the `seed` of an experiment");
-            String::new()
+    let before = match settings.integer("seed", 0.0, MOST_SEED) {
+        Some(seed) => {
+            for name in ["flag", "salt"] {
+                settings.forbid(name, "an experiment with a `seed` hashes neither");
+            }
+            Decimal(seed).to_string() + "."
+        }
+        None => {
+            let remedy = "give `flag`, its key, and its `salt`, or the `seed` of an experiment";
+            settings.required("flag", remedy) + "." + &settings.required("salt", remedy) + "."
         }
     };
     let right = settings.are_whole() && settings.sum() == WHOLE;

@@ -1,7 +1,5 @@
 //! The settings of an engine as written, checked together with the weights of its split.
 
-use std::ops::RangeInclusive;
-
 use super::{ENGINES, Engine, Range};
 use crate::config::{Decimal, Errors, Field, Object, SplitSpec};
 use crate::limits;
@@ -101,7 +99,7 @@ impl Settings<'_, '_> {
         if !right && !self.weights.is_empty() {
             let sum = Decimal(self.sum());
             let path = format!("{}.split", self.rule);
-            self.errors.invalid(&path, format_args!("weights with the sum {sum}"), remedy);
+            self.errors.invalid(&path, format!("weights with the sum {sum}"), remedy);
         }
     }
 
@@ -117,37 +115,17 @@ impl Settings<'_, '_> {
         field.and_then(|field| text(field, self.errors)).unwrap_or_default()
     }
 
-    /// An integer that may be absent.
-    pub(super) fn integer(&mut self, name: &'static str) -> Option<i64> {
+    /// An integer from `least` to `most` that may be absent.
+    pub(super) fn integer(&mut self, name: &'static str, least: f64, most: f64) -> Option<f64> {
         let field = self.object.optional(name)?;
-        Some(field.integer(self.errors).unwrap_or_default())
-    }
-
-    /// An integer in a range, whose absence is an error. `remedy` says which one to give.
-    pub(super) fn required_integer(
-        &mut self,
-        name: &'static str,
-        range: RangeInclusive<i64>,
-        remedy: &str,
-    ) -> i64 {
-        let field = self.object.required(name, remedy, self.errors);
-        let number = field.and_then(|field| {
-            let number = field.integer(self.errors)?;
-            if range.contains(&number) { Some(number) } else { field.wrong(remedy, self.errors) }
-        });
-        number.unwrap_or_default()
+        let number = number(field, least, most, self.errors);
+        let integer = number.filter(|_| field.integer(self.errors).is_some());
+        Some(integer.unwrap_or_default())
     }
 
     /// A number from `least` to `most` that may be absent.
     pub(super) fn number(&mut self, name: &'static str, least: f64, most: f64) -> Option<f64> {
         number(self.object.optional(name)?, least, most, self.errors)
-    }
-
-    /// An integer from 0 to 100 that may be absent.
-    pub(super) fn percent(&mut self, name: &'static str) -> Option<i64> {
-        let field = self.object.optional(name)?;
-        number(field, 0.0, 100.0, self.errors)?;
-        field.integer(self.errors)
     }
 
     /// A list with a name, a start and an end from 0 to 1, which may be absent.
@@ -176,14 +154,16 @@ impl Settings<'_, '_> {
         fields.iter().filter_map(&mut one).collect()
     }
 
-    /// Adds an error for fields of which none, or too many, are given.
-    pub(super) fn missing(&mut self, remedy: &str) {
-        self.errors.required(&self.object.path, remedy);
+    /// Adds an error for an absent field.
+    pub(super) fn missing(&mut self, name: &'static str, remedy: &str) {
+        self.object.required(name, remedy, self.errors);
     }
 
-    /// Adds an error for a field that is not allowed beside the others.
-    pub(super) fn forbidden(&mut self, name: &str, remedy: &str) {
-        self.errors.forbidden(&format!("{}.{name}", self.object.path), remedy);
+    /// Adds an error for a field that is not allowed beside the others, if it is there.
+    pub(super) fn forbid(&mut self, name: &'static str, why: &str) {
+        if let Some(field) = self.object.optional(name) {
+            self.errors.forbidden(&field.path, why);
+        }
     }
 }
 

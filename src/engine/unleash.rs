@@ -13,14 +13,14 @@ const VARIANT_SEED: u32 = 86_028_157;
 pub(super) fn read(settings: &mut Settings<'_, '_>) -> Engine {
     let remedy = "give the strategy's groupId, which is the flag's name unless it was changed";
     let before = settings.required("groupId", remedy) + ":";
-    let rollout = settings.percent("rollout").unwrap_or(100);
+    let rollout = settings.integer("rollout", 0.0, 100.0).unwrap_or(100.0);
     let right = settings.are_whole() && settings.sum() == WHOLE as f64;
     settings.check(right, "Unleash takes integers with the sum 1000, as its client API has them");
     let gate = Step {
         what: "rollout",
         before: before.clone(),
         whole: 100,
-        ranges: vec![Range { start: 1.0, end: rollout as f64 + 1.0 }],
+        ranges: vec![Range { start: 1.0, end: rollout + 1.0 }],
         ..Step::variants(|text, whole| bucket(text, 0, whole))
     };
     let choice = Step {
