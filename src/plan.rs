@@ -17,6 +17,7 @@ use crate::rule::Rule;
 pub struct Plan {
     pub(crate) cluster_header: Option<String>,
     pub(crate) variant_header: Option<String>,
+    pub(crate) point_header: Option<String>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) index: Option<Index>,
     /// Every cookie that issues identities, once.

@@ -32,6 +32,7 @@ pub(crate) enum Action {
     Split(Box<Allocation>),
     /// A split by the buckets of a flag engine.
     Engine(Box<Allocation>),
+    Route(Box<Route>),
 }
 
 /// A split with all that keeps or changes it.
@@ -47,6 +48,18 @@ pub(crate) struct Allocation {
     pub(crate) guard: Option<usize>,
 }
 
+/// A split whose weights the route has: a client gets a point, and Envoy chooses by it.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) target: Arc<Target>,
+    /// XXH64 of the salt.
+    pub(crate) seed: u64,
+    /// Keeps the point.
+    pub(crate) persist: Option<Persist>,
+    /// The place of its guard.
+    pub(crate) guard: Option<usize>,
+}
+
 /// A cookie that keeps an assignment.
 #[derive(Debug)]
 pub(crate) struct Persist {
@@ -56,10 +69,10 @@ pub(crate) struct Persist {
 }
 
 impl Rule {
-    /// Its split, where it has one.
+    /// Its split, where it has one with weights.
     pub(crate) fn allocation(&self) -> Option<&Allocation> {
         match &self.action {
-            Action::To(_) => None,
+            Action::To(_) | Action::Route(_) => None,
             Action::Split(allocation) | Action::Engine(allocation) => Some(allocation),
         }
     }

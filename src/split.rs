@@ -52,7 +52,7 @@ impl Split {
         self.weights = engine.shares().collect();
         let place = otherwise.map(|target| {
             let rest = (1.0 - self.weights.iter().sum::<f64>()).max(0.0);
-            let place = self.place(target.variant.name.as_bytes()).unwrap_or_else(|| {
+            let place = self.place(target.name().as_bytes()).unwrap_or_else(|| {
                 self.targets.push(target);
                 self.weights.push(0.0);
                 self.targets.len().saturating_sub(1)
@@ -120,7 +120,7 @@ impl Split {
     }
 
     fn place(&self, name: &[u8]) -> Option<usize> {
-        self.targets.iter().position(|target| target.variant.name.as_bytes() == name)
+        self.targets.iter().position(|target| target.name().as_bytes() == name)
     }
 }
 
@@ -134,7 +134,7 @@ pub(crate) struct Weighted {
 impl Weighted {
     /// The name of the variant.
     pub(crate) fn name(&self) -> &str {
-        &self.target.variant.name
+        self.target.name()
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) struct RuleContext<'a> {
     /// Whether its decisions are carried out.
     pub(super) mode: Mode,
     pub(super) sticky: bool,
+    /// XXH64 of the salt.
+    pub(super) seed: u64,
     /// The flag engine that chooses.
     pub(super) engine: Option<Arc<Engine>>,
 }
@@ -27,7 +29,6 @@ pub(super) struct RuleContext<'a> {
 pub(super) fn compile(
     rule: &RuleContext<'_>,
     config: SplitSpec,
-    seed: u64,
     parts: &mut Parts<'_>,
     errors: &mut Errors,
 ) -> Option<Allocation> {
@@ -50,24 +51,54 @@ pub(super) fn compile(
     if let Some(engine) = &rule.engine {
         split = split.by_engine(Arc::clone(engine), otherwise);
     }
-    Some(Allocation { split, seed, persist, ramp, guard: guarded })
+    Some(Allocation { split, seed: rule.seed, persist, ramp, guard: guarded })
 }
 
 /// The reasons for which this variant of the split can be chosen.
 fn reasons(rule: &RuleContext<'_>, config: &SplitSpec, variant: &str) -> Vec<Reason> {
-    let left_out = config.otherwise.as_deref() == Some(variant);
     let takes_over = config.guard.as_ref().is_some_and(|guard| guard.fallback == variant);
-    if rule.mode == Mode::Shadow {
-        return vec![Reason::Shadow];
+    let mut reasons = rule.reasons(config.persist.is_some(), takes_over);
+    if config.otherwise.as_deref() == Some(variant) && rule.mode == Mode::Enforce {
+        reasons.push(Reason::Otherwise);
     }
-    let possible = [
-        (rule.sticky, Reason::Sticky),
-        (config.persist.is_some(), Reason::Persisted),
-        (takes_over, Reason::Guard),
-        (left_out, Reason::Otherwise),
-        (rule.engine.is_none(), Reason::Random),
-    ];
-    possible.into_iter().filter_map(|(can, reason)| can.then_some(reason)).collect()
+    reasons
+}
+
+impl RuleContext<'_> {
+    /// The reasons for which a target can be chosen: `persisted` where a cookie keeps it, `takes_over`
+    /// where it is a guard's fallback.
+    pub(super) fn reasons(&self, persisted: bool, takes_over: bool) -> Vec<Reason> {
+        if self.mode == Mode::Shadow {
+            return vec![Reason::Shadow];
+        }
+        let possible = [
+            (self.sticky, Reason::Sticky),
+            (persisted, Reason::Persisted),
+            (takes_over, Reason::Guard),
+        ];
+        let drawn = self.engine.is_none().then_some(Reason::Random);
+        let possible = possible.into_iter().filter_map(|(can, reason)| can.then_some(reason));
+        possible.chain(drawn).collect()
+    }
+
+    /// A guard over two of the rule's targets.
+    pub(super) fn guard(
+        &self,
+        config: GuardSpec,
+        watch: Arc<Target>,
+        fallback: Arc<Target>,
+    ) -> Guard {
+        Guard {
+            rule: Arc::clone(self.name),
+            watch,
+            fallback,
+            max_error_rate: config.max_error_rate,
+            max_latency_ratio: config.max_latency_ratio,
+            min_requests: config.min_requests,
+            window: config.window,
+            cooldown: config.cooldown,
+        }
+    }
 }
 
 fn targets(
@@ -81,7 +112,7 @@ fn targets(
         let variant = parts.find(&format!("{}.split.{name}", rule.path), name, errors)?;
         let counted = Counted {
             rule: rule.name,
-            variant: name,
+            variant: Some(name),
             reasons: &reasons(rule, config, name),
             watched: rule.mode == Mode::Enforce
                 && config.guard.as_ref().is_some_and(|guard| guard.watch == *name),
@@ -113,7 +144,7 @@ fn otherwise(
         Mode::Shadow => [Reason::Shadow],
     };
     let (rule, reasons) = (rule.name, &reasons);
-    let counted = Counted { rule, variant: name, reasons, watched: false, weighed: true };
+    let counted = Counted { rule, variant: Some(name), reasons, watched: false, weighed: true };
     Some(parts.target(rule, variant, &counted, None))
 }
 
@@ -144,16 +175,7 @@ fn compile_guard(
     if config.watch == config.fallback {
         errors.invalid(&path, format!("{:?}", config.fallback), "must differ from watch");
     }
-    Some(Guard {
-        rule: Arc::clone(rule.name),
-        watch: watch?,
-        fallback: fallback?,
-        max_error_rate: config.max_error_rate,
-        max_latency_ratio: config.max_latency_ratio,
-        min_requests: config.min_requests,
-        window: config.window,
-        cooldown: config.cooldown,
-    })
+    Some(rule.guard(config, watch?, fallback?))
 }
 
 /// Whether there is a ramp to run: a held one leaves the weights as written.

@@ -54,7 +54,7 @@ impl<'p> RuleAt<'p> {
             Ok(variant) => Some(&variant.name),
             Err(Unassigned::OutsideSlice) => Some(OUTSIDE),
             Err(Unassigned::LeftOut) => Some(LEFT_OUT),
-            Err(Unassigned::Unusable) => None,
+            Err(Unassigned::Unusable | Unassigned::ByRoute) => None,
         }
     }
 }
