@@ -10,6 +10,7 @@ mod fetch;
 mod flagger;
 mod places;
 mod readme;
+mod route_weights;
 mod routes;
 mod signing;
 mod steer;
