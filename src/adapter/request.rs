@@ -135,7 +135,7 @@ fn read_headers() -> HeaderMap {
 
 /// An address that cannot be read counts as absent.
 fn source_address() -> Option<IpAddr> {
-    let text = abi::property(&["source", "address"]).ok()??;
+    let text = abi::property("source\0address").ok()??;
     let address: SocketAddr = std::str::from_utf8(&text).ok()?.parse().ok()?;
     Some(address.ip())
 }

@@ -26,7 +26,8 @@ fn weigh(place: &Place, namespace: &str, canary: u32) -> Result<()> {
         {"op": "replace", "path": "/spec/http/0/route/0/weight", "value": 100 - canary},
         {"op": "replace", "path": "/spec/http/0/route/1/weight", "value": canary}
     ]);
-    let patch = ["patch", "virtualservice", "traffic-split", "--type=json", "-p", &patch.to_string()];
+    let patch =
+        ["patch", "virtualservice", "traffic-split", "--type=json", "-p", &patch.to_string()];
     place.mesh.kubernetes.run(&[&["--namespace", namespace], &patch[..]].concat()).map(drop)
 }
 
@@ -134,7 +135,11 @@ async fn weights_at_a_gateway() -> Result<()> {
     for (file, times) in [(&file, 3), (&format!("{FOLDER}/gateway.yaml"), 1)] {
         place.folder.replace_all(file, times, "ingressgateway", "weightsgateway")?;
     }
-    place.folder.replace(&file, "namespace: istio-system ", &format!("namespace: {} ", place.namespace))?;
+    place.folder.replace(
+        &file,
+        "namespace: istio-system ",
+        &format!("namespace: {} ", place.namespace),
+    )?;
     place.mesh.kubernetes.run(&["apply", "-k", &place.folder.path(FOLDER)])?;
     let plan = steer::plan(&place, FOLDER)?;
     let labels = json!({"istio": "weightsgateway"});
@@ -199,9 +204,7 @@ fn users_of(request: &Request, plan: &Plan, canary: u32) -> Result<Request> {
 }
 
 fn edit(place: &Place, changes: &[(&str, Value)]) -> Result<()> {
-    let change = |(path, value): &(&str, Value)| {
-        json!({"op": "replace", "path": format!("/spec/rules/0/{path}"), "value": value})
-    };
+    let change = |(path, value): &(&str, Value)| json!({"op": "replace", "path": format!("/spec/rules/0/{path}"), "value": value});
     let patch = Value::from_iter(changes.iter().map(change)).to_string();
     place.kubectl(&["patch", "httproute", "traffic-split", "--type=json", "-p", &patch]).map(drop)
 }
