@@ -116,7 +116,10 @@ impl Split {
     /// The variant with this name and whether its weight is above 0.
     pub(crate) fn named(&self, name: &[u8]) -> Option<(&Arc<Target>, bool)> {
         let place = self.place(name)?;
-        Some((self.targets.get(place)?, self.weights.get(place).is_some_and(|weight| *weight > 0.0)))
+        Some((
+            self.targets.get(place)?,
+            self.weights.get(place).is_some_and(|weight| *weight > 0.0),
+        ))
     }
 
     fn place(&self, name: &[u8]) -> Option<usize> {

@@ -102,8 +102,11 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
         None => Some(None),
     };
     let context = split.map(|split| SplitContext { rule: &path, split });
-    let sticky =
-        object.given("sticky", |field, errors| sticky::read(field, context.as_ref(), errors), errors);
+    let sticky = object.given(
+        "sticky",
+        |field, errors| sticky::read(field, context.as_ref(), errors),
+        errors,
+    );
     object.finish(errors);
     let sticks = sticky.is_given();
     match &action {

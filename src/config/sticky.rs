@@ -127,7 +127,10 @@ fn buckets(
         return None;
     };
     for (name, why) in [
-        ("issue", "the SDK in the application buckets by its own key, and knows no identity of ours"),
+        (
+            "issue",
+            "the SDK in the application buckets by its own key, and knows no identity of ours",
+        ),
         ("salt", "an engine has its own: the salt, seed or key of the flag, in `engine`"),
     ] {
         if let Some(given) = object.optional(name) {

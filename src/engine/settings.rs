@@ -16,15 +16,25 @@ impl SplitContext<'_> {
     /// Refuses the fields of the split that go only without an engine, or only with one.
     pub(crate) fn check(&self, engine: bool, errors: &mut Errors) {
         let Some(split) = self.split else { return };
-        let mut refuse = |name: &str, why: &str| errors.forbidden(&format!("{}.{name}", self.rule), why);
+        let mut refuse =
+            |name: &str, why: &str| errors.forbidden(&format!("{}.{name}", self.rule), why);
         if !engine && split.otherwise.is_some() {
-            refuse("otherwise", "only an `engine` leaves clients out: other splits have a variant for each");
+            refuse(
+                "otherwise",
+                "only an `engine` leaves clients out: other splits have a variant for each",
+            );
         }
         if engine && !split.history.is_empty() {
-            refuse("history", "an engine's SDKs know no earlier weights: they would move other clients");
+            refuse(
+                "history",
+                "an engine's SDKs know no earlier weights: they would move other clients",
+            );
         }
         if engine && split.ramp.is_some() {
-            refuse("ramp", "an engine's SDKs would not follow it: change the rollout or the weights there and here");
+            refuse(
+                "ramp",
+                "an engine's SDKs would not follow it: change the rollout or the weights there and here",
+            );
         }
     }
 }
@@ -142,7 +152,8 @@ impl Settings<'_, '_> {
     /// A list with a range from 0 to 1 for each variant; empty if it is absent.
     pub(super) fn ranges(&mut self, name: &'static str) -> Vec<Range> {
         let field = self.object.optional(name);
-        let list = field.and_then(|field| Some((field, field.list(limits::SPLIT_VARIANTS, self.errors)?)));
+        let list =
+            field.and_then(|field| Some((field, field.list(limits::SPLIT_VARIANTS, self.errors)?)));
         let Some((list, fields)) = list else { return Vec::new() };
         if fields.len() != self.weights.len() && !self.weights.is_empty() {
             list.wrong::<()>("must have a range [start, end] for each variant", self.errors);

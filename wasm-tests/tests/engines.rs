@@ -36,7 +36,8 @@ impl Group {
         let variants: Map<_, _> = self.variants().map(variant).collect();
         let sticky = json!({"key": [{"header": "x-user-id"}], "engine": self.engine});
         let rule = json!({"name": "rule", "split": self.split, "sticky": sticky});
-        json!({"clusterHeader": "x-split-cluster", "variants": variants, "rules": [rule]}).to_string()
+        json!({"clusterHeader": "x-split-cluster", "variants": variants, "rules": [rule]})
+            .to_string()
     }
 }
 

@@ -70,9 +70,10 @@ fn bucket(rule: &RuleSpec, hashed: Hashed) -> Bucket {
     let ranges = hashed.ranges.iter().map(|(start, end)| [rounded(*start), rounded(*end)]);
     let ranges: Vec<[f64; 2]> = ranges.collect();
     let variant = match &rule.action {
-        Some(ActionSpec::Split(split)) if hashed.step == "variants" => {
-            hashed.place.and_then(|place| split.weights.get(place)).map(|known| known.variant.clone())
-        }
+        Some(ActionSpec::Split(split)) if hashed.step == "variants" => hashed
+            .place
+            .and_then(|place| split.weights.get(place))
+            .map(|known| known.variant.clone()),
         _ => None,
     };
     Bucket {
