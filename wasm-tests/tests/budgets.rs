@@ -80,11 +80,16 @@ fn exchange(host: &mut Host, root: Root, headers: &Headers) -> Result<(u64, Head
 }
 
 fn check(what: &str, host: &mut Host, fuel: u64, bound: &Request) -> Result<()> {
-    ensure!(fuel <= bound.fuel, "{what}: fuel {fuel}, more than {}", bound.fuel);
-    for (name, count) in &host.world().calls {
-        let bound = bound.calls.get(name).copied().unwrap_or_default();
-        ensure!(*count <= bound, "{what}: {name}: {count}, more than {bound}");
-    }
+    let calls = host.world().calls.iter();
+    let over: Vec<_> = calls
+        .filter(|(name, count)| **count > bound.calls.get(*name).copied().unwrap_or_default())
+        .collect();
+    let is_over = fuel > bound.fuel || !over.is_empty();
+    ensure!(
+        !is_over,
+        "{what}: fuel {fuel} of {}, and more calls than listed: {over:?}",
+        bound.fuel
+    );
     Ok(())
 }
 
