@@ -187,7 +187,13 @@ impl<'p> Outcome<'p> {
         let mut observed = None;
         let debug = self.plan.debug_header.as_ref().map(|name| {
             let ([rule, variant], reason) = (self.names(), self.reason.name());
-            let value = format!("rule={rule}; variant={variant}; reason={reason}");
+            let mut value = format!("rule={rule}; variant={variant}; reason={reason}");
+            let mut before = "; absent=";
+            for what in self.ignored.iter() {
+                value.push_str(before);
+                value.push_str(what.name());
+                before = ",";
+            }
             ResponseHeader { name: name.clone(), value }
         });
         if let Some(cookies) = self.cookies {
