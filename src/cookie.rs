@@ -98,8 +98,11 @@ impl Cookie {
             None => {
                 // A longer one costs no look at each byte.
                 let named = |authority: &[u8]| authority.len() <= 2 * limits::HOST_BYTES;
-                let authority = request.find_header(AUTHORITY, Some).filter(|a| named(a))?;
-                let host = request::host(request::usable(authority)?);
+                let asked = || {
+                    let authority = request.find_header(AUTHORITY, Some).filter(|a| named(a))?;
+                    request::usable(authority)
+                };
+                let host = request.first_authority().or_else(asked).map(request::host)?;
                 (host.len() <= limits::HOST_BYTES).then_some(host)
             }
         }

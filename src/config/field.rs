@@ -122,6 +122,14 @@ impl<'a> Field<'a> {
         *self.node == Node::Null
     }
 
+    /// The value if it is a string, of any length.
+    pub(crate) fn word(&self) -> Option<&'a str> {
+        match self.node {
+            Node::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether the value is a list.
     pub(crate) fn is_list(&self) -> bool {
         matches!(self.node, Node::List(_))

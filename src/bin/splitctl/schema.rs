@@ -39,7 +39,7 @@ mod tests {
 
     /// The errors that a schema cannot express: of fields that depend on each other, and of texts with
     /// a grammar of their own.
-    const BEYOND: [&str; 12] = [
+    const BEYOND: [&str; 16] = [
         "Duplicate value",
         "must be one of the variants",
         "define it under variants",
@@ -52,6 +52,10 @@ mod tests {
         "different cookies",
         "regex",
         "not JSON",
+        "writes a point into it",
+        "no route could tell it otherwise",
+        "tells responses apart by it",
+        "responses are told apart by it",
     ];
 
     fn schema() -> Value {
