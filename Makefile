@@ -72,7 +72,7 @@ push: image ## Build that image and push it: make push IMAGE=registry.example.co
 	@test -n "$(CRANE)" || { echo "Neither crane nor Go is on the search path." >&2; exit 2; }
 	@pushed=$$($(CRANE) push "$(CURDIR)/target/image" "$(IMAGE)") && echo "  image: oci://$$pushed"
 
-mesh-test: wasm ## Run the Istio manifests in a real mesh, and func-e (needs Go, which builds them once: 20 CPU minutes)
+mesh-test: wasm ## Run the Istio manifests in a real mesh, and func-e (needs Go, which builds them once: 30 CPU minutes)
 	cargo test --package wasm-tests --features mesh --test istio --test istio_manifests --test func_e \
 		-- --test-threads 2
 

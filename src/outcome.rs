@@ -208,6 +208,12 @@ impl<'p> Outcome<'p> {
             if let Some(point) = self.decision.point() {
                 let _ = write!(value, "; point={point}");
             }
+            let mut before = "; absent=";
+            for what in self.ignored.iter() {
+                value.push_str(before);
+                value.push_str(what.name());
+                before = ",";
+            }
             ResponseHeader { name: name.clone(), value }
         });
         if let Some(cookies) = self.cookies {
