@@ -43,11 +43,10 @@ pub use time::{format as format_time, parse as parse_time};
 pub use variant::VariantSpec;
 
 pub(crate) use decimal::Decimal;
-pub(crate) use field::long;
+pub(crate) use field::{Field, Object, long};
 pub(crate) use node::text_of_json;
 
 use crate::limits;
-use field::{Field, Object};
 use node::Node;
 
 /// A whole configuration.

@@ -117,6 +117,11 @@ impl<'a> Field<'a> {
         check_name(&self.path, text, errors)
     }
 
+    /// Whether the value is a number.
+    pub(crate) fn is_number(&self) -> bool {
+        matches!(self.node, Node::Number(_))
+    }
+
     /// Whether the value is null.
     pub(crate) fn is_null(&self) -> bool {
         *self.node == Node::Null
