@@ -4,8 +4,9 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 8] = [
+pub const DOCUMENTS: [&str; 9] = [
     "README.md",
+    "manifests/engines/README.md",
     "manifests/istio/README.md",
     "manifests/monitoring/README.md",
     "src/changes.md",
