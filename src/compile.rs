@@ -3,6 +3,7 @@
 
 mod condition;
 mod headers;
+mod rerun;
 mod route;
 mod split;
 mod sticky;
@@ -59,6 +60,7 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
     headers::check(&config, errors);
     check_names(&config.rules, errors);
     check_layers(&config.rules, errors);
+    let reruns_matter = rerun::matters(&config);
     let mut parts = Parts {
         variants: config.variants.into_iter().map(variant).collect(),
         cookies: CookieRegistry::new(env),
@@ -84,6 +86,7 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
         ramps: parts.ramps,
         guards: parts.guards,
         shadows,
+        reruns_matter,
         mode: parts.mode,
         metrics_level: parts.metrics_level,
         metrics: parts.metrics,

@@ -225,6 +225,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
 
     /// The point of a client: the one that it had before, or else one by the hash of its key; `None`
     /// where Envoy is to draw. An open guard sends it to where the fallback is.
+    #[inline(never)]
     fn place(&mut self, rule: &'p Rule, route: &'p Route) -> Decision<'p> {
         let persist = route.persist.as_ref();
         let environment = &mut *self.environment;

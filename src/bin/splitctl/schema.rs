@@ -45,7 +45,7 @@ mod tests {
         "define it under variants",
         "must differ from",
         "must not overlap",
-        "must have the key and issue of",
+        "must have key, ignore and issue of",
         "must be the same as",
         "is taken by",
         "environment",
