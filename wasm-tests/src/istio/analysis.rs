@@ -76,7 +76,6 @@ async fn answer(
         _ => 1.0,
     };
     let found = json!([{"metric": {}, "value": [0, value.to_string()]}]);
-    let answered =
-        json!({"status": "success", "data": {"resultType": "vector", "result": found}});
+    let answered = json!({"status": "success", "data": {"resultType": "vector", "result": found}});
     Ok(Response::new(answered.to_string().into()))
 }

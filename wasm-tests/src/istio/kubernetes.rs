@@ -57,8 +57,7 @@ impl Kubernetes {
         let ready = async || run(&kubectl, &kubeconfig, &["get", "--raw", "/readyz"]);
         api.until("the API server", ready).await?;
         let (proxy, plain) = proxy(&kubectl, &kubeconfig, folder).await?;
-        let kubernetes =
-            Self { kubectl, kubeconfig, plain, _proxy: proxy, _api: api, _etcd: etcd };
+        let kubernetes = Self { kubectl, kubeconfig, plain, _proxy: proxy, _api: api, _etcd: etcd };
         let istio = tools.module("istio.io/istio")?;
         kubernetes.types(&istio.join("manifests/charts/base/files/crd-all.gen.yaml"))?;
         let gateway = tools.module("sigs.k8s.io/gateway-api")?;

@@ -47,7 +47,8 @@ impl Stage {
         eventually(phase, async || {
             let rollout = self.place.mesh.kubernetes.get(&path).await?;
             let is = &rollout["status"];
-            let observed = is["observedGeneration"] == rollout["metadata"]["generation"].to_string();
+            let observed =
+                is["observedGeneration"] == rollout["metadata"]["generation"].to_string();
             ensure!(is["phase"] == phase && observed, "{is}\n{}", self.controller.log());
             Ok(())
         })

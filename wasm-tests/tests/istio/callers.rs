@@ -32,7 +32,8 @@ impl Callers {
     /// Starts them, where the folder's plugin and EnvoyFilter are applied already.
     pub async fn start(place: &Place, folder: &str) -> Result<Self> {
         let patch = json!({"spec": {"selector": {"matchLabels": {"app": "productpage"}}}});
-        let patch = ["patch", "wasmplugin", "traffic-split", "--type=merge", "-p", &patch.to_string()];
+        let patch =
+            ["patch", "wasmplugin", "traffic-split", "--type=merge", "-p", &patch.to_string()];
         place.kubectl(&patch)?;
         let with = place.sidecar("productpage").await?;
         with.0.plugin(|_| true).await?;

@@ -203,7 +203,8 @@ pub fn point(plan: &Plan, request: &Request) -> Result<u64> {
     let request = native::request(request);
     let outcome = Outcome::decide(plan, &snapshot, &request, &mut environment);
     let mut changes = outcome.request_headers();
-    let written = changes.find(|change| change.name == "x-split-point").context("no such header")?;
+    let written =
+        changes.find(|change| change.name == "x-split-point").context("no such header")?;
     Ok(std::str::from_utf8(written.value.context("it is removed")?)?.parse()?)
 }
 
