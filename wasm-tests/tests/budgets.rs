@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
+use wasm_tests::bootstrap::POINT_HEADER;
 use wasm_tests::host::{Host, Root};
 use wasm_tests::standard::Standard;
 
@@ -61,7 +62,9 @@ fn fuel(host: &mut Host, root: Root, standard: &Standard) -> Result<u64> {
         let before = host.instructions()?;
         let stream = host.open(root, &headers)?;
         let seen = host.world().request.clone().unwrap_or_default();
-        ensure!(seen.iter().any(|(name, _)| name == b"x-split-cluster"), "nothing was decided");
+        let routing = [&b"x-split-cluster"[..], POINT_HEADER.as_bytes()];
+        let decided = seen.iter().any(|(name, _)| routing.contains(&name.as_slice()));
+        ensure!(decided, "nothing was decided");
         host.respond(stream, &response)?;
         host.close(stream)?;
         fuel = host.instructions()? - before;
@@ -94,6 +97,20 @@ fn a_request_of_the_standard_set() -> Result<()> {
             ensure!(*count <= bound, "{name}: {count}, more than {bound}");
         }
     }
+    Ok(())
+}
+
+/// A place in a route is one hash more than a key's, and weights are one for each variant.
+#[test]
+fn weights_in_the_route_cost_no_more_than_weights_in_the_rule() -> Result<()> {
+    let standard = Standard::read()?;
+    let of = |configuration: &Value| -> Result<u64> {
+        let (mut host, root) = start(configuration)?;
+        fuel(&mut host, root, &standard)
+    };
+    let (weighted, by_route) = (of(&standard.configuration)?, of(&standard.by_route())?);
+    println!("weights in the rule {weighted}, in the route {by_route}");
+    ensure!(by_route <= weighted, "fuel {by_route}, more than {weighted}");
     Ok(())
 }
 
