@@ -223,7 +223,15 @@ impl<'p> Outcome<'p> {
     fn told(&self) -> String {
         let ([rule, variant], reason) = (self.names(), self.reason.name());
         let point = self.decision.point().map(|point| format!("; point={point}"));
-        format!("rule={rule}; variant={variant}; reason={reason}{}", point.unwrap_or_default())
+        let point = point.unwrap_or_default();
+        let mut text = format!("rule={rule}; variant={variant}; reason={reason}{point}");
+        let mut before = "; absent=";
+        for what in self.ignored.iter() {
+            text.push_str(before);
+            text.push_str(what.name());
+            before = ",";
+        }
+        text
     }
 
     /// The names of the rule and the variant, `-` where there is none.
