@@ -202,9 +202,9 @@ fn the_weights_are_shares_of_all_clients() {
     let plan = growthbook(json!({ "otherwise": "c" }));
     assert_eq!(weights(&plan), of(&[("a", 0.4), ("b", 0.4), ("c", 0.2)]));
     let nobody = json!({ "unleash": { "groupId": "g", "rollout": 0 } });
-    let plan = super::tests::plan(json!([{ "a": 1000 }]), nobody, json!({}));
-    assert_eq!(weights(&plan), []);
-    assert_eq!(chosen(&plan, Some("user-2")), None);
+    let nobody = super::tests::plan(json!([{ "a": 1000 }]), nobody, json!({}));
+    assert_eq!(weights(&nobody), []);
+    assert_eq!(chosen(&nobody, Some("user-2")), None);
 }
 
 /// 1,000 keys: the order of a split without an engine plays no part.
