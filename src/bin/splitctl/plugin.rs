@@ -88,7 +88,7 @@ fn filter(node: &Node, configuration: Option<&Node>, name: Option<&str>, text: &
     let url = any.get("@type").and_then(Node::text).unwrap_or("no @type");
     match (url.rsplit_once('/').map_or(url, |(_, message)| message), any.get("value")) {
         ("google.protobuf.StringValue", None) => Plugin::empty(kind, name, any.line),
-        ("google.protobuf.StringValue", Some(Node { line, value: Value::Text(json) })) => {
+        ("google.protobuf.StringValue", Some(Node { line, value: Value::Text(json), .. })) => {
             let literal = text.lines().nth(line.saturating_sub(1)).is_some_and(is_literal);
             let place = |inner| if literal { line.saturating_add(inner) } else { *line };
             let mut tree = serde_json::from_str::<serde::de::IgnoredAny>(json)
@@ -129,6 +129,11 @@ impl Plugin {
     fn of_tree(kind: &'static str, name: Option<String>, tree: &Node) -> Self {
         let bytes = serde_json::to_vec(tree).map_err(|error| error.to_string());
         Plugin { kind, name, line: tree.line, bytes, tree: Some(tree.clone()) }
+    }
+
+    /// The same plugin with another configuration.
+    pub fn with_tree(&self, tree: Node) -> Self {
+        Plugin { line: self.line, ..Plugin::of_tree(self.kind, self.name.clone(), &tree) }
     }
 
     fn is_ours(&self) -> bool {

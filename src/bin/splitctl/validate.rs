@@ -4,7 +4,8 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::input::{Checked, Choice, Mistake, check};
+use crate::check::{Checked, Mistake, check};
+use crate::input::Choice;
 use crate::output::{Answer, BAD, Format, GOOD};
 
 /// Report every error of a configuration

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -54,6 +55,15 @@ pub fn module(path: &str) -> Result<PathBuf> {
     let mut command = Command::new("go");
     command.args(["list", "-m", "-f", "{{.Dir}}", path]).current_dir(source());
     Ok(PathBuf::from(output(&mut command)?.trim_end()))
+}
+
+/// Runs a program of `istio/` on an input, and returns its output.
+pub fn go_run(package: &str, input: &str) -> Result<String> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(input.as_bytes())?;
+    file.rewind()?;
+    let mut command = Command::new("go");
+    output(command.args(["run", package]).current_dir(source()).stdin(file))
 }
 
 /// Runs a command and returns its output; if it fails, the error holds all that it printed.

@@ -7,6 +7,7 @@ mod fetch;
 mod places;
 mod readme;
 mod routes;
+mod scalars;
 mod signing;
 mod steer;
 mod updates;

@@ -6,10 +6,10 @@ use traffic_split::{
     Explanation, HeaderChange, HeaderList, Outcome, Reason, Rule, Snapshot, explain,
 };
 
+use crate::check::Checked;
 use crate::curve;
 use crate::describe;
 use crate::given::Example;
-use crate::input::Checked;
 use crate::output::Ordered;
 
 /// The answer as `-o json` prints it.
