@@ -1,5 +1,6 @@
 //! The files given with `-f`, and the configurations chosen in them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read;
 
@@ -23,6 +24,8 @@ pub struct File {
     /// Its name as given, with which errors begin.
     pub name: String,
     pub plugins: Vec<Plugin>,
+    /// The kinds of its documents, to be told where none of them has a configuration.
+    others: String,
     is_readable: bool,
 }
 
@@ -45,9 +48,10 @@ impl Choice {
         let known = titles(&file.plugins);
         if file.plugins.is_empty() {
             bail!(
-                "{}: no configuration found; give one as JSON or YAML, or a WasmPlugin, \
-                 TrafficExtension, EnvoyFilter or Envoy bootstrap that has one",
-                file.name
+                "{}: no configuration found{}; give one as JSON or YAML, or a WasmPlugin, \
+                 TrafficExtension, EnvoyExtensionPolicy, EnvoyFilter or Envoy bootstrap that has one",
+                file.name,
+                file.others
             );
         }
         if let Some(name) = self.plugin.as_ref().filter(|_| file.is_readable) {
@@ -88,11 +92,21 @@ impl File {
             path => (path, std::fs::read_to_string(path)),
         };
         let text = text.with_context(|| format!("cannot read {name}"))?;
-        let (plugins, is_readable) = match parse(&text) {
-            Ok(documents) => (plugin::find(&documents, &text), true),
-            Err((line, problem)) => (vec![Plugin::unreadable(line, problem)], false),
+        let (plugins, others, is_readable) = match parse(&text) {
+            Ok(documents) => (plugin::find(&documents, &text), kinds(&documents), true),
+            Err((line, problem)) => (vec![Plugin::unreadable(line, problem)], String::new(), false),
         };
-        Ok(File { name: name.to_owned(), plugins, is_readable })
+        Ok(File { name: name.to_owned(), plugins, others, is_readable })
+    }
+}
+
+/// The kinds of these documents, as in ` in Deployment, Service`.
+fn kinds(documents: &[Node]) -> String {
+    let kind = |document: &Node| Some(document.get("kind")?.text()?.escape_debug().to_string());
+    let kinds: BTreeSet<_> = documents.iter().filter_map(kind).collect();
+    match kinds.is_empty() {
+        true => String::new(),
+        false => format!(" in {}", kinds.into_iter().collect::<Vec<_>>().join(", ")),
     }
 }
 

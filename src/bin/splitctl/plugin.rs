@@ -1,5 +1,7 @@
 //! The filter's configurations in a file, bare or inside the resources that hold them.
 
+mod resource;
+
 use crate::document::{self, Node, Value};
 
 /// A configuration as the filter would receive it.
@@ -47,16 +49,9 @@ pub fn find(documents: &[Node], text: &str) -> Vec<Plugin> {
 }
 
 fn search(node: &Node, name: Option<&str>, text: &str, found: &mut Vec<Plugin>) {
-    let kind = node.get("kind").and_then(Node::text);
     let own_name = node.at(&["metadata", "name"]).and_then(Node::text).or(name);
-    match kind {
-        Some("WasmPlugin") => {
-            return found.push(resource("WasmPlugin", node, &["spec"], own_name));
-        }
-        Some("TrafficExtension") => {
-            return found.push(resource("TrafficExtension", node, &["spec", "wasm"], own_name));
-        }
-        _ => {}
+    if let Some(plugins) = resource::find(node, own_name) {
+        return found.extend(plugins);
     }
     let is_wasm = ["vm_config", "vmConfig"].iter().any(|field| node.get(field).is_some());
     let configuration = node.get("configuration");
@@ -67,15 +62,6 @@ fn search(node: &Node, name: Option<&str>, text: &str, found: &mut Vec<Plugin>) 
     }
     node.fields().iter().for_each(|(_, node)| search(node, own_name, text, found));
     node.elements().iter().for_each(|node| search(node, own_name, text, found));
-}
-
-/// Reads a resource of Istio, whose `pluginConfig` istiod turns into JSON.
-fn resource(kind: &'static str, node: &Node, at: &[&str], name: Option<&str>) -> Plugin {
-    let name = name.map(str::to_owned);
-    match node.at(at).and_then(|spec| spec.get("pluginConfig")) {
-        Some(tree) => Plugin::of_tree(kind, name, tree),
-        None => Plugin::empty(kind, name, node.line),
-    }
 }
 
 /// Reads a Wasm filter of Envoy: a `PluginConfig` of `envoy.extensions.wasm.v3`.
@@ -174,6 +160,27 @@ mod tests {
                 r#"{"rules":[]}"#,
             ),
             ("kind: WasmPlugin\nspec: {}", "WasmPlugin", 1, ""),
+            (
+                "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyExtensionPolicy\n\
+                 spec:\n  wasm:\n  - name: a\n    config: {rules: []}",
+                "EnvoyExtensionPolicy a",
+                6,
+                r#"{"rules":[]}"#,
+            ),
+            (
+                "apiVersion: extensions.higress.io/v1alpha1\nkind: WasmPlugin\n\
+                 metadata: {name: a}\nspec:\n  defaultConfig: {rules: []}\n  matchRules: []",
+                "Higress WasmPlugin a",
+                5,
+                r#"{"rules":[]}"#,
+            ),
+            (
+                "apiVersion: extensions.higress.io/v1alpha1\nkind: WasmPlugin\n\
+                 spec: {defaultConfig: {rules: 1}, pluginConfig: {rules: 2}}",
+                "Higress WasmPlugin",
+                3,
+                r#"{"rules":2.0}"#,
+            ),
             (
                 "kind: TrafficExtension\nmetadata: {name: a}\nspec: {wasm: {pluginConfig: {}}}",
                 "TrafficExtension a",
