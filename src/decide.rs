@@ -198,8 +198,8 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         draw: Option<Draw>,
     ) -> Option<&'p Arc<Target>> {
         let index = allocation.guard?;
-        let (guard, state) = (self.plan.guards.get(index)?, self.snapshot.guard_states.get(index)?);
-        guard.redirect(*state, target, || match draw {
+        let (guard, admitted) = (self.plan.guards.get(index)?, self.snapshot.admitted.get(index)?);
+        guard.redirect(*admitted, target, || match draw {
             Some(draw) => draw.hash,
             None => {
                 // A client whom a cookie keeps is issued nothing.

@@ -1,7 +1,6 @@
 //! The parts of a plan that change with time: its ramps and the states of its guards. They are
 //! renewed about once a second, never by a request.
 
-use crate::guard::GuardState;
 use crate::plan::Plan;
 use crate::rule::Allocation;
 use crate::split::Split;
@@ -26,14 +25,16 @@ use crate::split::Split;
 pub struct Snapshot {
     now: u64,
     ramped: Vec<Option<Split>>,
-    pub(crate) guard_states: Vec<GuardState>,
+    /// The share of each guard's watched clients that reach the watched variant: 1 while the guard
+    /// is closed.
+    pub(crate) admitted: Vec<f64>,
 }
 
 impl Snapshot {
     /// The snapshot of a plan at a time, in Unix seconds, with every guard closed.
     pub fn new(plan: &Plan, now: u64) -> Self {
-        let guard_states = plan.guards.iter().map(|_| GuardState::Closed).collect();
-        Snapshot { now, ramped: ramped(plan, now), guard_states }
+        let admitted = plan.guards.iter().map(|_| 1.0).collect();
+        Snapshot { now, ramped: ramped(plan, now), admitted }
     }
 
     /// Moves on to a later time. A clock that steps back is not followed: nobody moves twice.

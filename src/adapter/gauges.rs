@@ -4,7 +4,6 @@ use xxhash_rust::xxh64::xxh64;
 
 use super::metrics::{MetricIds, record};
 use super::vm::{OwnedGauge, Vm};
-use crate::guard::GuardState;
 use crate::plan::Plan;
 use crate::rule::Allocation;
 use crate::snapshot::Snapshot;
@@ -53,9 +52,9 @@ impl Gauges {
                 set_weights(allocation, metrics, snapshot, |_| {});
             }
         }
-        for (guard, state) in plan.guards.iter().zip(&snapshot.guard_states) {
+        for (guard, admitted) in plan.guards.iter().zip(&snapshot.admitted) {
             if self.owns(&guard.rule) {
-                let tripped = u64::from(*state != GuardState::Closed);
+                let tripped = u64::from(*admitted < 1.0);
                 metrics.record(guard.watch.metrics.tripped, tripped);
             }
         }
