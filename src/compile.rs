@@ -107,7 +107,7 @@ struct Parts<'e> {
 impl Parts<'_> {
     fn find(&self, path: &str, name: &str, errors: &mut Errors) -> Option<Arc<Variant>> {
         let found = self.variants.iter().find(|variant| variant.name == name);
-        if found.is_none() {
+        if found.is_none() && !errors.has("variants") {
             let known = self.variants.iter().map(|variant| variant.name.as_str()).collect();
             let remedy = match sorted(known).as_slice() {
                 [] => "define it under variants".to_owned(),
@@ -133,6 +133,7 @@ impl Parts<'_> {
 
 fn check_headers(config: &Config, errors: &mut Errors) {
     match (&config.cluster_header, &config.variant_header) {
+        (None, None) if errors.has("clusterHeader") || errors.has("variantHeader") => {}
         (None, None) => errors.required("clusterHeader", "give it, or variantHeader, or both"),
         (Some(cluster), Some(variant)) if cluster == variant => {
             errors.invalid(
@@ -145,8 +146,11 @@ fn check_headers(config: &Config, errors: &mut Errors) {
     }
     if config.cluster_header.is_some() {
         for variant in config.variants.iter().filter(|variant| variant.cluster.is_none()) {
-            let path = format!("variants.{}.cluster", variant.name);
-            errors.required(&path, "clusterHeader needs every variant's cluster");
+            let path = format!("variants.{}", variant.name);
+            if !errors.has_within(&path) {
+                let remedy = "clusterHeader needs every variant's cluster";
+                errors.required(&format!("{path}.cluster"), remedy);
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod decimal;
 mod duration;
 mod error;
 mod field;
+mod form;
 mod guard;
 mod header;
 mod metrics;
@@ -44,6 +45,7 @@ pub(crate) use decimal::Decimal;
 
 use crate::limits;
 use field::{Field, Object};
+use form::Form;
 use node::Node;
 
 /// A whole configuration.
@@ -154,11 +156,13 @@ fn routing_header(
     header::routing(&field.path, text, errors)
 }
 
+const RULES: Form = Form::fixed("[ { name: all, to: stable } ]");
+
 fn rules(object: &mut Object<'_>, errors: &mut Errors) -> Vec<RuleSpec> {
     let remedy = "give a list of rules, [] for none";
     let Some(fields) = object
-        .required("rules", remedy, errors)
-        .and_then(|field| field.list(limits::RULES, errors))
+        .required("rules", remedy)
+        .and_then(|field| field.list_as(limits::RULES, RULES, errors))
     else {
         return Vec::new();
     };

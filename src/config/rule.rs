@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::condition::{self, Condition};
 use super::error::Errors;
 use super::field::{Field, Given, Object};
+use super::form::Form;
 use super::mode::{self, Mode};
 use super::split::{self, SplitSpec};
 use super::sticky::{self, StickySpec};
@@ -83,37 +84,41 @@ pub struct LayerSpec {
     pub end: f64,
 }
 
+const RULE: Form = Form::fixed("{ name: all, to: stable }");
+
 pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
-    let mut object = field.object(errors)?;
+    let mut object = field.object_as(RULE, errors)?;
     let remedy = "name the rule: logs, metrics and the default salt use it";
-    let name = object.required("name", remedy, errors).and_then(|field| field.name(errors));
+    let name = object.required("name", remedy).and_then(|field| field.name(errors));
     let entries = object.optional("match").map(|field| entries(field, errors));
     let layer = layer(&mut object, errors);
     let mode = mode::read(&mut object, errors);
     let action = action(&mut object, errors);
     let sticky = object.given("sticky", sticky::read, errors);
-    object.finish(errors);
     let path = field.path.clone();
     let sticks = sticky.is_given();
+    let is_layered = ["layer", "slice"].iter().any(|name| object.optional(name).is_some());
     match &action {
-        Some(ActionSpec::To(_)) if sticks && layer.is_none() => {
+        Some(ActionSpec::To(_)) if sticks && !is_layered => {
             let remedy = "only a `split` can be sticky, or a rule with a `layer`";
             errors.forbidden(&format!("{path}.sticky"), remedy);
         }
         Some(ActionSpec::Split(split)) if !split.history.is_empty() && !sticks => {
-            errors.required(&format!("{path}.sticky"), "`history` is for sticky splits");
+            object.miss("sticky", "`history` is for sticky splits");
         }
         _ => {}
     }
     if layer.is_some() && !sticks {
-        errors.required(&format!("{path}.sticky"), "a `layer` tells clients apart by `sticky`");
+        object.miss("sticky", "a `layer` tells clients apart by `sticky`");
     }
+    object.finish(errors);
     let (name, sticky) = (name.unwrap_or_default(), sticky.value());
     Some(RuleSpec { path, name, entries, layer, sticky, mode, action })
 }
 
 fn entries(field: &Field<'_>, errors: &mut Errors) -> Vec<Vec<Condition>> {
-    let fields = field.list(limits::MATCH_ENTRIES, errors).unwrap_or_default();
+    let form = Form::fixed("[ { path: { prefix: /shop } } ]");
+    let fields = field.list_as(limits::MATCH_ENTRIES, form, errors).unwrap_or_default();
     if fields.is_empty() && field.is_list() {
         field.wrong::<()>("must have an entry; leave it out to match every request", errors);
     }
@@ -131,15 +136,16 @@ fn layer(object: &mut Object<'_>, errors: &mut Errors) -> Option<LayerSpec> {
             return Some(LayerSpec { name: name.value()?, start, end });
         }
     };
-    errors.required(&format!("{}.{missing}", object.path), remedy);
+    object.miss(missing, remedy);
     None
 }
 
 fn slice(field: &Field<'_>, errors: &mut Errors) -> Option<Range<f64>> {
-    let bounds = field.list(limits::LIST, errors)?;
+    let bounds = field.list_as(limits::LIST, Form::fixed("[0, 30]"), errors)?;
     let numbers: Vec<f64> = bounds.iter().filter_map(|field| field.number(errors)).collect();
     match numbers.as_slice() {
         [start, end] if 0.0 <= *start && start < end && *end <= 100.0 => Some(*start..*end),
+        numbers if numbers.len() < bounds.len() => None,
         _ => field.wrong("must be two numbers from 0 to 100, the smaller one first", errors),
     }
 }
@@ -149,7 +155,7 @@ fn action(object: &mut Object<'_>, errors: &mut Errors) -> Option<ActionSpec> {
     let split = split::read(object, errors);
     match (to, split) {
         (Given::Absent, Given::Absent) => {
-            errors.required(&object.path, "give `to: VARIANT` or `split: {VARIANT: WEIGHT, ...}`");
+            object.miss("", "give `to: VARIANT` or `split: {VARIANT: WEIGHT, ...}`");
             None
         }
         (to, Given::Absent) => to.value().map(ActionSpec::To),

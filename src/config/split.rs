@@ -3,6 +3,7 @@
 use super::decimal::Decimal;
 use super::error::Errors;
 use super::field::{Field, Given, Object};
+use super::form::Form;
 use super::guard::{self, GuardSpec};
 use super::ramp::{self, RampSpec};
 use super::sticky::{self, PersistSpec};
@@ -67,18 +68,21 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Given<SplitS
 }
 
 fn history(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Vec<Weight>>> {
-    let fields = field.list(limits::HISTORY, errors)?;
+    let form = Form::fixed("[ { stable: 90, canary: 10 } ]");
+    let fields = field.list_as(limits::HISTORY, form, errors)?;
     Some(fields.iter().filter_map(|field| weights(field, errors)).collect())
 }
 
 fn weights(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Weight>> {
-    let object = field.object(errors)?;
+    let object = field.object_as(Form::fixed("{ stable: 90, canary: 10 }"), errors)?;
     let entries = object.entries(limits::SPLIT_VARIANTS, errors);
-    let mut read = |(name, field): &(&str, Field<'_>)| {
-        Some(Weight { variant: (*name).to_owned(), weight: weight(field, errors)? })
+    // A wrong weight counts as one, so that a ramp or a guard still finds its variant.
+    let mut read = |(name, field): &(&str, Field<'_>)| Weight {
+        variant: (*name).to_owned(),
+        weight: weight(field, errors).unwrap_or(1.0),
     };
-    let weights: Vec<_> = entries.iter().filter_map(&mut read).collect();
-    if weights.len() == entries.len() && weights.iter().all(|it| it.weight == 0.0) {
+    let weights: Vec<_> = entries.iter().map(&mut read).collect();
+    if weights.iter().all(|it| it.weight == 0.0) {
         return field.wrong("must have a weight above 0", errors);
     }
     Some(weights)

@@ -6,6 +6,7 @@ use std::fmt;
 use super::cookie::{self, CookieSpec};
 use super::error::Errors;
 use super::field::Field;
+use super::form::Form;
 use super::part::{self, Part};
 use crate::limits;
 
@@ -86,13 +87,19 @@ pub struct PersistSpec {
     pub drain: bool,
 }
 
+const STICKY: Form = Form { before: "{ key: [ { cookie: ", example: "uid", after: " } ] }" };
+const KEY: Form = Form { before: "[ { cookie: ", example: "uid", after: " } ]" };
+const SOURCE: Form = Form { before: "{ cookie: ", example: "uid", after: " }" };
+const ISSUED: Form = Form { before: "{ cookie: ", example: "split-id", after: ", maxAge: 30d }" };
+const PERSISTED: Form =
+    Form { before: "{ cookie: ", example: "split-variant", after: ", maxAge: 1h }" };
+
 pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<StickySpec> {
-    let mut object = field.object(errors)?;
+    let mut object = field.object_as(STICKY, errors)?;
     let issue = object.given("issue", issue, errors);
     let key = object.given("key", keys, errors);
     if !key.is_given() && !issue.is_given() {
-        let remedy = "give where to look for the client's identity, as in [{cookie: uid}]";
-        errors.required(&format!("{}.key", field.path), remedy);
+        object.miss("key", "give where to look for the client's identity, as in [{cookie: uid}]");
     }
     let salt = object.optional("salt").and_then(|field| salt(field, errors));
     object.finish(errors);
@@ -101,14 +108,14 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<StickySpec>
 }
 
 fn issue(field: &Field<'_>, errors: &mut Errors) -> Option<CookieSpec> {
-    let mut object = field.object(errors)?;
+    let mut object = field.object_as(ISSUED, errors)?;
     let cookie = cookie::read(&mut object, errors);
     object.finish(errors);
     cookie
 }
 
 pub(super) fn persist(field: &Field<'_>, errors: &mut Errors) -> Option<PersistSpec> {
-    let mut object = field.object(errors)?;
+    let mut object = field.object_as(PERSISTED, errors)?;
     let cookie = cookie::read(&mut object, errors);
     let drain = object.flag("drain", true, errors);
     object.finish(errors);
@@ -116,7 +123,7 @@ pub(super) fn persist(field: &Field<'_>, errors: &mut Errors) -> Option<PersistS
 }
 
 fn keys(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<KeySource>> {
-    let fields = field.list(limits::KEY_SOURCES, errors)?;
+    let fields = field.list_as(limits::KEY_SOURCES, KEY, errors)?;
     if fields.is_empty() {
         return field.wrong("must have an entry, as in [{cookie: uid}]", errors);
     }
@@ -124,7 +131,7 @@ fn keys(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<KeySource>> {
 }
 
 fn key(field: &Field<'_>, errors: &mut Errors) -> Option<KeySource> {
-    let mut object = field.object(errors)?;
+    let mut object = field.object_as(SOURCE, errors)?;
     let mut given = Vec::new();
     for named in &part::NAMED {
         if let Some(field) = object.optional(named.in_key) {
@@ -136,10 +143,14 @@ fn key(field: &Field<'_>, errors: &mut Errors) -> Option<KeySource> {
     if let Some(field) = object.optional("sourceIp") {
         given.push(source_ip(field, errors));
     }
+    if given.is_empty() {
+        object.miss("", "give one of header, cookie, queryParam, sourceIp");
+    }
     object.finish(errors);
     match given.as_mut_slice() {
+        [] => None,
         [source] => source.take(),
-        _ => field.wrong("must have one of header, cookie, queryParam, sourceIp", errors),
+        _ => field.wrong("must have only one of header, cookie, queryParam, sourceIp", errors),
     }
 }
 

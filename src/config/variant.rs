@@ -2,6 +2,7 @@
 
 use super::error::Errors;
 use super::field::{Field, Object, check_name};
+use super::form::Form;
 use crate::limits;
 
 /// A version of the service behind the proxy.
@@ -25,11 +26,14 @@ pub struct VariantSpec {
     pub cluster: Option<String>,
 }
 
+const VARIANTS: Form = Form::fixed("{ stable: { cluster: v1 }, canary: { cluster: v2 } }");
+const VARIANT: Form = Form { before: "{ cluster: ", example: "v1", after: " }" };
+
 /// Reads `variants`.
 pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Vec<VariantSpec> {
     let remedy = "name the variants, each with its cluster";
     let Some(object) =
-        object.required("variants", remedy, errors).and_then(|field| field.object(errors))
+        object.required("variants", remedy).and_then(|field| field.object_as(VARIANTS, errors))
     else {
         return Vec::new();
     };
@@ -40,7 +44,7 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Vec<VariantS
 fn variant(name: &str, field: &Field<'_>, errors: &mut Errors) -> Option<VariantSpec> {
     let name = check_name(&field.path, name, errors)?;
     let mut variant = VariantSpec { name, cluster: None };
-    if let Some(mut object) = field.object(errors) {
+    if let Some(mut object) = field.object_as(VARIANT, errors) {
         variant.cluster = object.optional("cluster").and_then(|field| cluster(field, errors));
         object.finish(errors);
     }
