@@ -166,7 +166,7 @@ fn elements<'a>(
     example: &'static str,
     errors: &mut Errors,
 ) -> Option<Vec<Field<'a>>> {
-    let form = Form { before: "[", example: example, after: "]" };
+    let form = Form { before: "[", example, after: "]" };
     let fields = field.list_as(limits::LIST, form, errors)?;
     if fields.is_empty() {
         return field.wrong("must not be empty", errors);
