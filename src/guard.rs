@@ -53,7 +53,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::rendezvous::{rehash, uniform};
-use crate::variant::{Target, Variant};
+use crate::variant::Target;
 
 /// The share of the watched variant's clients that reach it when a trial begins, 0 to 1.
 const TRIAL_SHARE: f64 = 0.1;
@@ -110,15 +110,17 @@ pub enum GuardState {
 
 impl Guard {
     /// The fallback, if a request that was chosen for `target` goes there instead, while only the
-    /// share `admitted` of the watched variant's clients reaches it. `hash` is the hash of the
-    /// client's key: the clients of a trial stay the same, and more of them join as it widens.
+    /// share `admitted` of the watched variant's clients reaches it. Where the route chooses, any
+    /// request may be for that variant. `hash` is the hash of the client's key: the clients of a
+    /// trial stay the same, and more of them join as it widens.
     pub(crate) fn redirect(
         &self,
         admitted: f64,
         target: &Arc<Target>,
         hash: impl FnOnce() -> u64,
     ) -> Option<&Arc<Target>> {
-        if admitted >= 1.0 || target.variant.name != self.watch.variant.name {
+        let watched = target.variant.is_none() || target.name() == self.watch.name();
+        if admitted >= 1.0 || !watched {
             return None;
         }
         let tried = admitted > 0.0 && uniform(rehash(hash(), TRIAL_SEED)) < admitted;
@@ -165,14 +167,15 @@ impl Guard {
     /// times are in seconds. No name or cluster holds a NUL. (Modules before this encoding hashed
     /// another one: when the first with it replaces them, every guard starts anew, closed.)
     pub fn id(&self) -> u64 {
-        let cluster = |variant: &Variant| variant.cluster.clone().unwrap_or_default();
-        let (watch, fallback) = (&self.watch.variant, &self.fallback.variant);
+        let cluster = |target: &Target| target.variant.as_ref()?.cluster.clone();
+        let cluster = |target: &Target| cluster(target).unwrap_or_default();
+        let (watch, fallback) = (&self.watch, &self.fallback);
         let text = format!(
             "{}\0{}\0{}\0{}\0{}\0{:x}\0{:x}\0{}\0{}\0{}",
             self.rule,
-            watch.name,
+            watch.name(),
             cluster(watch),
-            fallback.name,
+            fallback.name(),
             cluster(fallback),
             self.max_error_rate.to_bits(),
             self.max_latency_ratio.map_or(0, f64::to_bits),
@@ -185,11 +188,11 @@ impl Guard {
 
     /// The counts that a response of this target belongs to; `None` if the guard does not count it.
     pub(crate) fn side<'s>(&self, target: &Target, sides: &'s mut Sides) -> Option<&'s mut Tally> {
-        let name = &target.variant.name;
-        if *name == self.watch.variant.name {
+        let name = target.name();
+        if name == self.watch.name() {
             Some(&mut sides.watch)
         } else {
-            (*name == self.fallback.variant.name).then_some(&mut sides.fallback)
+            (name == self.fallback.name()).then_some(&mut sides.fallback)
         }
     }
 

@@ -21,6 +21,10 @@ pub const FIELDS: usize = VARIANTS;
 /// Variants of one split: each costs a hash and a logarithm per decision.
 pub const SPLIT_VARIANTS: usize = 16;
 
+/// Pairs of a rule whose weights the route has and a variant whose responses it counts: as many as
+/// there can be with weights in the rules.
+pub const ATTRIBUTED: usize = RULES * SPLIT_VARIANTS;
+
 /// Entries (OR) of one rule's `match`.
 pub const MATCH_ENTRIES: usize = 64;
 
@@ -118,3 +122,7 @@ pub const LATENCY_RATIO: f64 = 1000.0;
 
 /// Seconds of a guard's window, and of its cooldown: a day.
 pub const WINDOW: u64 = 86_400;
+
+/// Requests that a worker awaits the next run of: most come at once, and those that another filter
+/// holds up within its round trip. The oldest are forgotten.
+pub const RERUNS: usize = 128;

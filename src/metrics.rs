@@ -51,7 +51,7 @@ pub enum Class {
     ClientError,
     /// 500 and above.
     ServerError,
-    /// The stream ended before the response's headers.
+    /// The client went away, or the response broke off: there was no response, or not all of it.
     Reset,
 }
 
@@ -71,23 +71,22 @@ impl Class {
         }
     }
 
-    /// The class of a response by its `:status`, and by its `grpc-status` if its headers have one, which
-    /// is mapped to HTTP as in Envoy's `source/common/grpc/status.cc`.
+    /// The class of a complete response by its status, and by its `grpc-status` if it has one, which is
+    /// mapped to HTTP as in Envoy's `source/common/grpc/status.cc`.
     ///
     /// ```
     /// use traffic_split::Class;
     ///
-    /// assert_eq!(Class::of(Some(b"204"), None), Class::Success);
-    /// assert_eq!(Class::of(Some(b"200"), Some(b"14")), Class::ServerError);
+    /// assert_eq!(Class::of(204, None), Class::Success);
+    /// assert_eq!(Class::of(200, Some(14)), Class::ServerError);
     /// ```
-    pub fn of(status: Option<&[u8]>, grpc_status: Option<&[u8]>) -> Self {
-        let number = |text: Option<&[u8]>| std::str::from_utf8(text?).ok()?.parse::<u16>().ok();
-        match (number(status), number(grpc_status)) {
+    pub fn of(status: u16, grpc_status: Option<u16>) -> Self {
+        match (status, grpc_status) {
             (_, Some(2 | 4 | 12 | 13 | 14 | 15)) => Class::ServerError,
             (_, Some(1..)) => Class::ClientError,
-            (Some(300..=399), _) => Class::Redirect,
-            (Some(400..=499), _) => Class::ClientError,
-            (Some(500..) | None, _) => Class::ServerError,
+            (300..=399, _) => Class::Redirect,
+            (400..=499, _) => Class::ClientError,
+            (500.., _) => Class::ServerError,
             _ => Class::Success,
         }
     }
@@ -130,7 +129,8 @@ impl TargetMetrics {
 /// The facts that the metrics of a target depend on.
 pub(crate) struct Counted<'a> {
     pub(crate) rule: &'a str,
-    pub(crate) variant: &'a str,
+    /// `None` where the route chooses: no label could not be a variant's name.
+    pub(crate) variant: Option<&'a str>,
     /// The reasons for which it can be chosen.
     pub(crate) reasons: &'a [Reason],
     pub(crate) watched: bool,
@@ -175,7 +175,8 @@ impl Metrics {
 
     pub(crate) fn target(&mut self, level: MetricsLevel, counted: &Counted<'_>) -> TargetMetrics {
         let Counted { rule, variant, reasons, watched, weighed } = counted;
-        let tags = [("rule", *rule), ("variant", *variant)];
+        let tags = [("rule", *rule)].into_iter().chain(variant.map(|name| ("variant", name)));
+        let tags: Vec<_> = tags.collect();
         let mut metrics = TargetMetrics::default();
         if level == MetricsLevel::Off {
             return metrics;
@@ -187,7 +188,7 @@ impl Metrics {
             metrics.weight = self.define(MetricKind::Gauge, &tags, "tsplit_weight_ppm");
         }
         metrics.requests = Reason::ALL.map(|reason| {
-            let tags = [tags[0], tags[1], ("reason", reason.name())];
+            let tags = [&tags[..], &[("reason", reason.name())]].concat();
             reasons
                 .contains(&reason)
                 .then(|| self.define(MetricKind::Counter, &tags, "tsplit_requests_total"))?
@@ -197,7 +198,7 @@ impl Metrics {
                 self.define(MetricKind::Counter, &tags, "tsplit_shadow_changed_total");
         } else if level == MetricsLevel::Full {
             metrics.responses = Class::ALL.map(|class| {
-                let tags = [tags[0], tags[1], ("class", class.name())];
+                let tags = [&tags[..], &[("class", class.name())]].concat();
                 self.define(MetricKind::Counter, &tags, "tsplit_responses_total")
             });
             metrics.latency = self.define(MetricKind::Histogram, &tags, "tsplit_response_time_ms");

@@ -3,6 +3,7 @@
 //! A new effect on the request is one more change in [`Outcome::request_headers`]; a new effect on
 //! the response is one more header or field of [`ResponseEffects`].
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::config::{MetricsLevel, Mode};
@@ -11,6 +12,7 @@ use crate::environment::Environment;
 use crate::identity::Id;
 use crate::metrics::MetricIndex;
 use crate::plan::Plan;
+use crate::point;
 use crate::reason::Reason;
 use crate::request::{IgnoredSet, Request, other_cookies};
 use crate::snapshot::Snapshot;
@@ -26,6 +28,8 @@ pub struct Outcome<'p> {
     reason: Reason,
     /// The input that was treated as absent for the decision and its cookies.
     ignored: IgnoredSet,
+    /// The point as the header carries it; `None` where the configuration names no header.
+    point: Option<point::Text>,
     /// The cookies handed out; `None` where the whole plan is in shadow, which rewrites nothing.
     cookies: Option<Cookies>,
 }
@@ -111,7 +115,9 @@ impl<'p> Outcome<'p> {
             Mode::Shadow => (decision.reason(), None),
         };
         let ignored = request.ignored().clone();
-        Outcome { plan, decision, shadows: Vec::new(), reason, ignored, cookies }
+        let point = plan.point_header.as_ref().and_then(|_| decision.point());
+        let point = point.map(point::Text::new);
+        Outcome { plan, decision, shadows: Vec::new(), reason, ignored, point, cookies }
     }
 
     /// The decision.
@@ -126,13 +132,23 @@ impl<'p> Outcome<'p> {
         let cluster = variant.and_then(|variant| variant.cluster.as_deref());
         let name = variant.map(|variant| variant.name.as_str());
         self.cookies.iter().flat_map(move |cookies| {
-            let routing = [(&self.plan.cluster_header, cluster), (&self.plan.variant_header, name)];
+            let [cluster, name] = [cluster, name].map(|value| value.map(str::as_bytes));
+            let routing = [
+                (&self.plan.cluster_header, cluster),
+                (&self.plan.variant_header, name),
+                (&self.plan.point_header, self.point.as_ref().map(point::Text::as_bytes)),
+            ];
             let routing = routing.into_iter().filter_map(|(header, value)| {
-                Some(HeaderChange { name: header.as_deref()?, value: value.map(str::as_bytes) })
+                Some(HeaderChange { name: header.as_deref()?, value })
             });
             let cookie = cookies.request.as_deref();
             routing.chain(cookie.map(|v| HeaderChange { name: "cookie", value: Some(v) }))
         })
+    }
+
+    /// Whether the response sets a cookie of the filter.
+    pub fn sets_cookies(&self) -> bool {
+        self.cookies.as_ref().is_some_and(|cookies| !cookies.response.is_empty())
     }
 
     /// Calls `increment` with the index in [`crate::Metrics`] of each counter that the request adds
@@ -155,7 +171,8 @@ impl<'p> Outcome<'p> {
         for shadow in &self.shadows {
             if let Some(target) = shadow.target {
                 add(target.metrics.request(Reason::Shadow));
-                if shadow.variant() != self.decision.variant() {
+                let goes_to = |decision: &Decision<'p>| (decision.variant(), decision.point());
+                if goes_to(shadow) != goes_to(&self.decision) {
                     add(target.metrics.changed);
                 }
             }
@@ -173,7 +190,7 @@ impl<'p> Outcome<'p> {
             ("tsplit.variant", variant),
             ("tsplit.reason", self.reason.name().to_owned()),
         ];
-        let shadow = |target: &Arc<Target>| format!("{}={}", target.rule, target.variant.name);
+        let shadow = |target: &Arc<Target>| format!("{}={}", target.rule, target.name());
         let shadows: Vec<_> = self.shadows.iter().filter_map(|s| s.target.map(shadow)).collect();
         if !shadows.is_empty() {
             state.push(("tsplit.shadow", shadows.join(",")));
@@ -187,7 +204,10 @@ impl<'p> Outcome<'p> {
         let mut observed = None;
         let debug = self.plan.debug_header.as_ref().map(|name| {
             let ([rule, variant], reason) = (self.names(), self.reason.name());
-            let value = format!("rule={rule}; variant={variant}; reason={reason}");
+            let mut value = format!("rule={rule}; variant={variant}; reason={reason}");
+            if let Some(point) = self.decision.point() {
+                let _ = write!(value, "; point={point}");
+            }
             ResponseHeader { name: name.clone(), value }
         });
         if let Some(cookies) = self.cookies {
@@ -224,8 +244,8 @@ fn cookies(
         Some(id) => issue(plan, decision, id, request, environment.now()),
         None => Cookies::default(),
     };
-    if let (Some(persist), Some(variant)) = (decision.persist, decision.variant()) {
-        let value = persist.cookie.value(&variant.name, request, environment.now());
+    if let (Some(persist), Some(payload)) = (decision.persist, decision.payload()) {
+        let value = persist.cookie.value(&payload, request, environment.now());
         cookies.response.push(persist.cookie.set(&value));
     }
     cookies

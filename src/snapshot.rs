@@ -5,6 +5,9 @@ use crate::plan::Plan;
 use crate::rule::Allocation;
 use crate::split::Split;
 
+/// The most seconds by which a clock that is corrected steps back.
+const SMALL_STEP: u64 = 3600;
+
 /// The ramps and guards of a plan at one time.
 ///
 /// ```
@@ -37,9 +40,11 @@ impl Snapshot {
         Snapshot { now, ramped: ramped(plan, now), admitted }
     }
 
-    /// Moves on to a later time. A clock that steps back is not followed: nobody moves twice.
+    /// Moves on to a later time. A clock that is set back by up to [`SMALL_STEP`] seconds is waited
+    /// for, so that nobody moves twice. One that is set back by more once ran ahead, and is followed:
+    /// this worker would stay ahead of all others otherwise.
     pub fn advance(&mut self, plan: &Plan, now: u64) {
-        if now > self.now {
+        if now > self.now || self.now.saturating_sub(now) > SMALL_STEP {
             self.now = now;
             self.ramped = ramped(plan, now);
         }

@@ -23,11 +23,13 @@ impl Gauges {
             let latest = vm.gauges.iter().map(|gauge| gauge.owner).max().unwrap_or(0);
             let owner = latest.wrapping_add(1);
             let mut claimed = Vec::new();
+            for guard in &plan.guards {
+                let open = metrics.id(guard.watch.metrics.tripped);
+                let rule = hash(&guard.rule);
+                claimed.extend(open.map(|id| OwnedGauge { rule, id, owner }));
+            }
             for (name, allocation) in splits(plan) {
                 let rule = hash(name);
-                let guard = allocation.guard.and_then(|index| plan.guards.get(index));
-                let open = guard.and_then(|guard| metrics.id(guard.watch.metrics.tripped));
-                claimed.extend(open.map(|id| OwnedGauge { rule, id, owner }));
                 set_weights(allocation, metrics, snapshot, |id| {
                     claimed.push(OwnedGauge { rule, id, owner });
                 });

@@ -9,6 +9,7 @@ use super::environment::{seconds, seed_random};
 use super::gauges::Gauges;
 use super::guards::Guards;
 use super::metrics::MetricIds;
+use super::rerun::Reruns;
 use crate::variant::Target;
 use crate::{Class, Plan, Snapshot};
 
@@ -17,6 +18,8 @@ pub(super) struct Plugin {
     pub(super) plan: Plan,
     pub(super) metrics: MetricIds,
     pub(super) snapshot: RefCell<Snapshot>,
+    /// `None` where no later run of a request has to know of the first.
+    pub(super) reruns: Option<Reruns>,
     gauges: Gauges,
     guards: Guards,
 }
@@ -56,7 +59,8 @@ impl Plugin {
         let snapshot = Snapshot::new(&plan, seconds().unwrap_or(0));
         let gauges = Gauges::claim(&plan, &metrics, &snapshot);
         let (guards, snapshot) = (Guards::new(&plan), RefCell::new(snapshot));
-        let plugin = Plugin { plan, metrics, snapshot, gauges, guards };
+        let reruns = Reruns::declare(&plan);
+        let plugin = Plugin { plan, metrics, snapshot, reruns, gauges, guards };
         plugin.tick();
         plugin
     }

@@ -4,6 +4,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use xxhash_rust::xxh64::xxh64;
+
+use super::abi;
+
 thread_local! {
     static VM: RefCell<Vm> = const { RefCell::new(Vm::new()) };
 }
@@ -15,6 +19,8 @@ pub(super) struct Vm {
     pub(super) metric_ids: BTreeMap<String, u32>,
     /// The gauges of the rules, each with the plugin that sets it.
     pub(super) gauges: Vec<OwnedGauge>,
+    /// The requests that are about to be run again, by [`crate::rerun::hint`].
+    pub(super) reruns: Vec<u64>,
 }
 
 /// A gauge and the plugin that sets it.
@@ -30,11 +36,17 @@ pub(super) struct OwnedGauge {
 
 impl Vm {
     const fn new() -> Self {
-        Vm { metric_ids: BTreeMap::new(), gauges: Vec::new() }
+        Vm { metric_ids: BTreeMap::new(), gauges: Vec::new(), reruns: Vec::new() }
     }
 
     /// Looks at the state of this VM, or changes it.
     pub(super) fn with<T>(look: impl FnOnce(&mut Vm) -> T) -> T {
         VM.with_borrow_mut(look)
     }
+}
+
+/// The number that tells a plugin from others, by its root id: all plugins of a VM share one store. A
+/// plugin whose root id cannot be read has the number of those that have none.
+pub(super) fn plugin_id() -> u64 {
+    xxh64(&abi::property(&["plugin_root_id"]).ok().flatten().unwrap_or_default(), 0)
 }

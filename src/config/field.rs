@@ -6,11 +6,8 @@ use std::collections::BTreeSet;
 use super::decimal::Decimal;
 use super::error::{Errors, echo};
 use super::form::Form;
-use super::node::Node;
+use super::node::{EXACT_INTEGER, Node};
 use crate::limits;
-
-/// The largest integer that JSON keeps exactly everywhere (RFC 8259 section 6).
-const EXACT_INTEGER: f64 = 9_007_199_254_740_991.0;
 
 /// A value and its path.
 #[derive(Clone)]
@@ -100,6 +97,7 @@ impl<'a> Field<'a> {
     pub(super) fn as_number(&self) -> Option<f64> {
         match self.node {
             Node::Number(number) => Some(*number),
+            Node::Large(number) => Some(*number as f64),
             Node::Text(text) => number(text.strip_suffix('%').unwrap_or(text)),
             _ => None,
         }
@@ -116,6 +114,7 @@ impl<'a> Field<'a> {
     pub(crate) fn number(&self, errors: &mut Errors) -> Option<f64> {
         match self.node {
             Node::Number(value) => Some(*value),
+            Node::Large(value) => Some(*value as f64),
             _ => match self.as_number() {
                 Some(meant) => {
                     self.wrong(&format!("must be a number: write {}", Decimal(meant)), errors)
@@ -127,8 +126,26 @@ impl<'a> Field<'a> {
 
     pub(crate) fn integer(&self, errors: &mut Errors) -> Option<i64> {
         match self.number(errors)? {
-            value if value.fract() == 0.0 && value.abs() <= EXACT_INTEGER => Some(value as i64),
+            value if value.fract() == 0.0 && value.abs() <= EXACT_INTEGER as f64 => {
+                Some(value as i64)
+            }
             _ => self.wrong("must be an integer", errors),
+        }
+    }
+
+    /// An integer of 64 bits with or without a sign. It may be given as text too, since on its way
+    /// through a Struct of Kubernetes a number keeps 53 bits.
+    pub(crate) fn long(&self, errors: &mut Errors) -> Option<i128> {
+        match self.node {
+            Node::Large(value) => Some(*value),
+            Node::Number(value) if value.fract() == 0.0 && value.abs() > EXACT_INTEGER as f64 => {
+                self.wrong("must be exact; write all its digits, in quotes", errors)
+            }
+            Node::Text(text) => match long(text) {
+                Some(value) => Some(value),
+                None => self.wrong("must be an integer of 64 bits", errors),
+            },
+            _ => self.integer(errors).map(i128::from),
         }
     }
 
@@ -146,6 +163,14 @@ impl<'a> Field<'a> {
     /// Whether the value is an object.
     pub(super) fn is_object(&self) -> bool {
         matches!(self.node, Node::Object(_))
+    }
+
+    /// The value if it is a string, of any length.
+    pub(crate) fn word(&self) -> Option<&'a str> {
+        match self.node {
+            Node::Text(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// Whether the value is a list.
@@ -276,6 +301,12 @@ pub(super) fn number(text: &str) -> Option<f64> {
         Ok(Node::Number(number)) => Some(number),
         _ => None,
     }
+}
+
+/// A decimal integer of 64 bits with an optional sign, and nothing else.
+pub(crate) fn long(text: &str) -> Option<i128> {
+    let signed = text.parse::<i64>().map(i128::from);
+    signed.or_else(|_| text.parse::<u64>().map(i128::from)).ok()
 }
 
 /// Checks the name of a rule, a variant or a layer. It is plain, since headers, metrics and logs show

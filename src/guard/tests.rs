@@ -222,7 +222,12 @@ fn a_response_is_counted_on_the_side_of_its_variant() {
     let mut count = |name: &str| {
         let target = Target {
             rule: "r".into(),
-            variant: Arc::new(crate::Variant { name: name.into(), cluster: None }),
+            variant: Some(Arc::new(crate::Variant {
+                name: name.into(),
+                cluster: None,
+                point: None,
+            })),
+            by_cluster: Vec::new(),
             metrics: Default::default(),
             guard: None,
         };

@@ -4,6 +4,7 @@
 //!   [`wait`] polls until it serves.
 //! - [`bootstrap`] and [`manifest`] say what it runs.
 //! - [`scene`] is the usual whole: one configuration of the filter, in one Envoy.
+//! - [`redirects`] makes Envoy run requests a second time.
 //! - [`updated`] is one whose configuration changes while it serves.
 //! - [`discovery`] is a filter that changes without its listener.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
@@ -38,6 +39,8 @@ pub mod process;
 pub mod prometheus;
 pub mod raw;
 pub mod readme;
+pub mod redirects;
+pub mod route;
 pub mod scene;
 pub mod session;
 pub mod soak;

@@ -1,4 +1,4 @@
-//! `manifests/envoy.yaml` and `manifests/inner-hop.yaml`, as they are and as a test runs them.
+//! The manifests for Envoy, as they are and as a test runs them.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -7,9 +7,18 @@ use std::fs;
 /// The listener's name in the manifest.
 pub const LISTENER: &str = "http";
 
+/// The manifest of a route that has the weights.
+pub const ROUTE_WEIGHTS: &str = "envoy-route-weights.yaml";
+
+const PLAIN: &str = "envoy.yaml";
+
 /// The manifest's text.
 pub fn text() -> Result<String> {
-    let path = crate::root().join("manifests/envoy.yaml");
+    read(PLAIN)
+}
+
+fn read(file: &str) -> Result<String> {
+    let path = crate::root().join("manifests").join(file);
     fs::read_to_string(&path).with_context(|| path.display().to_string())
 }
 
@@ -54,13 +63,18 @@ pub fn access_log() -> Result<Value> {
 /// The manifest with free loopback ports, its upstreams on these ports of the loopback interface,
 /// and the module that was built here; everything else as it is written.
 pub fn runnable(stable: u16, canary: u16) -> Result<String> {
+    runnable_of(PLAIN, stable, canary)
+}
+
+/// The same for another manifest.
+pub fn runnable_of(file: &str, stable: u16, canary: u16) -> Result<String> {
     let replacements = [
         ("0.0.0.0, port_value: 10000 }", "127.0.0.1, port_value: 0 }"),
         ("127.0.0.1, port_value: 9901 }", "127.0.0.1, port_value: 0 }"),
         ("port_value: 8081 }", &format!("port_value: {stable} }}")),
         ("port_value: 8082 }", &format!("port_value: {canary} }}")),
     ];
-    replaced("envoy.yaml", &replacements)
+    replaced(file, &replacements)
 }
 
 /// `manifests/inner-hop.yaml` in the same way. It trusts 127.0.0.1.
@@ -78,7 +92,7 @@ pub fn inner_hop(stable: u16, canary: u16) -> Result<String> {
 fn replaced(file: &str, replacements: &[(&str, &str)]) -> Result<String> {
     let module = crate::module()?;
     let module = module.to_str().context("the module's path is not UTF-8")?;
-    let mut text = fs::read_to_string(crate::root().join("manifests").join(file))?;
+    let mut text = read(file)?;
     for (from, to) in replacements.iter().chain(&[("/etc/envoy/traffic_split.wasm", module)]) {
         let found = text.matches(from).count();
         ensure!(found == 1, "manifests/{file} holds `{from}` {found} times, not once");

@@ -25,6 +25,8 @@ pub enum Value {
     Null,
     Bool(bool),
     Number(f64),
+    /// An integer beyond those that an `f64` keeps exactly.
+    Large(i128),
     Text(String),
     List(Vec<Node>),
     Object(Vec<(String, Node)>),
@@ -132,6 +134,16 @@ impl Node {
         Node { line: self.line, value, written: None, key: None }
     }
 
+    /// The first integer of the tree that an `f64` does not keep exactly, with its line.
+    pub fn large(&self) -> Option<(usize, i128)> {
+        match &self.value {
+            Value::Large(value) => Some((self.line, *value)),
+            Value::List(nodes) => nodes.iter().find_map(Node::large),
+            Value::Object(fields) => fields.iter().find_map(|(_, node)| node.large()),
+            _ => None,
+        }
+    }
+
     /// Moves a tree, which was read from a text inside a file, to its lines in that file.
     pub fn move_lines(&mut self, place: &impl Fn(usize) -> usize) {
         self.line = place(self.line);
@@ -152,6 +164,7 @@ impl Serialize for Node {
             Value::Null => serializer.serialize_unit(),
             Value::Bool(value) => serializer.serialize_bool(*value),
             Value::Number(value) => serializer.serialize_f64(*value),
+            Value::Large(value) => serializer.serialize_i128(*value),
             Value::Text(value) => serializer.serialize_str(value),
             Value::List(nodes) => serializer.collect_seq(nodes),
             Value::Object(fields) => {
@@ -161,6 +174,13 @@ impl Serialize for Node {
             }
         }
     }
+}
+
+/// The largest integer up to which an `f64` keeps each one exactly.
+const EXACT: u128 = (1 << 53) - 1;
+
+fn number(value: i128) -> Value {
+    if value.unsigned_abs() <= EXACT { Value::Number(value as f64) } else { Value::Large(value) }
 }
 
 #[cfg(test)]

@@ -56,12 +56,17 @@ fn search(node: &Node, path: &str, found: &mut Vec<Misread>) {
 
 /// The error of a number that JSON does not have, or that has an octal spelling.
 fn number(node: &Node) -> Option<String> {
-    let (Value::Number(number), Some(written)) = (&node.value, &node.written) else { return None };
+    let written = node.written.as_ref()?;
+    let number = match node.value {
+        Value::Number(number) => number,
+        Value::Large(number) => number as f64,
+        _ => return None,
+    };
     if !number.is_finite() {
         return Some(format!("Invalid value: {written}: JSON has no such number"));
     }
     let decimal: f64 = written.replace('_', "").parse().ok()?;
-    (decimal != *number).then(|| {
+    (decimal != number).then(|| {
         format!(
             "Invalid value: {written}: Kubernetes reads it as {number}; write {number} or {decimal}"
         )

@@ -217,6 +217,21 @@ mod tests {
     }
 
     #[test]
+    fn an_integer_that_istiod_would_round_is_refused() {
+        let yaml = |value: &str| {
+            format!("kind: WasmPlugin\nspec:\n  pluginConfig:\n    rules:\n    - x: {value}")
+        };
+        for (value, good) in
+            [("9007199254740991", true), ("9007199254740993", false), ("'9007199254740993'", true)]
+        {
+            let [(_, line, bytes)] = &found(&yaml(value))[..] else { panic!("{value}") };
+            assert_eq!((bytes.is_ok(), *line), (good, if good { 3 } else { 5 }), "{value}");
+        }
+        let bare = found("rules:\n- x: 9007199254740993");
+        assert_eq!(bare[0].2, Ok(r#"{"rules":[{"x":9007199254740993}]}"#.into()));
+    }
+
+    #[test]
     fn other_filters_are_left_out() {
         let other = "kind: WasmPlugin\nmetadata: {name: other}\nspec: {pluginConfig: {x: 1}}";
         let ours = "kind: WasmPlugin\nmetadata: {name: ours}\nspec: {pluginConfig: {rules: 1}}";

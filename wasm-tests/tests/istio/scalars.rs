@@ -12,7 +12,7 @@ const RECORDED: &str = include_str!("../../splitctl/scalars.json");
 fn kubernetes_reads_each_scalar_as_recorded() -> Result<()> {
     let recorded: Vec<Value> = serde_json::from_str(RECORDED)?;
     let scalars: Vec<_> = recorded.iter().map(|answer| &answer["scalar"]).collect();
-    let answers = tools::go_run("./yaml", &serde_json::to_string(&scalars)?)?;
+    let answers = tools::go_run("istio/yaml", &serde_json::to_string(&scalars)?)?;
     let answers = answers.lines().map(serde_json::from_str);
     assert_eq!(answers.collect::<Result<Vec<Value>, _>>()?, recorded);
     Ok(())

@@ -73,8 +73,8 @@ impl Scalar {
         match self {
             Scalar::Null => Value::Null,
             Scalar::Bool(value) => Value::Bool(value),
-            Scalar::Integer(value) => Value::Number(value as f64),
-            Scalar::Large(value) => Value::Number(value as f64),
+            Scalar::Integer(value) => super::number(value.into()),
+            Scalar::Large(value) => super::number(value.into()),
             Scalar::Float(value) => Value::Number(value),
             Scalar::Text(text) => Value::Text(text),
         }

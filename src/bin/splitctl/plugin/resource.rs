@@ -9,7 +9,8 @@ pub fn find(resource: &Node, name: Option<&str>) -> Option<Vec<Plugin>> {
     let group = text("apiVersion").and_then(|version| version.split('/').next());
     let spec = resource.get("spec");
     let one = |kind: &'static str, holder: Option<&Node>, field: &str| {
-        vec![plugin(kind, name, resource.line, holder.and_then(|holder| holder.get(field)))]
+        let config = holder.and_then(|holder| holder.get(field));
+        vec![through_istiod(plugin(kind, name, resource.line, config))]
     };
     Some(match (text("kind")?, group) {
         ("WasmPlugin", Some("extensions.higress.io")) => vec![higress(spec, name, resource)],
@@ -39,13 +40,27 @@ fn plugin(kind: &'static str, name: Option<&str>, line: usize, config: Option<&N
     }
 }
 
+/// Refuses a number that does not survive the way through istiod, where the configuration is a Struct
+/// (protobuf) with numbers of 64-bit floats.
+fn through_istiod(plugin: Plugin) -> Plugin {
+    match plugin.tree.as_ref().and_then(Node::large) {
+        Some((line, large)) => {
+            let problem = format!(
+                "Invalid value: {large}: write it in quotes: istiod would round the number"
+            );
+            Plugin { line, bytes: Err(problem), ..plugin }
+        }
+        None => plugin,
+    }
+}
+
 /// Reads a WasmPlugin of Higress. Its controller gives the filter `pluginConfig`, or else
 /// `defaultConfig` with the `matchRules` inside it.
 fn higress(spec: Option<&Node>, name: Option<&str>, resource: &Node) -> Plugin {
     let field = |name: &str| spec.and_then(|spec| spec.get(name));
     let is_true = |node: Option<&Node>| matches!(node, Some(Node { value: Value::Bool(true), .. }));
     let config = field("pluginConfig").or(field("defaultConfig"));
-    let plugin = plugin("Higress WasmPlugin", name, resource.line, config);
+    let plugin = through_istiod(plugin("Higress WasmPlugin", name, resource.line, config));
     let rules = field("matchRules")
         .filter(|rules| rules.elements().iter().any(|rule| !is_true(rule.get("configDisable"))));
     let (line, problem) = match rules {
