@@ -225,13 +225,34 @@ mod tests {
 
     #[test]
     fn aliases_and_merged_fields_are_written_out() {
-        for (yaml, expected) in [(
-            "a: &w {b: 1}\nc: *w\nd: {<<: *w, e: 2}",
-            r#"{"a":{"b":1.0},"c":{"b":1.0},"d":{"b":1.0,"e":2.0}}"#,
-        )] {
+        for (yaml, expected) in [
+            (
+                "a: &w {b: 1}\nc: *w\nd: {<<: *w, e: 2}",
+                r#"{"a":{"b":1.0},"c":{"b":1.0},"d":{"b":1.0,"e":2.0}}"#,
+            ),
+            // go-yaml 2 takes fields in their order, and the first of several objects.
+            ("a: &w {b: 1}\nc: {<<: *w, b: 2}", r#"{"a":{"b":1.0},"c":{"b":2.0}}"#),
+            ("a: &w {b: 1}\nc: {b: 2, <<: *w}", r#"{"a":{"b":1.0},"c":{"b":1.0}}"#),
+            ("a: &w {b: 1}\nc: {<<: [{b: 3}, *w]}", r#"{"a":{"b":1.0},"c":{"b":3.0}}"#),
+        ] {
             let documents = parse(yaml).unwrap();
             assert_eq!(serde_json::to_string(&documents[0]).unwrap(), expected, "{yaml}");
         }
+        assert!(parse("a: {<<: 1}").is_err());
+    }
+
+    #[test]
+    fn a_short_text_with_aliases_of_aliases_is_refused() {
+        let mut yaml = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let ten = vec![format!("*a{}", level - 1); 10].join(", ");
+            yaml += &format!("a{level}: &a{level} [{ten}]\n");
+        }
+        let error = parse(&yaml).unwrap_err();
+        assert_eq!((error.line, error.message.as_str()), (6, "more than a million values"));
+        assert_eq!(parse("a: &a [*a]").unwrap_err().line, 1);
+        assert_eq!(parse("[a]: b").unwrap_err().message, "the name of a field must be a text");
+        assert!(parse(&"[".repeat(100_000)).is_err());
     }
 
     #[test]

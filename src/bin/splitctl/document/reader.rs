@@ -10,6 +10,8 @@ use super::{Error, Node, Value};
 /// The values of a file, those of aliases included: a short text could ask for any number of them.
 const VALUES: usize = 1_000_000;
 
+const TOO_MANY: &str = "more than a million values";
+
 /// The treatment of a field that is given twice.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Twice {
@@ -57,12 +59,12 @@ struct Key {
 impl Reader {
     /// Takes the next event, and returns the document that it completes.
     fn take(&mut self, event: Event<'_>, line: usize) -> Result<Option<Node>, Error> {
-        let awaits_key = self.open.last().is_some_and(Open::awaits_key);
-        let (node, anchor) = match event {
-            Event::Scalar(text, style, anchor, tag) => {
+        let awaiting = self.open.last_mut().filter(|open| open.awaits_key());
+        let (node, anchor) = match (event, awaiting) {
+            (Event::Scalar(text, style, anchor, tag), awaiting) => {
                 let quoted = style != ScalarStyle::Plain;
                 let scalar = resolve(&text, quoted, tag.as_deref(), line)?;
-                if let Some(object) = self.open.last_mut().filter(|_| awaits_key) {
+                if let Some(object) = awaiting {
                     let merges = text == "<<" && !quoted;
                     object.key = Some(Key { line, scalar, written: text.into_owned(), merges });
                     return Ok(None);
@@ -70,33 +72,25 @@ impl Reader {
                 let written = (!matches!(scalar, Scalar::Text(_))).then(|| text.into_owned());
                 (Node { written, ..Node::new(line, scalar.value()) }, anchor)
             }
-            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
+            (Event::SequenceStart(..) | Event::MappingStart(..) | Event::Alias(_), Some(_)) => {
+                return Err(Error::new(line, "the name of a field must be a text"));
+            }
+            (Event::SequenceStart(_, anchor, _), None) => {
+                return Ok(self.start(Value::List(Vec::new()), anchor, line));
+            }
+            (Event::MappingStart(_, anchor, _), None) => {
+                return Ok(self.start(Value::Object(Vec::new()), anchor, line));
+            }
+            (Event::SequenceEnd | Event::MappingEnd, _) => match self.open.pop() {
                 Some(open) => (open.node, open.anchor),
                 None => return Ok(None),
             },
-            Event::SequenceStart(..) | Event::MappingStart(..) | Event::Alias(_) if awaits_key => {
-                return Err(Error::new(line, "the name of a field must be a text"));
-            }
-            Event::SequenceStart(_, anchor, _) => {
-                self.open.push(Open::new(Node::new(line, Value::List(Vec::new())), anchor));
-                return Ok(None);
-            }
-            Event::MappingStart(_, anchor, _) => {
-                self.open.push(Open::new(Node::new(line, Value::Object(Vec::new())), anchor));
-                return Ok(None);
-            }
-            Event::Alias(anchor) => match self.anchors.get(&anchor) {
-                Some(node) => {
-                    self.values = self.values.saturating_add(node.count());
-                    (Node { line, ..node.clone() }, 0)
-                }
-                None => return Err(Error::new(line, "an alias inside the value that it names")),
-            },
+            (Event::Alias(anchor), None) => (self.alias(anchor, line)?, 0),
             _ => return Ok(None),
         };
         self.values = self.values.saturating_add(1);
         if self.values > VALUES {
-            return Err(Error::new(line, format!("more than {VALUES} values")));
+            return Err(Error::new(line, TOO_MANY));
         }
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
@@ -104,6 +98,24 @@ impl Reader {
         match self.open.last_mut() {
             Some(open) => open.put(node, self.twice).map(|()| None),
             None => Ok(Some(node)),
+        }
+    }
+
+    /// Begins a list or an object, which completes no document.
+    fn start(&mut self, value: Value, anchor: usize, line: usize) -> Option<Node> {
+        self.open.push(Open::new(Node::new(line, value), anchor));
+        None
+    }
+
+    fn alias(&mut self, anchor: usize, line: usize) -> Result<Node, Error> {
+        let Some(node) = self.anchors.get(&anchor) else {
+            return Err(Error::new(line, "an alias inside the value that it names"));
+        };
+        // Counted before they are copied.
+        self.values = self.values.saturating_add(node.count());
+        match self.values > VALUES {
+            true => Err(Error::new(line, TOO_MANY)),
+            false => Ok(Node { line, ..node.clone() }),
         }
     }
 }
