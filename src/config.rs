@@ -39,15 +39,15 @@ pub use ramp::RampSpec;
 pub use route::RouteSpec;
 pub use rule::{ActionSpec, LayerSpec, RuleSpec};
 pub use split::{SplitSpec, Weight};
-pub use sticky::{KeySource, PersistSpec, StickySpec};
+pub use sticky::{Inner, KeySource, PersistSpec, StickySpec};
 pub use time::{format as format_time, parse as parse_time};
 pub use variant::VariantSpec;
 
 pub(crate) use decimal::Decimal;
-pub(crate) use field::long;
+pub(crate) use field::{Field, Object, long};
+pub(crate) use node::text_of_json;
 
 use crate::limits;
-use field::{Field, Object};
 use form::Form;
 use node::Node;
 

@@ -129,14 +129,14 @@ impl<'p> Outcome<'p> {
     /// whatever a client sent in it; nothing is changed where the whole plan is in shadow.
     pub fn request_headers(&self) -> impl Iterator<Item = HeaderChange<'_>> {
         let variant = self.decision.variant();
-        let cluster = variant.and_then(|variant| variant.cluster.as_deref());
-        let name = variant.map(|variant| variant.name.as_str());
+        let cluster = variant.and_then(|variant| Some(variant.cluster.as_ref()?.as_bytes()));
+        let name = variant.map(|variant| variant.name.as_bytes());
+        let point = self.point.as_ref().map(point::Text::as_bytes);
         self.cookies.iter().flat_map(move |cookies| {
-            let [cluster, name] = [cluster, name].map(|value| value.map(str::as_bytes));
             let routing = [
                 (&self.plan.cluster_header, cluster),
                 (&self.plan.variant_header, name),
-                (&self.plan.point_header, self.point.as_ref().map(point::Text::as_bytes)),
+                (&self.plan.point_header, point),
             ];
             let routing = routing.into_iter().filter_map(|(header, value)| {
                 Some(HeaderChange { name: header.as_deref()?, value })
@@ -207,6 +207,12 @@ impl<'p> Outcome<'p> {
             let mut value = format!("rule={rule}; variant={variant}; reason={reason}");
             if let Some(point) = self.decision.point() {
                 let _ = write!(value, "; point={point}");
+            }
+            let mut before = "; absent=";
+            for what in self.ignored.iter() {
+                value.push_str(before);
+                value.push_str(what.name());
+                before = ",";
             }
             ResponseHeader { name: name.clone(), value }
         });

@@ -37,19 +37,12 @@ impl Observed {
         if self.kind.is_grpc() {
             self.read_grpc_status(MapType::HttpResponseHeaders);
         }
-        let opened = self.kind == Kind::Tunnel && self.is_opened();
+        let opened = self.kind.opens_with().is_some_and(has_status);
         if opened {
-            // It may go on for days, and no end of it is an error.
+            // It may go on for days.
             plugin.observe(&self.target, Class::Success, self.latency);
         }
         !opened
-    }
-
-    /// Whether the upstream has accepted an upgrade (101) or a CONNECT (2xx). A status that cannot be
-    /// read is looked at in the end.
-    fn is_opened(&self) -> bool {
-        let status = abi::header(MapType::HttpResponseHeaders, ":status").ok().flatten();
-        status.is_some_and(|status| status == b"101" || status.starts_with(b"2"))
     }
 
     /// Notes the status of a call in the trailers of the response.
@@ -89,6 +82,12 @@ impl Observed {
         let (flags, grpc_status) = (flags.unwrap_or(0), self.grpc_status);
         Ok(Ending { details, code, flags, grpc_status }.class(self.kind))
     }
+}
+
+/// Whether the response's status begins so. A status that cannot be read is looked at in the end.
+fn has_status(start: &[u8]) -> bool {
+    let status = abi::header(MapType::HttpResponseHeaders, ":status").ok().flatten();
+    status.is_some_and(|status| status.starts_with(start))
 }
 
 /// An attribute of the response that is a number: 64 bits, little endian.

@@ -54,6 +54,11 @@ impl<'a> Field<'a> {
     }
 
     /// The elements of a list of at most `limit`.
+    pub(crate) fn list(&self, limit: usize, errors: &mut Errors) -> Option<Vec<Field<'a>>> {
+        self.list_as(limit, Form::fixed(""), errors)
+    }
+
+    /// The elements of a list of at most `limit` that looks like `form`.
     pub(super) fn list_as(
         &self,
         limit: usize,
@@ -97,7 +102,7 @@ impl<'a> Field<'a> {
     pub(super) fn as_number(&self) -> Option<f64> {
         match self.node {
             Node::Number(number) => Some(*number),
-            Node::Large(number) => Some(*number as f64),
+            Node::Large(number) => Some(**number as f64),
             Node::Text(text) => number(text.strip_suffix('%').unwrap_or(text)),
             _ => None,
         }
@@ -114,7 +119,7 @@ impl<'a> Field<'a> {
     pub(crate) fn number(&self, errors: &mut Errors) -> Option<f64> {
         match self.node {
             Node::Number(value) => Some(*value),
-            Node::Large(value) => Some(*value as f64),
+            Node::Large(value) => Some(**value as f64),
             _ => match self.as_number() {
                 Some(meant) => {
                     self.wrong(&format!("must be a number: write {}", Decimal(meant)), errors)
@@ -137,7 +142,7 @@ impl<'a> Field<'a> {
     /// through a Struct of Kubernetes a number keeps 53 bits.
     pub(crate) fn long(&self, errors: &mut Errors) -> Option<i128> {
         match self.node {
-            Node::Large(value) => Some(*value),
+            Node::Large(value) => Some(**value),
             Node::Number(value) if value.fract() == 0.0 && value.abs() > EXACT_INTEGER as f64 => {
                 self.wrong("must be exact; write all its digits, in quotes", errors)
             }
@@ -163,6 +168,16 @@ impl<'a> Field<'a> {
     /// Whether the value is an object.
     pub(super) fn is_object(&self) -> bool {
         matches!(self.node, Node::Object(_))
+    }
+
+    /// Whether the value is a number.
+    pub(crate) fn is_number(&self) -> bool {
+        matches!(self.node, Node::Number(_))
+    }
+
+    /// Whether the value is null.
+    pub(crate) fn is_null(&self) -> bool {
+        *self.node == Node::Null
     }
 
     /// The value if it is a string, of any length.

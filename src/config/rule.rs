@@ -10,6 +10,7 @@ use super::mode::{self, Mode};
 use super::route::RouteSpec;
 use super::split::{self, SplitSpec};
 use super::sticky::{self, StickySpec};
+use crate::engine::SplitContext;
 use crate::limits;
 
 /// A rule as written.
@@ -97,8 +98,18 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
     let layer = layer(&mut object, errors);
     let mode = mode::read(&mut object, errors);
     let action = action(&mut object, errors);
-    let sticky = object.given("sticky", sticky::read, errors);
-    let path = field.path.clone();
+    let path = object.path.clone();
+    let split = match &action {
+        Some(ActionSpec::To(_) | ActionSpec::Route(_)) => None,
+        Some(ActionSpec::Split(split)) => Some(Some(&**split)),
+        None => Some(None),
+    };
+    let context = split.map(|split| SplitContext { rule: &path, split });
+    let sticky = object.given(
+        "sticky",
+        |field, errors| sticky::read(field, context.as_ref(), errors),
+        errors,
+    );
     let sticks = sticky.is_given();
     let is_layered = ["layer", "slice"].iter().any(|name| object.optional(name).is_some());
     match &action {
@@ -114,6 +125,9 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
             object.miss("sticky", remedy);
         }
         _ => {}
+    }
+    if let Some(context) = context.filter(|_| !sticks) {
+        context.check(false, errors);
     }
     if layer.is_some() && !sticks {
         object.miss("sticky", "a `layer` tells clients apart by `sticky`");

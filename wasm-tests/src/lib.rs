@@ -8,10 +8,12 @@
 //! - [`updated`] is one whose configuration changes while it serves.
 //! - [`discovery`] is a filter that changes without its listener.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
+//! - [`grpc`] is gRPC's own client and server.
 //! - [`traffic`] is users who keep asking, while something changes.
 //! - [`prometheus`] runs a Prometheus that scrapes it, brought by [`debian`]; [`picture`] draws what
 //!   that knows.
 //! - [`session`] runs a program of ours as a person does; [`splitctl`] is one.
+//! - [`sdk`] asks the SDKs of flag engines, and nginx.
 //! - [`host`] runs its module without Envoy, in an interpreter that counts.
 //! - [`fault`] puts a fault into the module, for Envoy to run.
 //! - [`soak`] keeps an Envoy under load for long.
@@ -28,6 +30,7 @@ pub mod discovery;
 pub mod envoy;
 pub mod fault;
 pub mod find;
+pub mod grpc;
 pub mod host;
 pub mod istio;
 pub mod load;
@@ -42,6 +45,7 @@ pub mod readme;
 pub mod redirects;
 pub mod route;
 pub mod scene;
+pub mod sdk;
 pub mod session;
 pub mod soak;
 pub mod splitctl;

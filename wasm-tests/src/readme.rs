@@ -4,8 +4,10 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 8] = [
+pub const DOCUMENTS: [&str; 10] = [
     "README.md",
+    "manifests/argo-rollouts/README.md",
+    "manifests/flagger/README.md",
     "manifests/istio/README.md",
     "manifests/monitoring/README.md",
     "src/changes.md",

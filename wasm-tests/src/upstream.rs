@@ -25,8 +25,9 @@ use tokio::task::JoinHandle;
 pub const ANSWER_COOKIE: &str = "x-answer-cookie";
 
 /// This request header says what the answer is: a status, `grpc-header-N` for an error of gRPC
-/// without a message, `grpc-trailer-N` for one after a message, `never`, or a response that ends in its
-/// middle: `breaks` (the upstream gives up) or `hangs` (nothing more comes).
+/// without a message, `grpc-trailer-N` for one after a message, `grpc-none` for a call without a status,
+/// `never`, or a response that ends in its middle: `breaks` (the upstream gives up) or `hangs` (nothing
+/// more comes).
 pub const ANSWER: &str = "x-answer";
 
 /// A path with this beginning is answered by a 302 to the URL behind it.
@@ -74,6 +75,11 @@ impl Upstream {
         let state = Arc::new(State::default());
         let accepting = tokio::spawn(accept(listener, name.into(), Arc::clone(&state)));
         Ok(Self { address, state, accepting })
+    }
+
+    /// A server that someone else runs.
+    pub fn elsewhere(address: SocketAddr) -> Self {
+        Self { address, state: Arc::default(), accepting: tokio::spawn(async {}) }
     }
 
     /// Starts one that answers every HTTP/1.1 request without a body by its name, and does nothing
@@ -203,6 +209,7 @@ fn answer(name: &str, request: Request<Incoming>) -> Response<Body> {
         _ if matches!(asked, "breaks" | "hangs") => unfinished(asked == "breaks"),
         (Some(_), _) => whole(Bytes::new()),
         (None, true) if in_headers.is_some() => whole(Bytes::new()),
+        (None, true) if asked == "grpc-none" => whole(seen),
         (None, true) => grpc_body(&seen, trailer),
         (None, false) => whole(seen),
     });

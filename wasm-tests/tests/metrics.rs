@@ -91,7 +91,7 @@ async fn every_metric_with_its_labels_exactly() -> Result<()> {
     for (times, status) in [(3, "200"), (2, "302"), (4, "404"), (5, "503")] {
         send(&mut http1, times, tester().with(ANSWER, status)).await?;
     }
-    // Unavailable, not found, and an error after a message, which is not seen.
+    // Unavailable, not found, and unavailable after a message.
     send(&mut http2, 6, call("grpc-header-14")).await?;
     send(&mut http2, 2, call("grpc-header-5")).await?;
     send(&mut http2, 1, call("grpc-trailer-14")).await?;
@@ -104,8 +104,7 @@ async fn every_metric_with_its_labels_exactly() -> Result<()> {
 
     // Each is treated as absent, and counted once however often it is looked at.
     let long = |bytes| "v".repeat(bytes);
-    send(&mut http1, 1, Request::get("/").with("x-user-group", long(9 << 10).as_str())).await?;
-    send(&mut http1, 2, reviews().with("x-user-id", long(2 << 10).as_str())).await?;
+    send(&mut http1, 2, reviews().with("x-user-id", long(9 << 10).as_str())).await?;
     send(&mut http1, 3, reviews().with("cookie", "kept=canary.1.forged")).await?;
     send(&mut http1, 4, reviews().with("cookie", "a=b; ".repeat(300).as_str())).await?;
     send(&mut http1, 9, Request::get("/")).await?;
@@ -119,10 +118,10 @@ async fn every_metric_with_its_labels_exactly() -> Result<()> {
         ("tsplit_requests_total{rule=\"rollout\",variant=\"canary\",reason=\"sticky\"}", 7.0),
         ("tsplit_requests_total{rule=\"rollout\",variant=\"canary\",reason=\"persisted\"}", 3.0),
         ("tsplit_requests_total{rule=\"rollout\",variant=\"canary\",reason=\"random\"}", 17.0),
-        ("tsplit_responses_total{rule=\"testers\",variant=\"canary\",class=\"2xx\"}", 4.0),
+        ("tsplit_responses_total{rule=\"testers\",variant=\"canary\",class=\"2xx\"}", 3.0),
         ("tsplit_responses_total{rule=\"testers\",variant=\"canary\",class=\"3xx\"}", 2.0),
         ("tsplit_responses_total{rule=\"testers\",variant=\"canary\",class=\"4xx\"}", 6.0),
-        ("tsplit_responses_total{rule=\"testers\",variant=\"canary\",class=\"5xx\"}", 11.0),
+        ("tsplit_responses_total{rule=\"testers\",variant=\"canary\",class=\"5xx\"}", 12.0),
         ("tsplit_responses_total{rule=\"testers\",variant=\"canary\",class=\"reset\"}", 1.0),
         ("tsplit_responses_total{rule=\"rollout\",variant=\"canary\",class=\"2xx\"}", 27.0),
         // Not of the one that has no response.
@@ -130,8 +129,7 @@ async fn every_metric_with_its_labels_exactly() -> Result<()> {
         (latency, 27.0),
         // The other variant's is 0.
         ("tsplit_weight_ppm{rule=\"rollout\",variant=\"canary\"}", 1e6),
-        ("tsplit_unmatched_total", 10.0),
-        ("tsplit_absent_total{what=\"value\"}", 1.0),
+        ("tsplit_unmatched_total", 9.0),
         ("tsplit_absent_total{what=\"key\"}", 2.0),
         ("tsplit_absent_total{what=\"seal\"}", 3.0),
         ("tsplit_absent_total{what=\"cookies\"}", 4.0),

@@ -188,3 +188,30 @@ async fn a_websocket_is_counted_when_it_opens() -> Result<()> {
     client.send(&Request::get("/")).await?;
     counted(&scene, &[("2xx", 4)]).await
 }
+
+/// The statuses of calls, those of a client that speaks gRPC-Web among them. (gRPC's own client and
+/// server are in `grpc.rs`; they send none of these.)
+#[tokio::test]
+async fn a_call_without_a_status_is_one_reset() -> Result<()> {
+    let scene = start().await?;
+    let call = |kind: &str, answer: &str| {
+        let call = Request::get("/echo.Echo/Say").with("content-type", kind).with(ANSWER, answer);
+        Request { method: "POST".into(), ..call }
+    };
+    let mut client = connect(&scene, Protocol::Http2).await?;
+    for (kind, answer) in [
+        ("application/grpc", "grpc-none"),
+        ("application/grpc+proto", "breaks"),
+        ("application/grpc", "grpc-trailer-x"),
+        ("application/grpc", "grpc-trailer-14"),
+        ("application/grpc", "grpc-header-5"),
+        ("application/grpc", "200"),
+    ] {
+        let _ = client.send(&call(kind, answer)).await;
+    }
+    counted(&scene, &[("reset", 2), ("5xx", 2), ("4xx", 1), ("2xx", 1)]).await?;
+    // Its status is in the body.
+    let mut client = connect(&scene, Protocol::Http1).await?;
+    client.send(&call("application/grpc-web+proto", "200")).await?;
+    counted(&scene, &[("reset", 2), ("5xx", 2), ("4xx", 1), ("2xx", 2)]).await
+}

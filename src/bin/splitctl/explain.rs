@@ -1,5 +1,7 @@
 //! `splitctl explain`: the rule that decides a request, and why the ones before it do not.
 
+mod absent;
+mod bucket;
 mod explained;
 mod table;
 

@@ -39,13 +39,13 @@ mod tests {
 
     /// The errors that a schema cannot express: of fields that depend on each other, and of texts with
     /// a grammar of their own.
-    const BEYOND: [&str; 16] = [
+    const BEYOND: [&str; 17] = [
         "Duplicate value",
         "must be one of the variants",
         "define it under variants",
         "must differ from",
         "must not overlap",
-        "must have the key and issue of",
+        "must have key, ignore and issue of",
         "must be the same as",
         "is taken by",
         "environment",
@@ -56,6 +56,7 @@ mod tests {
         "no route could tell it otherwise",
         "tells responses apart by it",
         "responses are told apart by it",
+        "weights with the sum",
     ];
 
     fn schema() -> Value {

@@ -14,7 +14,7 @@ pub struct Weights {
     /// The header that Envoy takes instead of chance; empty where there is none.
     pub header: String,
     /// The sum of the weights of clusters whose name holds `canary`, in percent of all.
-    pub canary: u64,
+    pub canary: u32,
 }
 
 /// The first route of a virtual host; none where it has a single cluster.
@@ -36,7 +36,7 @@ async fn read(admin: SocketAddr, virtual_host: &str) -> Result<Option<Weights>> 
     let total: u64 = clusters.iter().map(weight).sum();
     let part: u64 = clusters.iter().filter(canary).map(weight).sum();
     let header = action["header_name"].as_str().unwrap_or_default().to_owned();
-    Ok(Some(Weights { header, canary: part * 100 / total.max(1) }))
+    Ok(Some(Weights { header, canary: u32::try_from(part * 100 / total.max(1))? }))
 }
 
 /// The time from which on a route had a weight: Envoy took it between the two.
@@ -47,7 +47,7 @@ pub struct Change {
     /// It was there.
     pub after: Duration,
     /// The canary's weight in percent.
-    pub canary: u64,
+    pub canary: u32,
 }
 
 /// Looks all the time. It ends when this value is dropped.

@@ -1,7 +1,9 @@
 //! `manifests/argo-rollouts`: the weights are those of Argo Rollouts.
 
 use crate::callers::Callers;
-use anyhow::{Result, ensure};
+use crate::shell::Shell;
+use anyhow::{Result, bail, ensure};
+use wasm_tests::bootstrap::POINT_HEADER;
 use wasm_tests::istio::analysis::Analysis;
 use wasm_tests::istio::controller::Controller;
 use wasm_tests::istio::place::Place;
@@ -19,7 +21,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// Applies the Rollout as it is in the folder, with short pauses, and waits until its first
+    /// Applies the Rollout as it is in the folder, with pauses that the test ends, and waits until its first
     /// version is there.
     async fn set(namespace: &'static str) -> Result<Self> {
         let place = Place::new(namespace).await?;
@@ -31,7 +33,8 @@ impl Stage {
         let analysis = Analysis::start().await?;
         let controller = Controller::argo_rollouts(&place).await?;
         place.folder.replace_all(FILE, 3, "port: 9080", &format!("port: {}", place.port))?;
-        place.folder.replace_all(FILE, 4, "duration: 10m", "duration: 8s")?;
+        // Without an end, so that everyone can ask at each step.
+        place.folder.replace_all(FILE, 4, "pause: { duration: 10m }", "pause: {}")?;
         place.folder.replace(FILE, "interval: 1m", "interval: 2s")?;
         let address = format!("http://{}", analysis.address);
         place.folder.line(FILE, "        address: ", &address)?;
@@ -55,6 +58,13 @@ impl Stage {
         .await
     }
 
+    /// What `kubectl argo rollouts promote` does at a pause.
+    fn go_on(&self) -> Result<()> {
+        let patch = r#"{"status": {"pauseConditions": null}}"#;
+        let patch = ["--subresource=status", "--type=merge", "-p", patch];
+        self.place.kubectl(&[&["patch", "rollout", "reviews"], &patch[..]].concat()).map(drop)
+    }
+
     fn release(&self) -> Result<()> {
         let patch = r#"[{"op": "replace", "path": "/spec/template/spec/containers/0/image",
             "value": "registry.example.com/reviews:v2"}]"#;
@@ -65,12 +75,18 @@ impl Stage {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn argo_rollouts_promotes_a_canary_and_nobody_leaves_it_before() -> Result<()> {
     let stage = Stage::set("argo-rollouts").await?;
-    stage.place.kubectl(&["apply", "-k", &stage.place.folder.path("argo-rollouts")])?;
+    let shell = Shell::new(&stage.place)?;
+    let blocks = shell.blocks("argo-rollouts/README.md")?;
+    let [apply, see] = blocks.as_slice() else { bail!("not two blocks: {blocks:?}") };
+    shell.run(apply)?;
     let callers = Callers::start(&stage.place, "argo-rollouts").await?;
+    callers.see(&shell, see, &[POINT_HEADER, "UP-TO-DATE"]).await?;
     let crowds = callers.crowds().await?;
     stage.release()?;
     for percent in [5, 20, 50, 80] {
         crowds.with.has(percent).await?;
+        crowds.with.everyone_asks().await?;
+        stage.go_on()?;
     }
     // The promotion: the stable service gets the new version, and serves everyone.
     stage.phase("Healthy").await?;
@@ -88,7 +104,10 @@ async fn argo_rollouts_rolls_a_canary_back_and_everyone_is_on_stable() -> Result
     let callers = Callers::start(&stage.place, "argo-rollouts").await?;
     let crowds = callers.crowds().await?;
     stage.release()?;
+    crowds.with.has(5).await?;
+    stage.go_on()?;
     crowds.with.has(20).await?;
+    crowds.with.everyone_asks().await?;
     stage.analysis.fail();
     stage.phase("Degraded").await?;
     crowds.with.has(0).await?;

@@ -1,11 +1,14 @@
 //! Two callers of one service: the filter is in the sidecar of the first, and not in the second's.
 
 use crate::crowd::{Crowd, Seen};
+use crate::shell::Shell;
 use crate::steer;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use traffic_split::Plan;
+use wasm_tests::bootstrap::POINT_HEADER;
 use wasm_tests::istio::place::Place;
 use wasm_tests::istio::proxy::Proxy;
 use wasm_tests::istio::weights::{self, Weights};
@@ -45,17 +48,34 @@ impl Callers {
             with,
             without,
         };
-        let pointed = Weights { header: "x-split-point".into(), canary: 0 };
         for (proxy, _) in [&callers.with, &callers.without] {
-            eventually("the header's name in the route", async || {
-                let weights = weights::weights(proxy, &callers.virtual_host).await?;
-                ensure!(weights.as_ref() == Some(&pointed), "{weights:?}\n{}", proxy.log());
-                Ok(())
-            })
-            .await?;
+            pointed(proxy, &callers.virtual_host).await?;
         }
         ensure!(callers.without.0.plugins().await?.is_empty(), "the filter is in both sidecars");
         Ok(callers)
+    }
+
+    /// The first caller's sidecar, and where it listens.
+    pub fn with(&self) -> (&Proxy, SocketAddr) {
+        (&self.with.0, self.with.1)
+    }
+
+    /// Runs the commands of a README by which one sees that it works, and expects each to print so.
+    pub async fn see(&self, shell: &Shell, commands: &str, printed: &[&str]) -> Result<()> {
+        // Its pod has no name to ask for.
+        fs::write(shell.folder.join("dump.json"), self.with.0.admin("/config_dump").await?)?;
+        let commands = commands.replace("POD.NAMESPACE", "--file dump.json");
+        ensure!(commands.lines().count() == printed.len(), "{commands}");
+        for (command, expected) in commands.lines().zip(printed) {
+            let printed = shell.run(command)?;
+            ensure!(printed.contains(expected), "`{command}` prints no `{expected}`: {printed}");
+        }
+        Ok(())
+    }
+
+    /// The filter's plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Lets the users ask.
@@ -87,4 +107,15 @@ impl Callers {
         ensure!(flipped > 0, "without the filter nobody left the canary either");
         Ok(with)
     }
+}
+
+/// Waits until Envoy has the header's name in the route of this virtual host.
+pub async fn pointed(proxy: &Proxy, virtual_host: &str) -> Result<Weights> {
+    eventually("the header's name in the route", async || {
+        let weights = weights::weights(proxy, virtual_host).await?;
+        let weights = weights.with_context(|| format!("no weights\n{}", proxy.log()))?;
+        ensure!(weights.header == POINT_HEADER, "{weights:?}\n{}", proxy.log());
+        Ok(weights)
+    })
+    .await
 }

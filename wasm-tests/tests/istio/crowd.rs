@@ -10,11 +10,13 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use traffic_split::testing::FixedEnvironment;
 use traffic_split::{Outcome, Plan, Snapshot};
+use wasm_tests::bootstrap::POINT_HEADER;
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::istio::proxy::Proxy;
 use wasm_tests::istio::weights::{Change, Watch};
 use wasm_tests::message::{Reply, Request, pair};
 use wasm_tests::native;
+use wasm_tests::route::entry;
 use wasm_tests::wait::eventually;
 
 /// The users with a cookie of their own.
@@ -50,8 +52,8 @@ struct Visits {
 pub struct Crowd {
     watch: Watch,
     stopped: Arc<AtomicBool>,
-    /// The times that a connection has asked for all its users.
-    rounds: Arc<AtomicUsize>,
+    /// The requests of each connection that were for its own users.
+    asked: Vec<Arc<AtomicUsize>>,
     tasks: JoinSet<Result<Visits>>,
 }
 
@@ -72,24 +74,24 @@ impl Crowd {
     ) -> Result<Self> {
         let started = Instant::now();
         let stopped = Arc::new(AtomicBool::new(false));
-        let rounds = Arc::new(AtomicUsize::new(0));
+        let asked: Vec<Arc<AtomicUsize>> = (0..CONNECTIONS).map(|_| Arc::default()).collect();
         let mut tasks = JoinSet::new();
-        for connection in 0..CONNECTIONS {
+        for (number, asked) in asked.iter().enumerate() {
             let client = Client::connect(Protocol::Http1, address).await?;
             let connection = Connection {
-                number: connection,
+                number,
                 request: request.clone(),
                 started,
                 stopped: Arc::clone(&stopped),
-                rounds: Arc::clone(&rounds),
+                asked: Arc::clone(asked),
             };
             tasks.spawn(connection.ask(client));
         }
-        Ok(Self { watch: Watch::start(proxy, virtual_host, started), stopped, rounds, tasks })
+        Ok(Self { watch: Watch::start(proxy, virtual_host, started), stopped, asked, tasks })
     }
 
     /// Waits until the canary has this weight.
-    pub async fn has(&self, percent: u64) -> Result<()> {
+    pub async fn has(&self, percent: u32) -> Result<()> {
         eventually("the weight", async || {
             let changes = self.watch.changes();
             ensure!(changes.last().is_some_and(|last| last.canary == percent), "{changes:?}");
@@ -98,13 +100,15 @@ impl Crowd {
         .await
     }
 
-    /// Waits until every user has asked once more.
+    /// Waits until every user with a cookie of their own has asked once more.
     pub async fn everyone_asks(&self) -> Result<()> {
-        let before = self.rounds.load(Ordering::Relaxed);
+        let asked = || self.asked.iter().map(|count| count.load(Ordering::Relaxed));
+        let before: Vec<_> = asked().collect();
+        // Its own users, in turn, and the one that was under way.
+        let round = USERS / CONNECTIONS + 1;
         eventually("a round of all users", async || {
-            let rounds = self.rounds.load(Ordering::Relaxed);
-            // Each connection ends the round that it is in, and asks one of its own.
-            ensure!(rounds >= before + 2 * CONNECTIONS, "{rounds}");
+            let rest = asked().zip(&before).filter(|(now, before)| *now < **before + round).count();
+            ensure!(rest == 0, "{rest} connections have not asked for all their users");
             Ok(())
         })
         .await
@@ -134,7 +138,7 @@ struct Connection {
     request: Request,
     started: Instant,
     stopped: Arc<AtomicBool>,
-    rounds: Arc<AtomicUsize>,
+    asked: Arc<AtomicUsize>,
 }
 
 impl Connection {
@@ -157,8 +161,8 @@ impl Connection {
                     known += CONNECTIONS;
                     if known >= USERS {
                         known = self.number;
-                        self.rounds.fetch_add(1, Ordering::Relaxed);
                     }
+                    self.asked.fetch_add(1, Ordering::Relaxed);
                     user
                 }
             };
@@ -203,15 +207,14 @@ pub fn point(plan: &Plan, request: &Request) -> Result<u64> {
     let request = native::request(request);
     let outcome = Outcome::decide(plan, &snapshot, &request, &mut environment);
     let mut changes = outcome.request_headers();
-    let written =
-        changes.find(|change| change.name == "x-split-point").context("no such header")?;
+    let written = changes.find(|change| change.name == POINT_HEADER).context("no such header")?;
     Ok(std::str::from_utf8(written.value.context("it is removed")?)?.parse()?)
 }
 
 /// Whether Envoy's arithmetic sends this point to the canary, which has so many percent and stands
 /// last.
-pub fn goes_to_canary(point: u64, percent: u64) -> bool {
-    point % 100 >= 100 - percent
+pub fn goes_to_canary(point: u64, percent: u32) -> bool {
+    entry(point, &[("stable", 100 - percent), ("canary", percent)]) == "canary"
 }
 
 /// The time that Envoy's workers may take a new route after each other.
@@ -219,7 +222,7 @@ const APART: Duration = Duration::from_millis(500);
 
 impl Seen {
     /// The weights that a request may have met.
-    fn met(&self, visit: &Visit) -> impl Iterator<Item = u64> {
+    fn met(&self, visit: &Visit) -> impl Iterator<Item = u32> {
         let ends = self.changes.iter().skip(1).map(|next| next.after + APART);
         let ends = ends.chain([Duration::MAX]);
         let (sent, answered) = (visit.sent, visit.answered);
@@ -260,7 +263,7 @@ impl Seen {
             points.insert(*number, point(plan, &asked)?);
         }
         let mut lines = Vec::new();
-        let mut asked = BTreeMap::<u64, BTreeMap<usize, bool>>::new();
+        let mut asked = BTreeMap::<u32, BTreeMap<usize, bool>>::new();
         for visit in &self.visits {
             let point = points.get(&visit.user).context("a new user was issued no cookie")?;
             let met: Vec<_> = self.met(visit).collect();
@@ -292,7 +295,7 @@ impl Seen {
     }
 
     /// The weights that the canary had, in their order.
-    pub fn weights(&self) -> Vec<u64> {
+    pub fn weights(&self) -> Vec<u32> {
         self.changes.iter().map(|change| change.canary).collect()
     }
 }

@@ -3,9 +3,11 @@
 use serde::Serialize;
 use traffic_split::config::Mode;
 use traffic_split::{
-    Explanation, HeaderChange, HeaderList, Outcome, Reason, Rule, Snapshot, explain,
+    Decision, Explanation, HeaderChange, HeaderList, Outcome, Reason, Rule, Snapshot, explain,
 };
 
+use super::absent;
+use super::bucket::Buckets;
 use crate::check::Checked;
 use crate::curve;
 use crate::describe;
@@ -50,12 +52,15 @@ pub struct Key {
 pub struct Step {
     pub rule: String,
     pub matched: Option<bool>,
-    /// Whether it matches, but the client is outside its slice.
+    /// Whether it matches, but the client is outside its slice or left out by its engine.
     #[serde(skip)]
     pub outside: bool,
     /// Whether it is in shadow.
     pub shadow: bool,
     pub why: Vec<String>,
+    /// The buckets of its flag engine, if the request was asked for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Buckets>,
 }
 
 impl Explained {
@@ -92,8 +97,8 @@ impl Explained {
             headers: Ordered(headers),
             cookies: set_cookies.map(|header| name(&header.value)).collect(),
             rules: steps(checked, request, &explanation),
-            notes: notes(checked, decision.rule()),
-            draw: draw(checked, decision.rule()),
+            notes: notes(checked, decision, request),
+            draw: draw(checked, decision.rule(), request),
         }
     }
 }
@@ -126,6 +131,8 @@ fn steps(checked: &Checked, request: &HeaderList, explanation: &Explanation<'_>)
             };
             let layer = step.filter(|step| step.matches);
             why.extend(layer.and_then(|step| describe::layer(rule, step)));
+            let engine = layer.and_then(|step| Buckets::new(rule, step));
+            why.extend(engine.iter().flat_map(Buckets::lines));
             let outside = !decided && layer.is_some();
             let matched = step.map(|_| decided);
             Step {
@@ -134,27 +141,39 @@ fn steps(checked: &Checked, request: &HeaderList, explanation: &Explanation<'_>)
                 outside,
                 shadow: rule.mode == Mode::Shadow,
                 why,
+                engine,
             }
         })
         .collect()
 }
 
-fn draw(checked: &Checked, rule: Option<&str>) -> String {
+fn draw(checked: &Checked, rule: Option<&str>, request: &HeaderList) -> String {
     let rule = checked.config.rules.iter().find(|known| Some(known.name.as_str()) == rule);
-    match rule.filter(|rule| rule.sticky.is_some()).map(describe::sources) {
-        Some(sources) => format!("drawn for this request, which has no key: {sources}"),
+    match rule.filter(|rule| rule.sticky.is_some()) {
+        Some(rule) => {
+            let too_long = absent::keys(rule, request);
+            let why =
+                if too_long.is_empty() { describe::sources(rule) } else { too_long.join(", ") };
+            format!("drawn for this request, which has no key: {why}")
+        }
         None => "drawn for each request: the split is not sticky".to_owned(),
     }
 }
 
-fn notes(checked: &Checked, rule: Option<&str>) -> Vec<String> {
+fn notes(checked: &Checked, decision: &Decision<'_>, request: &HeaderList) -> Vec<String> {
     let note = |name: &String| {
         format!("{name} is not set here, so no cookie signed with its keys is believed")
     };
     let shadow = (checked.config.mode == Mode::Shadow).then(|| {
         "mode: shadow: this is counted, and the request goes on as if there were no filter".into()
     });
-    let ramp = rule.and_then(|rule| curve::ramp(&checked.config, rule));
+    let ramp = decision.rule().and_then(|rule| curve::ramp(&checked.config, rule));
     let ramped = ramp.and(checked.at()).map(|at| format!("the ramp is taken as it stands at {at}"));
-    checked.unset.iter().map(note).chain(shadow).chain(ramped).collect()
+    // A draw says why there is no key.
+    let drawn = decision.reason() == Reason::Random;
+    let rules = checked.config.rules.iter().filter(|_| !drawn);
+    let mut keys: Vec<_> = rules.flat_map(|rule| absent::keys(rule, request)).collect();
+    keys.dedup();
+    let absent = absent::notes(&checked.config, request).into_iter().chain(keys);
+    checked.unset.iter().map(note).chain(shadow).chain(ramped).chain(absent).collect()
 }
