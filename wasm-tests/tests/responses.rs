@@ -119,7 +119,9 @@ async fn a_response_that_breaks_off_in_its_middle_is_one_reset_and_trips_a_guard
         for _ in 0..15 {
             let mut client = connect(&scene, protocol).await?;
             let breaks = Request::get("/").with(ANSWER, "breaks");
-            ensure!(client.send(&breaks).await.is_err(), "{protocol:?}");
+            // Not every Envoy tells a client of HTTP/2 that it is an error.
+            let got = client.send(&breaks).await.map_or(Vec::new(), |reply| reply.body);
+            ensure!(matches!(got.as_slice(), b"" | b"part"), "{protocol:?}: {got:?}");
         }
     }
     counted(&scene, &[("reset", 30)]).await?;
