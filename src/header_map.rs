@@ -40,10 +40,28 @@ impl HeaderMap {
         mut find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>,
     ) -> Option<T> {
         let mut fields = self.fields()?;
-        while let Some((name, value)) = fields.next_of(wanted) {
+        while let Some((name, value)) = fields.next_of::<false>(wanted) {
             let found = find(name, value);
             if found.is_some() {
                 return found;
+            }
+        }
+        None
+    }
+
+    /// Calls `find` on each value of the fields with this name, and returns its first answer.
+    pub(crate) fn find_named<'a, T>(
+        &'a self,
+        name: &str,
+        mut find: impl FnMut(&'a [u8]) -> Option<T>,
+    ) -> Option<T> {
+        let mut fields = self.fields()?;
+        while let Some((known, value)) = fields.next_of::<true>(name.len() as u64) {
+            if known == name.as_bytes() {
+                let found = find(value);
+                if found.is_some() {
+                    return found;
+                }
             }
         }
         None
@@ -58,8 +76,7 @@ impl HeaderMap {
 
     /// The first value of the field with this name.
     pub(crate) fn first(&self, name: &str) -> Option<&[u8]> {
-        let found = |known: &[u8], value| (known == name.as_bytes()).then_some(value);
-        self.find(length(name.len()), found)
+        self.find_named(name, Some)
     }
 
     /// Whether it has no field that could be read.
@@ -75,19 +92,25 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The next one whose name has one of these lengths. Most fields are passed over by the length, and
-    /// so in one tight loop, whatever is done with the others.
+    /// The next one whose name has the one length, or one of the lengths. Most fields are passed over by
+    /// it, and so in one tight loop, whatever is done with the others.
     #[inline(never)]
-    fn next_of(&mut self, wanted: u64) -> Option<(&'a [u8], &'a [u8])> {
+    fn next_of<const ONE: bool>(&mut self, wanted: u64) -> Option<(&'a [u8], &'a [u8])> {
         let Fields { mut lengths, mut texts } = *self;
         while let [first, rest @ ..] = lengths {
             // Two numbers in one, little endian: the length of the name lies below.
             let both = u64::from_le_bytes(*first);
-            let (name, value) = (both as u32 as usize, (both >> 32) as usize);
-            let (field, others) =
-                texts.split_at_checked(name.checked_add(value)?.checked_add(2)?)?;
+            let (name, value) = (both as u32, both >> 32);
+            // Two numbers of 32 bits do not overflow one of 64.
+            let field = u64::from(name).wrapping_add(value).wrapping_add(2);
+            if field > texts.len() as u64 {
+                return None;
+            }
+            let (name, value) = (name as usize, value as usize);
+            let (field, others) = texts.split_at_checked(field as usize)?;
             (lengths, texts) = (rest, others);
-            if wanted & length(name) != 0 {
+            let fits = if ONE { wanted == name as u64 } else { wanted & length(name) != 0 };
+            if fits {
                 *self = Fields { lengths, texts };
                 let (name, rest) = field.split_at_checked(name)?;
                 return Some((name, rest.get(1..)?.get(..value)?));

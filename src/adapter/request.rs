@@ -10,7 +10,7 @@ use super::abi::{self, Status};
 use super::plugin::Plugin;
 use super::rerun::Reruns;
 use crate::header_map::HeaderMap;
-use crate::request::{self, other_cookies};
+use crate::request::other_cookies;
 use crate::rerun::{Chance, FirstRun};
 use crate::{IgnoredSet, Request};
 
@@ -33,10 +33,9 @@ impl Request for HostRequest {
     fn find_header<'a, T>(
         &'a self,
         name: &str,
-        mut find: impl FnMut(&'a [u8]) -> Option<T>,
+        find: impl FnMut(&'a [u8]) -> Option<T>,
     ) -> Option<T> {
-        let found = |known: &[u8], value| if known == name.as_bytes() { find(value) } else { None };
-        self.map().find(request::length(name.len()), found)
+        self.map().find_named(name, find)
     }
 
     fn find_field_of_lengths<'a, T>(

@@ -16,8 +16,18 @@ const TIMES: [&str; 5] = [
     "2026-12-01T09:00:00+01:00",
 ];
 const DURATIONS: [&str; 6] = ["30d", "1h30m", "0s", "401d", "10s", "x"];
-const OPERATORS: [&str; 9] =
-    ["exact", "prefix", "suffix", "contains", "in", "regex", "range", "present", "exakt"];
+const OPERATORS: [&str; 10] = [
+    "exact",
+    "prefix",
+    "pathPrefix",
+    "suffix",
+    "contains",
+    "in",
+    "regex",
+    "range",
+    "present",
+    "exakt",
+];
 
 type Writer<'w> = &'w dyn Fn(&mut Unstructured<'_>) -> Result<Value>;
 

@@ -54,7 +54,7 @@ fn list(count: usize, each: impl Fn(usize) -> Value) -> Value {
 /// A configuration of so many, or of so many bytes.
 type Sized = fn(usize) -> Value;
 
-const SIZED: [(&str, usize, Sized); 21] = [
+const SIZED: [(&str, usize, Sized); 23] = [
     ("RULES", limits::RULES, |n| with(list(n, |i| json!({ "name": format!("r{i}"), "to": "a" })))),
     (
         "VARIANTS",
@@ -83,6 +83,12 @@ const SIZED: [(&str, usize, Sized); 21] = [
     }),
     ("KEY_SOURCES", limits::KEY_SOURCES, |n| {
         sticky(json!({ "key": list(n, |i| json!({ "cookie": format!("c{i}") })) }))
+    }),
+    ("JSON_NAMES", limits::JSON_NAMES, |n| {
+        sticky(json!({ "key": [{ "cookie": "c", "json": vec!["a"; n].join(".") }] }))
+    }),
+    ("NO_IDENTITIES", limits::NO_IDENTITIES, |n| {
+        sticky(json!({ "key": [{ "cookie": "c" }], "ignore": list(n, |i| json!(i.to_string())) }))
     }),
     ("LIST", limits::LIST, |n| matching(json!({ "in": list(n, |i| json!(i.to_string())) }))),
     ("LIST of networks", limits::LIST, |n| {
@@ -212,7 +218,7 @@ fn numbers_at_their_ends_and_beyond() {
 }
 
 /// Where the bounds on requests are tested, and one that no number of the configuration is.
-const ELSEWHERE: [(&str, &str, &str); 10] = [
+const ELSEWHERE: [(&str, &str, &str); 11] = [
     ("CLOCK_SKEW", "src/outcome/tests.rs", "what_does_not_verify_is_reissued"),
     ("COOKIE_BYTES", "src/request/cookies.rs", "scanning_is_bounded"),
     ("COOKIE_PAIRS", "src/request/cookies.rs", "scanning_is_bounded"),
@@ -224,6 +230,7 @@ const ELSEWHERE: [(&str, &str, &str); 10] = [
         "wasm-tests/properties/tests/limits.rs",
         "a_regex_is_bounded_by_what_it_compiles_to",
     ),
+    ("SEARCH_BYTES", "src/matcher/text.rs", "a_value_too_long_to_be_searched_is_noted"),
     ("SIGNED_BYTES", "wasm-tests/properties/tests/limits.rs", "the_longest_signed_value_fits"),
     ("SIGNED_VALUES", "src/outcome/tests.rs", "what_does_not_verify_is_reissued"),
     ("VALUE_BYTES", "src/request.rs", "unusable_values_are_absent"),
