@@ -2,7 +2,7 @@
 //! `response.flags` tell of them: by them a response is counted once, as its client got it.
 
 use crate::metrics::Class;
-use crate::request::Request;
+use crate::request::{Request, trim};
 
 /// The kind of a response, by its request: each has an end of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Kind {
         const LENGTHS: u64 = 1 << "accept".len() | 1 << "upgrade".len() | 1 << "content-type".len();
         let kind = |name: &[u8], value: &[u8]| match name {
             b"content-type" => grpc(value),
-            b"accept" => contains(value, b"text/event-stream").then_some(Kind::Events),
+            b"accept" => accepts_events(value).then_some(Kind::Events),
             b"upgrade" => Some(Kind::Upgrade),
             b":method" => (value == b"CONNECT").then_some(Kind::Connect),
             _ => None,
@@ -60,8 +60,9 @@ fn grpc(content_type: &[u8]) -> Option<Kind> {
     }
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
+/// Whether one of the types in an `accept` header is that of server-sent events.
+fn accepts_events(value: &[u8]) -> bool {
+    value.split(|b| *b == b',').any(|part| trim(part).starts_with(b"text/event-stream"))
 }
 
 /// The `grpc-status` in a header or trailer; one that is no number means UNKNOWN.

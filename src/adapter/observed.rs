@@ -62,7 +62,7 @@ impl Observed {
     /// Finds out whose response it is, where the weights of the route decide. A cluster that cannot be
     /// read is one that no variant names.
     fn find_target(&mut self) {
-        let cluster = || abi::property(&["xds", "cluster_name"]).ok().flatten();
+        let cluster = || abi::property("xds\0cluster_name").ok().flatten();
         self.target = Arc::clone(self.target.answered(cluster));
     }
 
@@ -77,8 +77,8 @@ impl Observed {
     }
 
     fn class(&self, details: &[u8]) -> Result<Class, Status> {
-        let code = number("code")?.and_then(|code| u16::try_from(code).ok());
-        let flags = if details == COMPLETE { None } else { number("flags")? };
+        let code = number("response\0code")?.and_then(|code| u16::try_from(code).ok());
+        let flags = if details == COMPLETE { None } else { number("response\0flags")? };
         let (flags, grpc_status) = (flags.unwrap_or(0), self.grpc_status);
         Ok(Ending { details, code, flags, grpc_status }.class(self.kind))
     }
@@ -90,8 +90,8 @@ fn has_status(start: &[u8]) -> bool {
     status.is_some_and(|status| status.starts_with(start))
 }
 
-/// An attribute of the response that is a number: 64 bits, little endian.
-fn number(attribute: &str) -> Result<Option<u64>, Status> {
-    let bytes = abi::property(&["response", attribute])?;
+/// A property that is a number: 64 bits, little endian.
+fn number(path: &str) -> Result<Option<u64>, Status> {
+    let bytes = abi::property(path)?;
     Ok(bytes.and_then(|bytes| Some(u64::from_le_bytes(*bytes.first_chunk()?))))
 }

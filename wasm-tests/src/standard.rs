@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::bootstrap::POINT_HEADER;
 use crate::host::Headers;
 use crate::message::{self, Request};
 
@@ -44,6 +45,14 @@ impl Standard {
             headers: headers.collect(),
             ..Request::default()
         }
+    }
+
+    /// The same set with the weights in the route, whose entries the pins choose by their places.
+    pub fn by_route(&self) -> Value {
+        let mut rules = self.configuration["rules"].clone();
+        rules[2]["split"] = "route".into();
+        let variants = json!({ "canary": { "point": "last" }, "next": { "point": 80 } });
+        json!({ "metrics": "off", "pointHeader": POINT_HEADER, "variants": variants, "rules": rules })
     }
 
     /// A configuration of `count` rules by exact headers, cookies and path prefixes in turn, which

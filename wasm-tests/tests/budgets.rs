@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use wasm_tests::bootstrap::POINT_HEADER;
 use wasm_tests::host::{Headers, Host, Root};
 use wasm_tests::standard::Standard;
 
@@ -71,7 +72,9 @@ fn exchange(host: &mut Host, root: Root, headers: &Headers) -> Result<(u64, Head
         let before = host.instructions()?;
         let stream = host.open(root, headers)?;
         let seen = host.world().request.clone().unwrap_or_default();
-        ensure!(seen.iter().any(|(name, _)| name == b"x-split-cluster"), "nothing was decided");
+        let routing = [&b"x-split-cluster"[..], POINT_HEADER.as_bytes()];
+        let decided = seen.iter().any(|(name, _)| routing.contains(&name.as_slice()));
+        ensure!(decided, "nothing was decided");
         answer = host.respond(stream, &response)?;
         host.close(stream)?;
         fuel = host.instructions()? - before;
@@ -114,6 +117,20 @@ fn a_request_of_the_standard_set() -> Result<()> {
         let fuel = fuel(&mut host, root, &standard)?;
         check(metrics, &mut host, fuel, &bound)?;
     }
+    Ok(())
+}
+
+/// A place in a route is one hash more than a key's, and weights are one for each variant.
+#[test]
+fn weights_in_the_route_cost_no_more_than_weights_in_the_rule() -> Result<()> {
+    let standard = Standard::read()?;
+    let of = |configuration: &Value| -> Result<u64> {
+        let (mut host, root) = start(configuration)?;
+        Ok(exchange(&mut host, root, &standard.headers())?.0)
+    };
+    let (weighted, by_route) = (of(&standard.configuration)?, of(&standard.by_route())?);
+    println!("weights in the rule {weighted}, in the route {by_route}");
+    ensure!(by_route <= weighted, "fuel {by_route}, more than {weighted}");
     Ok(())
 }
 

@@ -50,8 +50,8 @@ impl Stage {
         eventually(phase, async || {
             let rollout = self.place.mesh.kubernetes.get(&path).await?;
             let is = &rollout["status"];
-            let observed =
-                is["observedGeneration"] == rollout["metadata"]["generation"].to_string();
+            let generation = rollout["metadata"]["generation"].to_string();
+            let observed = is["observedGeneration"].as_str() == Some(generation.as_str());
             ensure!(is["phase"] == phase && observed, "{is}\n{}", self.controller.log());
             Ok(())
         })
