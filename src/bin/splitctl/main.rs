@@ -31,6 +31,7 @@ mod misread;
 mod movement;
 mod output;
 mod plugin;
+mod routes;
 mod rules;
 mod schema;
 mod simulate;

@@ -1,6 +1,7 @@
 //! Two callers of one service: the filter is in the sidecar of the first, and not in the second's.
 
-use crate::crowd::{Crowd, Seen};
+use crate::crowd::Crowd;
+use crate::seen::Seen;
 use crate::shell::Shell;
 use crate::steer;
 use anyhow::{Context, Result, ensure};

@@ -12,6 +12,7 @@ mod places;
 mod readme;
 mod route_weights;
 mod routes;
+mod seen;
 mod scalars;
 mod shell;
 mod signing;

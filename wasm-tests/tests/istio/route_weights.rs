@@ -1,8 +1,8 @@
 //! `manifests/istio/route-weights`: the weights are written by hand.
 
 use crate::callers::{Callers, pointed};
-use crate::crowd::{goes_to_canary, point, user};
 use crate::places::{gateway_api, gateway_proxy};
+use crate::seen::{goes_to_canary, point, user};
 use crate::shell::Shell;
 use crate::steer::{self, ask, reaches};
 use anyhow::{Context, Result, ensure};
