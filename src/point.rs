@@ -90,6 +90,8 @@ mod tests {
             assert_eq!(entry(LAST, &[total - 1, 1]), 1, "{total}");
             assert_eq!(entry(FIRST, &[1, total - 1]), 0, "{total}");
         }
+        let others = (2..50).filter(|total| LAST % total != total - 1);
+        assert_eq!(others.collect::<Vec<_>>(), [41, 43, 47, 49]);
         assert!(POINTS.checked_mul(2).is_none(), "a larger one would be 2 * POINTS at least");
     }
 
