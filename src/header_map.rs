@@ -25,8 +25,7 @@ impl HeaderMap {
     }
 
     /// Looks at each field, name and value.
-    #[cold]
-    pub(crate) fn each<'a>(&'a self, look: &mut dyn FnMut(&'a [u8], &'a [u8])) {
+    pub(crate) fn each<'a>(&'a self, mut look: impl FnMut(&'a [u8], &'a [u8])) {
         let _: Option<()> = self.find(u64::MAX, |name, value| {
             look(name, value);
             None

@@ -28,9 +28,8 @@ pub(crate) struct Key {
 /// A client's identity.
 #[derive(Debug)]
 pub(crate) enum Identity<'a> {
-    Sent(&'a [u8]),
-    /// A part of what was sent.
-    Inner(Cow<'a, [u8]>),
+    /// A value, or a text inside it, which is copied only where it was encoded.
+    Sent(Cow<'a, [u8]>),
     Address([u8; ADDRESS_TEXT], usize),
     Issued(Id),
 }
@@ -41,7 +40,6 @@ impl Identity<'_> {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
             Identity::Sent(bytes) => bytes,
-            Identity::Inner(bytes) => bytes,
             Identity::Address(text, length) => text.get(..*length).unwrap_or_default(),
             Identity::Issued(id) => id.as_bytes(),
         }
@@ -60,9 +58,9 @@ impl Key {
         let sent = self.sent(request).map(|(_, identity)| identity);
         sent.or_else(|| {
             let issue = self.issue.as_ref()?;
-            let id = |text| Id::is_form_of(text).then_some(Identity::Sent(text));
+            let id = |text| Id::is_form_of(text).then_some(Cow::Borrowed(text));
             if let Some(returned) = issue.cookie.find(request, || environment.now(), id) {
-                return Some(returned);
+                return Some(Identity::Sent(returned));
             }
             let id = issued.id.or_else(|| Id::new(environment.entropy()?))?;
             issued.id = Some(id);
@@ -84,10 +82,12 @@ impl Key {
             KeySource::Part(part) => (part, None),
             KeySource::Inner(part, inner) => (part, Some(inner)),
             KeySource::SourceIp => {
-                return address(request.source_address()?).filter(|it| self.is_identity(it));
+                let address = address(request.source_address()?)?;
+                return self.is_identity(address.as_bytes()).then_some(address);
             }
         };
-        part.find(request, |value| self.sent_as(value, inner, request.ignored()))
+        let sent = part.find(request, |value| self.sent_as(value, inner, request.ignored()));
+        sent.map(Identity::Sent)
     }
 
     /// The identity that a value is. A function of its own, since it would be part of a loop over all
@@ -98,22 +98,21 @@ impl Key {
         value: &'a [u8],
         inner: Option<&Inner>,
         ignored: &IgnoredSet,
-    ) -> Option<Identity<'a>> {
+    ) -> Option<Cow<'a, [u8]>> {
         if value.len() > limits::KEY_BYTES {
             ignored.insert(Ignored::Key);
             return None;
         }
-        let identity = match inner {
-            None => Identity::Sent(value),
-            Some(inner) => Identity::Inner(read(inner, value)?),
+        let value = match inner {
+            None => Cow::Borrowed(value),
+            Some(inner) => read(inner, value)?,
         };
-        self.is_identity(&identity).then_some(identity)
+        self.is_identity(&value).then_some(value)
     }
 
     /// An empty value is no identity: hashing it would put every anonymous client into one variant. Some
     /// servers write an empty cookie as two quotes.
-    fn is_identity(&self, identity: &Identity<'_>) -> bool {
-        let value = identity.as_bytes();
+    fn is_identity(&self, value: &[u8]) -> bool {
         !matches!(value, [] | [b'"', b'"']) && !self.ignore.iter().any(|known| **known == *value)
     }
 }

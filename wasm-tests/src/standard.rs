@@ -80,6 +80,41 @@ impl Standard {
         self.customers(json!({ "exact": "customer-0" }))
     }
 
+    /// The standard set with its last split by the buckets of each flag engine, by the engine's name.
+    pub fn engines(&self) -> Vec<(&'static str, Value)> {
+        let with = |(name, weights, settings): (&'static str, [f64; 3], Value)| {
+            let split: Value = ["stable", "canary", "next"]
+                .into_iter()
+                .zip(weights)
+                .map(|(variant, weight)| json!({ variant: weight }))
+                .collect();
+            let mut configuration = self.configuration.clone();
+            configuration["variants"]["next"] = json!({ "cluster": "next" });
+            if let Some(rule) =
+                configuration["rules"].as_array_mut().and_then(|rules| rules.last_mut())
+            {
+                rule["split"] = split;
+                rule["otherwise"] = "stable".into();
+                rule["sticky"] =
+                    json!({ "key": rule["sticky"]["key"], "engine": { name: settings } });
+            }
+            (name, configuration)
+        };
+        let engines = [
+            ("flagd", [80.0, 10.0, 10.0], json!({ "prefix": "checkout" })),
+            (
+                "growthbook",
+                [0.8, 0.1, 0.1],
+                json!({ "hashVersion": 2, "seed": "2f1c", "coverage": 0.8, "namespace": ["pricing", 0, 1] }),
+            ),
+            ("launchdarkly", [8e4, 1e4, 1e4], json!({ "flag": "checkout", "salt": "5f1e0c" })),
+            ("nginx", [80.0, 10.0, 10.0], json!({ "suffix": "exp1" })),
+            ("posthog", [80.0, 10.0, 10.0], json!({ "flag": "checkout" })),
+            ("unleash", [800.0, 100.0, 100.0], json!({ "groupId": "checkout" })),
+        ];
+        engines.into_iter().map(with).collect()
+    }
+
     fn customers(&self, operator: Value) -> Value {
         let matches = json!([{ "headers": { "dnt": operator } }]);
         self.with([json!({ "name": "customers", "match": matches, "to": "canary" })])

@@ -27,6 +27,8 @@ struct Budgets {
     thousand_rules_above_one: u64,
     /// Fuel that it takes under a list of 10,000 values above what it takes under a single value.
     list_above_exact: u64,
+    /// The fuel under a flag engine over that of the standard set, for the dearest one.
+    engine_over_standard: f64,
     memory_bytes: Memory,
 }
 
@@ -160,6 +162,22 @@ fn a_new_client_and_one_that_returns() -> Result<()> {
     let (fuel, answer) = exchange(&mut host, root, &headers)?;
     ensure!(answer.len() == 1, "{answer:?}");
     check("a client who returns", &mut host, fuel, &budgets.returning_client)
+}
+
+#[test]
+fn a_rule_with_a_flag_engine() -> Result<()> {
+    let standard = Standard::read()?;
+    let bound = budgets()?.engine_over_standard;
+    let of = |configuration: &Value| -> Result<f64> {
+        let (mut host, root) = start(configuration)?;
+        Ok(fuel(&mut host, root, &standard)? as f64)
+    };
+    let without = of(&standard.configuration)?;
+    for (name, configuration) in standard.engines() {
+        let ratio = of(&configuration)? / without;
+        ensure!(ratio <= bound, "{name}: {ratio:.3} of the standard set, more than {bound}");
+    }
+    Ok(())
 }
 
 #[test]

@@ -8,11 +8,12 @@ use traffic_split::{
 
 use super::absent;
 use super::bucket::Buckets;
+use crate::check::Checked;
 use crate::curve;
 use crate::describe;
 use crate::given::Example;
-use crate::input::Checked;
 use crate::output::Ordered;
+use crate::routes::{Route, Routes};
 
 /// The answer as `-o json` prints it.
 #[derive(Serialize)]
@@ -21,6 +22,12 @@ pub struct Explained {
     /// The variant; `None` if it depends on chance.
     pub variant: Option<String>,
     pub cluster: Option<String>,
+    /// The point, as text: JSON numbers are not exact enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub point: Option<String>,
+    /// The entry of the route that the point chooses, where a route with weights is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<Destination>,
     pub reason: &'static str,
     pub key: Option<Key>,
     /// The hash in sixteen hexadecimal digits, since JSON numbers are not exact enough.
@@ -38,6 +45,24 @@ pub struct Explained {
     /// The reason why a split draws.
     #[serde(skip)]
     pub draw: String,
+}
+
+/// An entry of a route.
+#[derive(Serialize)]
+pub struct Destination {
+    pub name: String,
+    pub route: String,
+    /// The point modulo the total of the weights.
+    pub place: u64,
+    pub total: u64,
+}
+
+impl Destination {
+    fn new(point: u64, route: &Route) -> Option<Self> {
+        let (name, total) = (route.entry(point)?.to_owned(), route.total());
+        let place = point.checked_rem(total)?;
+        Some(Destination { name, route: route.title.clone(), place, total })
+    }
 }
 
 #[derive(Serialize)]
@@ -65,7 +90,7 @@ pub struct Step {
 
 impl Explained {
     /// Decides a request as the filter does, and explains how.
-    pub fn new(checked: &Checked, request: &HeaderList) -> Self {
+    pub fn new(checked: &Checked, request: &HeaderList, routes: &Routes) -> Self {
         let explanation = explain(&checked.plan, &checked.snapshot, request, &mut example(checked));
         let decision = &explanation.decision;
         let last = explanation.steps.last().filter(|_| decision.rule().is_some());
@@ -75,6 +100,9 @@ impl Explained {
             || hash.is_some() && key.is_some_and(|key| key.issued);
         let certain = !chance;
         let variant = decision.variant().filter(|_| certain);
+        let point = decision.point().filter(|_| certain);
+        // Without a route the answer ends at the point.
+        let route = decision.rule().and_then(|rule| routes.only(rule).ok());
         let outcome = Outcome::of(&checked.plan, *decision, request, &mut example(checked));
         // The `cookie` header would hold the identity, which is drawn for a real client only.
         let routing = outcome.request_headers().filter(|change| change.name != "cookie");
@@ -86,6 +114,8 @@ impl Explained {
             rule: decision.rule().map(str::to_owned),
             variant: variant.map(|variant| variant.name.clone()),
             cluster: variant.and_then(|variant| variant.cluster.clone()),
+            point: point.map(|point| point.to_string()),
+            destination: point.and_then(|point| Destination::new(point, route?)),
             reason: decision.reason().name(),
             key: key.map(|key| Key {
                 source: key.source.to_string(),
@@ -93,7 +123,10 @@ impl Explained {
                 issued: key.issued,
             }),
             hash: hash.filter(|_| certain).map(|hash| format!("{hash:016x}")),
-            chances: last.filter(|_| chance).map(|step| chances(step.rule, &checked.snapshot)),
+            chances: last
+                .filter(|_| chance)
+                .map(|step| chances(step.rule, &checked.snapshot, route))
+                .filter(|Ordered(chances)| !chances.is_empty()),
             headers: Ordered(headers),
             cookies: set_cookies.map(|header| name(&header.value)).collect(),
             rules: steps(checked, request, &explanation),
@@ -112,7 +145,10 @@ fn header(change: HeaderChange<'_>) -> (String, Option<String>) {
     (change.name.to_owned(), value)
 }
 
-fn chances(rule: &Rule, snapshot: &Snapshot) -> Ordered<f64> {
+fn chances(rule: &Rule, snapshot: &Snapshot, route: Option<&Route>) -> Ordered<f64> {
+    if let Some(route) = route.filter(|_| rule.is_by_route()) {
+        return Ordered(route.shares().map(|(name, share)| (name.to_owned(), share)).collect());
+    }
     let weights = rule.weights(snapshot);
     let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
     Ordered(weights.iter().map(|(v, weight)| (v.name.clone(), weight / total)).collect())
