@@ -151,13 +151,14 @@ fn a_new_client_and_one_that_returns() -> Result<()> {
 fn a_rule_with_a_flag_engine() -> Result<()> {
     let standard = Standard::read()?;
     let bound = budgets()?.engine_over_standard;
-    let of = |configuration| -> Result<f64> {
+    let of = |configuration: &Value| -> Result<f64> {
         let (mut host, root) = start(configuration)?;
         Ok(fuel(&mut host, root, &standard)? as f64)
     };
     let without = of(&standard.configuration)?;
     for (name, configuration) in standard.engines() {
         let ratio = of(&configuration)? / without;
+        println!("{ratio:>12.3} {name} over the standard set");
         ensure!(ratio <= bound, "{name}: {ratio:.3} of the standard set, more than {bound}");
     }
     Ok(())
