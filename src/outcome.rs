@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::config::{MetricsLevel, Mode};
 use crate::decide::{Decision, decide, shadows};
+use crate::earlier::Earlier;
 use crate::environment::Environment;
 use crate::identity::Id;
 use crate::metrics::MetricIndex;
@@ -26,8 +27,19 @@ pub struct Outcome<'p> {
     reason: Reason,
     /// The input that was treated as absent for the decision and its cookies.
     ignored: IgnoredSet,
-    /// The cookies handed out; `None` where the whole plan is in shadow, which rewrites nothing.
+    /// The cookies handed out; `None` where the whole plan is in shadow, which writes nothing.
     cookies: Option<Cookies>,
+    /// The routing headers that stay; none where this decision is carried out.
+    earlier: Option<Box<Earlier<'p>>>,
+}
+
+/// The time at which a counter is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// With the request.
+    Now,
+    /// Once it is known that no later filter in the chain has decided otherwise.
+    OnceItStands,
 }
 
 /// A change of one request header, which replaces all its values.
@@ -111,7 +123,14 @@ impl<'p> Outcome<'p> {
             Mode::Shadow => (decision.reason(), None),
         };
         let ignored = request.ignored().clone();
-        Outcome { plan, decision, shadows: Vec::new(), reason, ignored, cookies }
+        let carried_out = decision.target.is_some() && cookies.is_some();
+        let earlier = if carried_out { None } else { Earlier::find(plan, request).map(Box::new) };
+        Outcome { plan, decision, shadows: Vec::new(), reason, ignored, cookies, earlier }
+    }
+
+    /// Whether a rule has decided, and its decision is carried out.
+    pub fn is_carried_out(&self) -> bool {
+        self.decision.target.is_some() && self.cookies.is_some()
     }
 
     /// The decision.
@@ -120,53 +139,76 @@ impl<'p> Outcome<'p> {
     }
 
     /// The changes of request headers, in order. Each routing header is written or removed,
-    /// whatever a client sent in it; nothing is changed where the whole plan is in shadow.
+    /// whatever a client sent in it. Where no decision is carried out, one that an earlier filter in
+    /// the chain wrote stays.
     pub fn request_headers(&self) -> impl Iterator<Item = HeaderChange<'_>> {
-        let variant = self.decision.variant();
+        let variant = self.decision.variant().filter(|_| self.is_carried_out());
         let cluster = variant.and_then(|variant| variant.cluster.as_deref());
         let name = variant.map(|variant| variant.name.as_str());
-        self.cookies.iter().flat_map(move |cookies| {
-            let routing = [(&self.plan.cluster_header, cluster), (&self.plan.variant_header, name)];
-            let routing = routing.into_iter().filter_map(|(header, value)| {
-                Some(HeaderChange { name: header.as_deref()?, value: value.map(str::as_bytes) })
-            });
-            let cookie = cookies.request.as_deref();
-            routing.chain(cookie.map(|v| HeaderChange { name: "cookie", value: Some(v) }))
-        })
+        let routing = [(&self.plan.cluster_header, cluster), (&self.plan.variant_header, name)];
+        let stays = |name| self.earlier.as_ref().is_some_and(|earlier| earlier.wrote(name));
+        let routing = routing.into_iter().filter_map(move |(header, value)| {
+            let name = header.as_deref().filter(|name| value.is_some() || !stays(name))?;
+            Some(HeaderChange { name, value: value.map(str::as_bytes) })
+        });
+        let cookie = self.cookies.as_ref().and_then(|cookies| cookies.request.as_deref());
+        routing.chain(cookie.map(|v| HeaderChange { name: "cookie", value: Some(v) }))
     }
 
     /// Calls `increment` with the index in [`crate::Metrics`] of each counter that the request adds
-    /// one to.
-    pub fn count(&self, mut increment: impl FnMut(u32)) {
-        if self.plan.metrics_level == MetricsLevel::Off {
-            return;
+    /// one to, and with the time at which it does.
+    pub fn count(&self, increment: impl FnMut(u32, Due)) {
+        if self.plan.metrics_level != MetricsLevel::Off {
+            self.count_all(increment);
         }
+    }
+
+    #[inline(never)]
+    fn count_all(&self, mut increment: impl FnMut(u32, Due)) {
         let metrics = &self.plan.metrics;
-        let mut add = |index: MetricIndex| index.into_iter().for_each(&mut increment);
-        self.ignored.iter().for_each(|what| add(metrics.ignored(what)));
+        // A decision that is not carried out sends the request nowhere: no later filter undoes it.
+        let stands = if self.is_carried_out() { Due::OnceItStands } else { Due::Now };
+        let mut add = |index: MetricIndex, due| index.into_iter().for_each(|i| increment(i, due));
+        self.ignored.iter().for_each(|what| add(metrics.ignored(what), Due::Now));
         match self.decision.target {
             Some(target) => {
-                add(target.metrics.request(self.reason));
-                // In shadow, Envoy's own route decides where the request goes, so it counts as changed.
-                add(target.metrics.changed);
+                add(target.metrics.request(self.reason), stands);
+                // In shadow, an earlier filter or Envoy's own route decides where the request goes.
+                if !self.earlier_agrees(target) {
+                    add(target.metrics.changed, stands);
+                }
             }
-            None => add(metrics.unmatched),
+            None => add(metrics.unmatched, Due::Now),
         }
         for shadow in &self.shadows {
             if let Some(target) = shadow.target {
-                add(target.metrics.request(Reason::Shadow));
-                if shadow.variant() != self.decision.variant() {
-                    add(target.metrics.changed);
+                add(target.metrics.request(Reason::Shadow), Due::Now);
+                let alike = match self.decision.variant() {
+                    Some(variant) => *variant == *target.variant,
+                    None => self.earlier_agrees(target),
+                };
+                if !alike {
+                    add(target.metrics.changed, stands);
                 }
             }
         }
     }
 
+    /// Whether an earlier filter sends the request where this target would.
+    fn earlier_agrees(&self, target: &Target) -> bool {
+        self.earlier.as_ref().is_some_and(|earlier| earlier.agrees(self.plan, target))
+    }
+
     /// The filter state to set for access logs, by name: none but under `metrics: full`.
     pub fn filter_state(&self) -> Vec<(&'static str, String)> {
-        if self.plan.metrics_level != MetricsLevel::Full {
-            return Vec::new();
+        match self.plan.metrics_level {
+            MetricsLevel::Full => self.state(),
+            MetricsLevel::Off | MetricsLevel::Counts => Vec::new(),
         }
+    }
+
+    #[inline(never)]
+    fn state(&self) -> Vec<(&'static str, String)> {
         let [rule, variant] = self.names().map(str::to_owned);
         let mut state = vec![
             ("tsplit.rule", rule),

@@ -41,6 +41,11 @@ impl Plan {
         !self.guards.is_empty() || self.ramps.iter().any(|ramp| now < ramp.end())
     }
 
+    /// The names of the request headers that route, in lower case.
+    pub(crate) fn routing_headers(&self) -> impl Iterator<Item = &str> {
+        [&self.cluster_header, &self.variant_header].into_iter().flatten().map(String::as_str)
+    }
+
     /// The metrics to define before it is put to work.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use log::{error, info};
 
 use super::abi;
+use super::chain::Chain;
 use super::environment::{seconds, seed_random};
 use super::gauges::Gauges;
 use super::guards::Guards;
@@ -17,6 +18,7 @@ pub(super) struct Plugin {
     pub(super) plan: Plan,
     pub(super) metrics: MetricIds,
     pub(super) snapshot: RefCell<Snapshot>,
+    pub(super) chain: Chain,
     gauges: Gauges,
     guards: Guards,
 }
@@ -56,7 +58,8 @@ impl Plugin {
         let snapshot = Snapshot::new(&plan, seconds().unwrap_or(0));
         let gauges = Gauges::claim(&plan, &metrics, &snapshot);
         let (guards, snapshot) = (Guards::new(&plan), RefCell::new(snapshot));
-        let plugin = Plugin { plan, metrics, snapshot, gauges, guards };
+        let chain = Chain::join(&plan);
+        let plugin = Plugin { plan, metrics, snapshot, chain, gauges, guards };
         plugin.tick();
         plugin
     }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use log::error;
 use proxy_wasm::types::MapType;
 
-use super::abi;
+use super::{abi, chain};
 use crate::header_map::HeaderMap;
 use crate::request;
 use crate::{IgnoredSet, Request};
@@ -45,6 +45,10 @@ impl Request for HostRequest {
 
     fn source_address(&self) -> Option<IpAddr> {
         *self.source.get_or_init(source_address)
+    }
+
+    fn is_written_earlier(&self, name: &str) -> bool {
+        chain::is_claimed(name)
     }
 
     fn ignored(&self) -> &IgnoredSet {

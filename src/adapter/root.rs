@@ -28,6 +28,7 @@ impl RootContext for Root {
         if plugin.changes() {
             tick_every(Duration::from_secs(1));
         }
+        self.leave();
         self.plugin = Some(Rc::new(plugin));
         true
     }
@@ -51,11 +52,21 @@ impl RootContext for Root {
     }
 }
 
+impl Root {
+    /// No request begins under the present configuration any more.
+    fn leave(&self) {
+        if let Some(plugin) = &self.plugin {
+            plugin.chain.leave();
+        }
+    }
+}
+
 /// The SDK drops a root context when Envoy has ended its configuration. Envoy does not end its timer,
 /// which would go off for ever.
 impl Drop for Root {
     fn drop(&mut self) {
         if self.plugin.is_some() {
+            self.leave();
             tick_every(Duration::ZERO);
         }
     }

@@ -10,7 +10,7 @@ use super::abi::{self, Status};
 use super::environment::{Host, milliseconds};
 use super::plugin::Plugin;
 use super::request::HostRequest;
-use crate::{Class, Outcome, ResponseEffects};
+use crate::{Class, Due, Outcome, ResponseEffects};
 
 /// The context of one request.
 pub(super) struct Stream {
@@ -24,6 +24,8 @@ struct Pending {
     effects: ResponseEffects,
     /// Milliseconds since 1970 at which the request began; `None` if nobody asks, or no clock answers.
     since: Option<u64>,
+    /// The counters that wait for the other filters in the chain; `None` where there are none.
+    company: Option<Box<[u32]>>,
 }
 
 impl Stream {
@@ -61,7 +63,9 @@ impl HttpContext for Stream {
 /// to the response, there were no response headers: the request was reset.
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let (Some(plugin), Some(pending)) = (&self.plugin, self.pending.take()) {
+        if let (Some(plugin), Some(pending)) = (&self.plugin, self.pending.take())
+            && pending.settle(plugin)
+        {
             pending.count(plugin, Class::Reset);
         }
     }
@@ -82,14 +86,28 @@ fn route(plugin: &Plugin) -> Result<Option<Pending>, Status> {
             abi::set_header(MapType::HttpRequestHeaders, change.name, change.value)?;
         }
     }
-    outcome.count(|index| plugin.metrics.increment(Some(index)));
+    if plugin.chain.has_company() {
+        return Ok(Some(route_in_company(plugin, outcome)));
+    }
+    outcome.count(|index, _| plugin.metrics.increment(Some(index)));
     for (name, value) in outcome.filter_state() {
         // The access log then has no value.
         let _ = abi::set_property(name, &value);
     }
     let effects = outcome.into_response();
-    let since = effects.observed.as_ref().and_then(|_| milliseconds().ok());
-    Ok((!effects.is_empty()).then_some(Pending { effects, since }))
+    Ok((!effects.is_empty()).then(|| Pending::new(effects, None)))
+}
+
+/// Tells the other filters in the chain, and counts what none of them can undo.
+#[inline(never)]
+fn route_in_company(plugin: &Plugin, outcome: Outcome<'_>) -> Pending {
+    let mut waiting = Vec::new();
+    outcome.count(|index, due| match due {
+        Due::Now => plugin.metrics.increment(Some(index)),
+        Due::OnceItStands => waiting.push(index),
+    });
+    plugin.chain.announce(&plugin.plan, &outcome);
+    Pending::new(outcome.into_response(), Some(waiting.into()))
 }
 
 /// Answers a request whose headers could not be changed: it would go where its client says.
@@ -102,22 +120,46 @@ fn reject(status: Status) -> Action {
 }
 
 impl Pending {
+    fn new(effects: ResponseEffects, company: Option<Box<[u32]>>) -> Self {
+        let since = effects.observed.as_ref().and_then(|_| milliseconds().ok());
+        Pending { effects, since, company }
+    }
+
     /// Does what is left, now that there are response headers.
     fn answer(self, plugin: &Plugin) {
+        let stands = self.settle(plugin);
         for header in &self.effects.headers {
+            let explains = plugin.plan.debug_header.as_ref() == Some(&header.name);
+            if explains && self.company.is_some() && !plugin.chain.explains(&header.name) {
+                continue;
+            }
             let (name, value) = (&header.name, header.value.as_bytes());
             if let Err(status) = abi::add_header(MapType::HttpResponseHeaders, name, value) {
                 error!("cannot write the response header {name}: {status}");
             }
         }
         let read = |name| abi::header(MapType::HttpResponseHeaders, name);
-        if self.effects.observed.is_some() {
+        if stands && self.effects.observed.is_some() {
             // A response whose status cannot be read tells nothing of its variant.
             if let (Ok(status), Ok(grpc)) = (read(":status"), read("grpc-status")) {
                 let class = Class::of(status.as_deref(), grpc.as_deref());
                 self.count(plugin, class);
             }
         }
+    }
+
+    /// Whether no later filter in the chain has decided otherwise; counts what waited for that.
+    #[inline(never)]
+    fn settle(&self, plugin: &Plugin) -> bool {
+        let Some(waiting) = &self.company else { return true };
+        if waiting.is_empty() && self.effects.observed.is_none() {
+            return true;
+        }
+        let stands = plugin.plan.routing_headers().all(|header| plugin.chain.owns(header));
+        if stands {
+            waiting.iter().for_each(|index| plugin.metrics.increment(Some(*index)));
+        }
+        stands
     }
 
     fn count(self, plugin: &Plugin, class: Class) {

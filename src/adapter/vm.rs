@@ -1,8 +1,9 @@
 //! The state that all plugins of a VM share: Envoy runs plugins of one module and one environment in
 //! one VM.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 thread_local! {
     static VM: RefCell<Vm> = const { RefCell::new(Vm::new()) };
@@ -15,6 +16,16 @@ pub(super) struct Vm {
     pub(super) metric_ids: BTreeMap<String, u32>,
     /// The gauges of the rules, each with the plugin that sets it.
     pub(super) gauges: Vec<OwnedGauge>,
+    /// The filters that requests may pass one after another.
+    pub(super) members: Vec<Member>,
+}
+
+/// A filter that has a configuration.
+pub(super) struct Member {
+    /// The headers and the filter state that it writes.
+    pub(super) writes: Vec<String>,
+    /// Whether another one writes any of them.
+    pub(super) company: Rc<Cell<bool>>,
 }
 
 /// A gauge and the plugin that sets it.
@@ -30,7 +41,7 @@ pub(super) struct OwnedGauge {
 
 impl Vm {
     const fn new() -> Self {
-        Vm { metric_ids: BTreeMap::new(), gauges: Vec::new() }
+        Vm { metric_ids: BTreeMap::new(), gauges: Vec::new(), members: Vec::new() }
     }
 
     /// Looks at the state of this VM, or changes it.

@@ -62,7 +62,8 @@ impl Call<'_, '_> {
             "proxy_remove_header_map_value" => self.remove(),
             "proxy_get_property" => {
                 let path = self.text(0)?;
-                let value = self.caller.data().properties.get(&path).cloned();
+                let World { properties, state, .. } = self.caller.data();
+                let value = properties.get(&path).or_else(|| state.get(&path)).cloned();
                 self.give(2, value)
             }
             "proxy_set_property" => {

@@ -151,9 +151,8 @@ fn notes(checked: &Checked, rule: Option<&str>) -> Vec<String> {
     let note = |name: &String| {
         format!("{name} is not set here, so no cookie signed with its keys is believed")
     };
-    let shadow = (checked.config.mode == Mode::Shadow).then(|| {
-        "mode: shadow: this is counted, and the request goes on as if there were no filter".into()
-    });
+    let shadow = (checked.config.mode == Mode::Shadow)
+        .then(|| "mode: shadow: this is counted, and nothing is written into the request".into());
     let ramp = rule.and_then(|rule| curve::ramp(&checked.config, rule));
     let ramped = ramp.and(checked.at()).map(|at| format!("the ramp is taken as it stands at {at}"));
     checked.unset.iter().map(note).chain(shadow).chain(ramped).collect()
