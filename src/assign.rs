@@ -6,6 +6,7 @@ use crate::config::Mode;
 use crate::guard::Guard;
 use crate::limits;
 use crate::plan::Plan;
+use crate::point;
 use crate::rule::{Action, Rule};
 use crate::snapshot::Snapshot;
 use crate::variant::{Target, Variant};
@@ -17,6 +18,8 @@ pub enum Unassigned {
     Unusable,
     /// The client is outside the rule's slice of its layer.
     OutsideSlice,
+    /// The route has the weights, and chooses by the client's point.
+    ByRoute,
 }
 
 impl Plan {
@@ -37,12 +40,17 @@ impl Rule {
         &self.name
     }
 
-    /// The variants with a weight above 0 at a snapshot, each with its weight.
+    /// The variants with a weight above 0 at a snapshot, each with its weight; none where the route has
+    /// the weights.
     pub fn weights<'p>(&'p self, snapshot: &'p Snapshot) -> Vec<(&'p Variant, f64)> {
-        let weight = |(target, weight): (&'p Target, f64)| (&*target.variant, weight);
+        let weight =
+            |(target, weight): (&'p Target, f64)| Some((target.variant.as_deref()?, weight));
         match &self.action {
-            Action::To(target) => vec![(&target.variant, 1.0)],
-            Action::Split(allocation) => snapshot.split(allocation).weights().map(weight).collect(),
+            Action::To(target) => weight((target, 1.0)).into_iter().collect(),
+            Action::Split(allocation) => {
+                snapshot.split(allocation).weights().filter_map(weight).collect()
+            }
+            Action::Route(_) => Vec::new(),
         }
     }
 
@@ -51,9 +59,14 @@ impl Rule {
         self.slice.as_ref().map_or(1.0, |slice| slice.share())
     }
 
-    /// Whether it chooses between variants.
+    /// Whether it chooses between variants, or leaves that to the route.
     pub fn is_split(&self) -> bool {
-        self.allocation().is_some()
+        !matches!(self.action, Action::To(_))
+    }
+
+    /// Whether the route has its weights.
+    pub fn is_by_route(&self) -> bool {
+        matches!(self.action, Action::Route(_))
     }
 
     /// Whether it is only tried.
@@ -88,18 +101,50 @@ impl Rule {
         snapshot: &'p Snapshot,
         key: &[u8],
     ) -> Result<&'p Variant, Unassigned> {
+        self.check(key)?;
+        let target = match &self.action {
+            Action::To(target) => target,
+            Action::Split(allocation) => {
+                snapshot.split(allocation).pick(xxh64(key, allocation.seed))
+            }
+            Action::Route(route) => &route.target,
+        };
+        target.variant.as_deref().ok_or(Unassigned::ByRoute)
+    }
+
+    /// The point of a key at a snapshot, while no guard has tripped: that of the client where the route
+    /// has the weights, or else that of its variant, if it has one.
+    ///
+    /// # Errors
+    /// The reason why the rule takes no client with this key.
+    ///
+    /// ```
+    /// use traffic_split::{Plan, Snapshot};
+    ///
+    /// let config = br#"{ "pointHeader": "x-split-point", "rules": [{ "name": "rollout",
+    ///     "split": "route", "sticky": { "key": [{ "cookie": "uid" }] } }] }"#;
+    /// let plan = Plan::compile(config, &|_| None).unwrap();
+    /// let (rule, snapshot) = (&plan.rules()[0], Snapshot::new(&plan, 0));
+    /// assert_eq!(rule.point(&snapshot, b"7"), Ok(Some(3_333_446_301_490_724_816)));
+    /// ```
+    pub fn point(&self, snapshot: &Snapshot, key: &[u8]) -> Result<Option<u64>, Unassigned> {
+        match &self.action {
+            Action::Route(route) => {
+                self.check(key)?;
+                Ok(Some(point::of(xxh64(key, route.seed))))
+            }
+            _ => self.assign(snapshot, key).map(|variant| variant.point),
+        }
+    }
+
+    /// Whether the rule takes the client with this key.
+    fn check(&self, key: &[u8]) -> Result<(), Unassigned> {
         if key.is_empty() || key.len() > limits::KEY_BYTES {
             return Err(Unassigned::Unusable);
         }
         if self.slice.as_ref().is_some_and(|slice| !slice.holds(key)) {
             return Err(Unassigned::OutsideSlice);
         }
-        let target = match &self.action {
-            Action::To(target) => target,
-            Action::Split(allocation) => {
-                snapshot.split(allocation).pick(xxh64(key, allocation.seed))
-            }
-        };
-        Ok(&target.variant)
+        Ok(())
     }
 }

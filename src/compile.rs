@@ -2,6 +2,8 @@
 //! names are resolved.
 
 mod condition;
+mod headers;
+mod route;
 mod split;
 mod sticky;
 
@@ -54,7 +56,7 @@ impl Plan {
 
 /// Compiles a configuration. A part that is wrong is left out, and `errors` then refuses the plan.
 fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan {
-    check_headers(&config, errors);
+    headers::check(&config, errors);
     check_names(&config.rules, errors);
     check_layers(&config.rules, errors);
     let mut parts = Parts {
@@ -65,6 +67,7 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
         metrics: Metrics::new(config.metrics),
         metrics_level: config.metrics,
         mode: config.mode,
+        attributed: 0,
     };
     let rules = config.rules.into_iter();
     let rules = rules.filter_map(|rule| compile_rule(rule, &mut parts, errors));
@@ -74,6 +77,7 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
     Plan {
         cluster_header: config.cluster_header,
         variant_header: config.variant_header,
+        point_header: config.point_header,
         rules,
         index,
         issues: parts.cookies.into_issues(),
@@ -89,8 +93,8 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
     }
 }
 
-fn variant(VariantSpec { name, cluster }: VariantSpec) -> Arc<Variant> {
-    Arc::new(Variant { name, cluster })
+fn variant(VariantSpec { name, cluster, point }: VariantSpec) -> Arc<Variant> {
+    Arc::new(Variant { name, cluster, point })
 }
 
 /// The things that rules refer to, and those that they add to the plan.
@@ -102,6 +106,8 @@ struct Parts<'e> {
     metrics: Metrics,
     metrics_level: MetricsLevel,
     mode: Mode,
+    /// The pairs of a rule and a variant whose responses are told apart by their clusters.
+    attributed: usize,
 }
 
 impl Parts<'_> {
@@ -127,27 +133,8 @@ impl Parts<'_> {
         guard: Option<usize>,
     ) -> Arc<Target> {
         let metrics = self.metrics.target(self.metrics_level, counted);
-        Arc::new(Target { rule: Arc::clone(rule), variant, metrics, guard })
-    }
-}
-
-fn check_headers(config: &Config, errors: &mut Errors) {
-    match (&config.cluster_header, &config.variant_header) {
-        (None, None) => errors.required("clusterHeader", "give it, or variantHeader, or both"),
-        (Some(cluster), Some(variant)) if cluster == variant => {
-            errors.invalid(
-                "variantHeader",
-                format!("{variant:?}"),
-                "must differ from clusterHeader",
-            );
-        }
-        _ => {}
-    }
-    if config.cluster_header.is_some() {
-        for variant in config.variants.iter().filter(|variant| variant.cluster.is_none()) {
-            let path = format!("variants.{}.cluster", variant.name);
-            errors.required(&path, "clusterHeader needs every variant's cluster");
-        }
+        let (rule, variant) = (Arc::clone(rule), Some(variant));
+        Arc::new(Target { rule, variant, metrics, guard, by_cluster: Vec::new() })
     }
 }
 
@@ -170,6 +157,9 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
     let key = rule.sticky.as_ref().map(|sticky| parts.cookies.key(sticky, errors));
     // A rule of a plan in shadow is only counted, as is one that is in shadow itself.
     let mode = if parts.mode == Mode::Shadow { Mode::Shadow } else { rule.mode };
+    let salt = rule.sticky.and_then(|sticky| sticky.salt);
+    let seed = xxh64(salt.as_ref().unwrap_or(&rule.name).as_bytes(), 0);
+    let context = RuleContext { path: &rule.path, name: &name, mode, sticky: key.is_some(), seed };
     let action = match rule.action? {
         ActionSpec::To(to) => {
             let variant = parts.find(&format!("{}.to", rule.path), &to, errors)?;
@@ -178,16 +168,20 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
                 Mode::Shadow => Reason::Shadow,
             };
             let reasons = &[reason];
-            let counted =
-                Counted { rule: &name, variant: &to, reasons, watched: false, weighed: false };
+            let counted = Counted {
+                rule: &name,
+                variant: Some(&to),
+                reasons,
+                watched: false,
+                weighed: false,
+            };
             Action::To(parts.target(&name, variant, &counted, None))
         }
         ActionSpec::Split(split) => {
-            let salt = rule.sticky.and_then(|sticky| sticky.salt);
-            let seed = xxh64(salt.as_ref().unwrap_or(&rule.name).as_bytes(), 0);
-            let context =
-                RuleContext { path: &rule.path, name: &name, mode, sticky: key.is_some() };
-            Action::Split(Box::new(split::compile(&context, *split, seed, parts, errors)?))
+            Action::Split(Box::new(split::compile(&context, *split, parts, errors)?))
+        }
+        ActionSpec::Route(route) => {
+            Action::Route(Box::new(route::compile(&context, *route, parts, errors)?))
         }
     };
     Some(Rule { name, entries: entries?, slice, key, mode: rule.mode, action })

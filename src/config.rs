@@ -18,6 +18,7 @@ mod node;
 mod operator;
 mod part;
 mod ramp;
+mod route;
 mod rule;
 mod split;
 mod sticky;
@@ -34,6 +35,7 @@ pub use mode::Mode;
 pub use operator::{Cidr, Operator};
 pub use part::Part;
 pub use ramp::RampSpec;
+pub use route::RouteSpec;
 pub use rule::{ActionSpec, LayerSpec, RuleSpec};
 pub use split::{SplitSpec, Weight};
 pub use sticky::{KeySource, PersistSpec, StickySpec};
@@ -41,6 +43,7 @@ pub use time::{format as format_time, parse as parse_time};
 pub use variant::VariantSpec;
 
 pub(crate) use decimal::Decimal;
+pub(crate) use field::long;
 
 use crate::limits;
 use field::{Field, Object};
@@ -68,6 +71,9 @@ pub struct Config {
     pub cluster_header: Option<String>,
     /// The request header that carries the variant's name, in lower case.
     pub variant_header: Option<String>,
+    /// The request header that carries the point by which Envoy chooses among the clusters of a route
+    /// with weights, in lower case.
+    pub point_header: Option<String>,
     /// The variants that rules choose from, in the order written; at most
     /// [`limits::VARIANTS`].
     pub variants: Vec<VariantSpec>,
@@ -107,10 +113,15 @@ impl Config {
         let root = json(bytes, errors)?;
         let field = Field::root(&root);
         let mut object = field.object(errors)?;
+        let cluster_header = routing_header(&mut object, "clusterHeader", errors);
+        let variant_header = routing_header(&mut object, "variantHeader", errors);
+        // Where routes have the weights, they may have the only names as well.
+        let names_variants = object.optional("pointHeader").is_none();
         let config = Config {
-            cluster_header: routing_header(&mut object, "clusterHeader", errors),
-            variant_header: routing_header(&mut object, "variantHeader", errors),
-            variants: variant::read(&mut object, errors),
+            cluster_header,
+            variant_header,
+            point_header: routing_header(&mut object, "pointHeader", errors),
+            variants: variant::read(&mut object, names_variants, errors),
             rules: rules(&mut object, errors),
             mode: mode::read(&mut object, errors),
             metrics: metrics::read(&mut object, errors),

@@ -9,9 +9,10 @@ use crate::environment::Environment;
 use crate::identity::Issued;
 use crate::key::Identity;
 use crate::plan::Plan;
+use crate::point;
 use crate::reason::Reason;
 use crate::request::Request;
-use crate::rule::{Action, Allocation, Persist, Rule};
+use crate::rule::{Action, Allocation, Persist, Route, Rule};
 use crate::snapshot::Snapshot;
 use crate::split::Split;
 use crate::variant::{Target, Variant};
@@ -22,6 +23,8 @@ pub struct Decision<'p> {
     pub(crate) target: Option<&'p Arc<Target>>,
     reason: Reason,
     hash: Option<u64>,
+    /// The client's point, where the route has the weights.
+    point: Option<u64>,
     pub(crate) issued: Issued,
     /// The cookie to set, so that a new assignment is kept.
     pub(crate) persist: Option<&'p Persist>,
@@ -33,9 +36,21 @@ impl<'p> Decision<'p> {
         self.target.map(|target| &*target.rule)
     }
 
-    /// The variant chosen.
+    /// The variant chosen; `None` where the route chooses.
     pub fn variant(&self) -> Option<&'p Variant> {
-        self.target.map(|target| &*target.variant)
+        self.target.and_then(|target| target.variant.as_deref())
+    }
+
+    /// The point by which Envoy chooses among the clusters of a route with weights.
+    pub fn point(&self) -> Option<u64> {
+        self.point.or_else(|| self.variant()?.point)
+    }
+
+    /// The text by which a cookie keeps the decision: the variant's name, or the point where the route
+    /// chooses.
+    pub(crate) fn payload(&self) -> Option<String> {
+        let name = self.variant().map(|variant| variant.name.clone());
+        name.or_else(|| Some(self.point?.to_string()))
     }
 
     /// The reason for the decision.
@@ -81,6 +96,7 @@ pub fn decide<'p>(
         target: None,
         reason: Reason::Unmatched,
         hash: None,
+        point: None,
         issued: decider.issued,
         persist: None,
     })
@@ -123,6 +139,15 @@ struct Draw {
     reason: Reason,
 }
 
+/// A choice that a guard may change.
+struct Redirect<'p> {
+    /// The place of the guard.
+    guard: Option<usize>,
+    /// The seed of the split.
+    seed: u64,
+    target: &'p Arc<Target>,
+}
+
 impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     /// The decision of a rule; `None` if the request is not for it.
     fn apply(&mut self, rule: &'p Rule) -> Option<Decision<'p>> {
@@ -138,12 +163,13 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         Some(match &rule.action {
             Action::To(target) => self.decision(target, Reason::Pinned),
             Action::Split(allocation) => self.allocate(rule, allocation),
+            Action::Route(route) => self.place(rule, route),
         })
     }
 
     fn decision(&self, target: &'p Arc<Target>, reason: Reason) -> Decision<'p> {
         let target = Some(target);
-        Decision { target, reason, hash: None, issued: self.issued, persist: None }
+        Decision { target, reason, hash: None, point: None, issued: self.issued, persist: None }
     }
 
     /// The variant of a split: the one assigned before, or else one by the hash of the key or by
@@ -155,11 +181,12 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         let (target, reason, draw) = match persisted {
             Some(target) => (target, Reason::Persisted, None),
             None => {
-                let draw = self.draw(rule, allocation);
+                let draw = self.draw(rule, allocation.seed);
                 (split.pick(draw.hash), draw.reason, Some(draw))
             }
         };
-        if let Some(fallback) = self.guarded(rule, allocation, target, draw) {
+        let redirect = Redirect { guard: allocation.guard, seed: allocation.seed, target };
+        if let Some(fallback) = self.guarded(rule, redirect, draw) {
             // The assignment is not kept: clients come back once the guard closes.
             return self.decision(fallback, Reason::Guard);
         }
@@ -168,10 +195,38 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         Decision { hash, persist, ..self.decision(target, reason) }
     }
 
-    fn draw(&mut self, rule: &'p Rule, allocation: &Allocation) -> Draw {
+    /// The point of a client: the one that it had before, or else one by the hash of its key; `None`
+    /// where Envoy is to draw. An open guard sends it to where the fallback is.
+    fn place(&mut self, rule: &'p Rule, route: &'p Route) -> Decision<'p> {
+        let persist = route.persist.as_ref();
+        let environment = &mut *self.environment;
+        let kept = persist.and_then(|persist| {
+            persist.cookie.find(self.request, || environment.now(), point::parse)
+        });
+        let (point, reason, draw) = match kept {
+            Some(point) => (Some(point), Reason::Persisted, None),
+            None => {
+                let draw = self.draw(rule, route.seed);
+                // A point that is not kept would be no better than Envoy's own draw.
+                let lasts = draw.reason == Reason::Sticky || persist.is_some();
+                (lasts.then(|| point::of(draw.hash)), draw.reason, Some(draw))
+            }
+        };
+        let redirect = Redirect { guard: route.guard, seed: route.seed, target: &route.target };
+        if let Some(fallback) = self.guarded(rule, redirect, draw) {
+            let point = fallback.variant.as_ref().and_then(|variant| variant.point);
+            let point = point.or(Some(point::FIRST));
+            return Decision { point, ..self.decision(&route.target, Reason::Guard) };
+        }
+        let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
+        let persist = persist.filter(|_| reason != Reason::Persisted);
+        Decision { hash, point, persist, ..self.decision(&route.target, reason) }
+    }
+
+    fn draw(&mut self, rule: &'p Rule, seed: u64) -> Draw {
         match self.identity(rule) {
             Some(identity) => {
-                Draw { hash: xxh64(identity.as_bytes(), allocation.seed), reason: Reason::Sticky }
+                Draw { hash: xxh64(identity.as_bytes(), seed), reason: Reason::Sticky }
             }
             None => Draw { hash: self.environment.random(), reason: Reason::Random },
         }
@@ -189,22 +244,21 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         (weighted || persist.drain).then_some(target)
     }
 
-    /// The variant that takes over from `target`, if the guard of the split sends it there.
+    /// The variant that takes over, if the guard of the split sends the request there.
     fn guarded(
         &mut self,
         rule: &'p Rule,
-        allocation: &'p Allocation,
-        target: &'p Arc<Target>,
+        Redirect { guard, seed, target }: Redirect<'p>,
         draw: Option<Draw>,
     ) -> Option<&'p Arc<Target>> {
-        let index = allocation.guard?;
-        let (guard, state) = (self.plan.guards.get(index)?, self.snapshot.guard_states.get(index)?);
-        guard.redirect(*state, target, || match draw {
+        let index = guard?;
+        let (guard, admitted) = (self.plan.guards.get(index)?, self.snapshot.admitted.get(index)?);
+        guard.redirect(*admitted, target, || match draw {
             Some(draw) => draw.hash,
             None => {
                 // A client whom a cookie keeps is issued nothing.
                 let issued = std::mem::take(&mut self.issued);
-                let draw = self.draw(rule, allocation);
+                let draw = self.draw(rule, seed);
                 self.issued = issued;
                 draw.hash
             }

@@ -1,8 +1,8 @@
 //! The routing headers that an earlier filter of this kind wrote: several can be in one chain.
 
+use crate::decide::Decision;
 use crate::plan::Plan;
 use crate::request::Request;
-use crate::variant::Target;
 
 /// The routing headers that stay as an earlier filter in the chain wrote them, with their values.
 #[derive(Debug)]
@@ -27,15 +27,21 @@ impl<'p> Earlier<'p> {
         self.value(name).is_some()
     }
 
-    /// Whether an earlier filter sends the request where this target would.
+    /// Whether an earlier filter sends the request where this decision would.
     #[inline(never)]
-    pub(crate) fn agrees(&self, plan: &Plan, target: &Target) -> bool {
-        let is = |header: &Option<String>, text: Option<&str>| {
-            let value = header.as_deref().and_then(|name| self.value(name))?;
-            Some(text.map(str::as_bytes) == Some(value))
+    pub(crate) fn agrees(&self, plan: &Plan, decision: &Decision<'_>) -> bool {
+        let variant = decision.variant();
+        let texts = [
+            (&plan.cluster_header, variant.and_then(|variant| variant.cluster.clone())),
+            (&plan.variant_header, variant.map(|variant| variant.name.clone())),
+            (&plan.point_header, decision.point().map(|point| point.to_string())),
+        ];
+        let would = |name: &str, value: &[u8]| {
+            texts.iter().any(|(header, text)| {
+                header.as_deref() == Some(name) && text.as_deref().map(str::as_bytes) == Some(value)
+            })
         };
-        let cluster = is(&plan.cluster_header, target.variant.cluster.as_deref());
-        cluster.or_else(|| is(&plan.variant_header, Some(&target.variant.name))).unwrap_or(false)
+        self.0.iter().all(|(name, value)| would(name, value))
     }
 
     fn value(&self, name: &str) -> Option<&[u8]> {

@@ -28,13 +28,13 @@
 //! let guard = &plan.guards()[0];
 //! let mut counts = Sides::default();
 //! for request in 0..20 {
-//!     counts.watch.observe(request < 2, 12);
+//!     counts.watch.observe(request < 5, 12);
 //!     counts.fallback.observe(false, 12);
 //! }
 //! let mut record = Record::default();
 //! record.add(guard, &counts, 1_000);
 //! let tripped = guard.step(&mut record, 1_000).unwrap();
-//! assert_eq!(tripped.to_string(), "2 errors in 20 responses, against 0 in 20");
+//! assert_eq!(tripped.to_string(), "5 errors in 20 responses, against 0 in 20");
 //! assert_eq!(record.state, GuardState::Open);
 //! assert_eq!(guard.step(&mut record, 1_599), None);
 //! assert_eq!(guard.step(&mut record, 1_600), Some(Transition::Trial));
@@ -43,6 +43,7 @@
 
 mod tally;
 mod transition;
+mod verdict;
 
 pub use tally::{Record, Sides, Tally};
 pub use transition::{ErrorCount, Transition};
@@ -52,27 +53,27 @@ use std::sync::Arc;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::rendezvous::{rehash, uniform};
-use crate::variant::{Target, Variant};
+use crate::variant::Target;
 
-/// The share of the watched variant's requests that reach it on trial, 0 to 1.
+/// The share of the watched variant's clients that reach it when a trial begins, 0 to 1.
 const TRIAL_SHARE: f64 = 0.1;
+
+/// The most times that a trial's share doubles, which leaves a fifth of the clients with the
+/// fallback.
+const TRIAL_DOUBLINGS: u32 = 3;
 
 /// The seed of the hash that chooses the requests of a trial; the split has seeds of its own.
 const TRIAL_SEED: u64 = u64::from_le_bytes(*b"on trial");
 
-/// The fewest responses that end a trial, unless `minRequests` is less: one error in 20 is 5 %.
-const TRIAL_RESPONSES: u32 = 20;
-
-/// The length of a trial's window in windows of the guard: a trial sees a tenth of the traffic.
+/// The windows of the guard after which a trial without an error has its share doubled, if it has
+/// still too few responses: a tenth of the clients may send no request for long.
 const TRIAL_WINDOWS: u64 = 10;
 
-/// The fallback's error rate over the watched variant's from which on both fail: a guard does not
-/// trip if the fallback exceeds the limit too and fails at least half as often.
-const BOTH_FAIL: f64 = 0.5;
+/// The most times that the cooldown doubles: from ten minutes to five hours and twenty minutes.
+const COOLDOWN_DOUBLINGS: u32 = 5;
 
-/// The least 95th percentile of the fallback that latencies are compared with, in milliseconds:
-/// below it, scheduling alone doubles a latency.
-const LEAST_LATENCY: f64 = 5.0;
+/// Seconds without a trip after which a guard forgets the trips before.
+const GOOD_DAY: u64 = 86_400;
 
 /// A guard over one split.
 #[derive(Debug)]
@@ -100,27 +101,56 @@ pub enum GuardState {
     /// The watched variant gets all of its requests.
     #[default]
     Closed,
-    /// The watched variant is on trial: it gets a tenth of its requests, always the same clients'.
+    /// The watched variant is on trial: it gets a tenth of its clients, always the same ones, and
+    /// more of them while they send too few requests to tell.
     HalfOpen,
     /// The guard has tripped: the watched variant gets none of its requests.
     Open,
 }
 
 impl Guard {
-    /// The fallback, if a request that was chosen for `target` goes there instead. `hash` is the
-    /// hash of the client's key, so that a trial keeps its clients.
+    /// The fallback, if a request that was chosen for `target` goes there instead, while only the
+    /// share `admitted` of the watched variant's clients reaches it. Where the route chooses, any
+    /// request may be for that variant. `hash` is the hash of the client's key: the clients of a
+    /// trial stay the same, and more of them join as it widens.
     pub(crate) fn redirect(
         &self,
-        state: GuardState,
+        admitted: f64,
         target: &Arc<Target>,
         hash: impl FnOnce() -> u64,
     ) -> Option<&Arc<Target>> {
-        if state == GuardState::Closed || target.variant.name != self.watch.variant.name {
+        let watched = target.variant.is_none() || target.name() == self.watch.name();
+        if admitted >= 1.0 || !watched {
             return None;
         }
-        let tried =
-            state == GuardState::HalfOpen && uniform(rehash(hash(), TRIAL_SEED)) < TRIAL_SHARE;
+        let tried = admitted > 0.0 && uniform(rehash(hash(), TRIAL_SEED)) < admitted;
         (!tried).then_some(&self.fallback)
+    }
+
+    /// The share of the watched variant's clients that reach it at `now`, in Unix seconds: 1 while
+    /// the guard is closed, 0 while it is open.
+    ///
+    /// ```
+    /// # use traffic_split::Plan;
+    /// # use traffic_split::guard::Record;
+    /// # let plan = Plan::compile(br#"{ "variantHeader": "x-v", "variants": { "a": {}, "b": {} },
+    /// #     "rules": [{ "name": "r", "split": { "a": 1, "b": 1 },
+    /// #     "guard": { "watch": "b", "fallback": "a", "maxErrorRate": "5%" } }] }"#, &|_| None)?;
+    /// assert_eq!(plan.guards()[0].admitted(&Record::default(), 1_000), 1.0);
+    /// # Ok::<(), traffic_split::Errors>(())
+    /// ```
+    pub fn admitted(&self, record: &Record, now: u64) -> f64 {
+        match record.state {
+            GuardState::Closed => 1.0,
+            GuardState::Open => 0.0,
+            GuardState::HalfOpen if record.sum().watch.errors > 0 => TRIAL_SHARE,
+            GuardState::HalfOpen => {
+                let span = self.window.saturating_mul(TRIAL_WINDOWS);
+                let spans = now.saturating_sub(record.since).checked_div(span).unwrap_or(0);
+                let doublings = u32::try_from(spans).unwrap_or(u32::MAX).min(TRIAL_DOUBLINGS);
+                TRIAL_SHARE * f64::from(1_u32.checked_shl(doublings).unwrap_or(1))
+            }
+        }
     }
 
     /// The number that names the guard's record in Envoy's shared data. A guard keeps its record as
@@ -137,14 +167,15 @@ impl Guard {
     /// times are in seconds. No name or cluster holds a NUL. (Modules before this encoding hashed
     /// another one: when the first with it replaces them, every guard starts anew, closed.)
     pub fn id(&self) -> u64 {
-        let cluster = |variant: &Variant| variant.cluster.clone().unwrap_or_default();
-        let (watch, fallback) = (&self.watch.variant, &self.fallback.variant);
+        let cluster = |target: &Target| target.variant.as_ref()?.cluster.clone();
+        let cluster = |target: &Target| cluster(target).unwrap_or_default();
+        let (watch, fallback) = (&self.watch, &self.fallback);
         let text = format!(
             "{}\0{}\0{}\0{}\0{}\0{:x}\0{:x}\0{}\0{}\0{}",
             self.rule,
-            watch.name,
+            watch.name(),
             cluster(watch),
-            fallback.name,
+            fallback.name(),
             cluster(fallback),
             self.max_error_rate.to_bits(),
             self.max_latency_ratio.map_or(0, f64::to_bits),
@@ -157,11 +188,11 @@ impl Guard {
 
     /// The counts that a response of this target belongs to; `None` if the guard does not count it.
     pub(crate) fn side<'s>(&self, target: &Target, sides: &'s mut Sides) -> Option<&'s mut Tally> {
-        let name = &target.variant.name;
-        if *name == self.watch.variant.name {
+        let name = target.name();
+        if name == self.watch.name() {
             Some(&mut sides.watch)
         } else {
-            (*name == self.fallback.variant.name).then_some(&mut sides.fallback)
+            (name == self.fallback.name()).then_some(&mut sides.fallback)
         }
     }
 
@@ -169,12 +200,14 @@ impl Guard {
     /// The example of this module shows one guard trip.
     pub fn step(&self, record: &mut Record, now: u64) -> Option<Transition> {
         record.forget(now, self.span(record.state));
-        let sides = record.sum();
         let elapsed = now.saturating_sub(record.since);
+        if record.state == GuardState::Closed && elapsed >= GOOD_DAY {
+            record.trips = 0;
+        }
+        let sides = record.sum();
         let (state, transition) = match record.state {
-            GuardState::Closed if self.both_fail(&sides) => return None,
-            GuardState::Closed => (GuardState::Open, self.bad(&sides, self.min_requests)?),
-            GuardState::Open if elapsed >= self.cooldown => {
+            GuardState::Closed => (GuardState::Open, self.trips(&sides)?),
+            GuardState::Open if elapsed >= self.cooldown(record) => {
                 (GuardState::HalfOpen, Transition::Trial)
             }
             GuardState::Open => return None,
@@ -184,54 +217,18 @@ impl Guard {
         Some(transition)
     }
 
-    /// Seconds over which responses are counted in this state.
+    /// Seconds from the last trip to the trial. It doubles with every further trip.
+    fn cooldown(&self, record: &Record) -> u64 {
+        let doublings = record.trips.saturating_sub(1).min(COOLDOWN_DOUBLINGS);
+        self.cooldown.saturating_mul(1_u64.checked_shl(doublings).unwrap_or(1))
+    }
+
+    /// Seconds over which responses are counted in this state: a trial counts all of its own.
     fn span(&self, state: GuardState) -> u64 {
         match state {
-            GuardState::HalfOpen => self.window.saturating_mul(TRIAL_WINDOWS),
+            GuardState::HalfOpen => u64::MAX,
             GuardState::Closed | GuardState::Open => self.window,
         }
-    }
-
-    /// The verdict over a trial, if there is one yet. Before a window is over it takes as many
-    /// responses as outside a trial: the first few prove nothing.
-    fn judge(&self, sides: &Sides, window_over: bool) -> Option<(GuardState, Transition)> {
-        let tenth = (f64::from(self.min_requests) * TRIAL_SHARE) as u32;
-        let few = tenth.max(self.min_requests.min(TRIAL_RESPONSES));
-        let enough = if window_over { few } else { self.min_requests };
-        match self.bad(sides, enough) {
-            Some(transition) => Some((GuardState::Open, transition)),
-            None => (window_over && sides.watch.responses >= enough)
-                .then_some((GuardState::Closed, Transition::Recovered)),
-        }
-    }
-
-    /// Whether the fallback has too many errors too, and so a trip would gain nothing. A few of its
-    /// responses are enough to tell.
-    fn both_fail(&self, sides: &Sides) -> bool {
-        let Sides { watch, fallback } = sides;
-        fallback.responses >= self.min_requests.min(TRIAL_RESPONSES)
-            && fallback.error_rate() > self.max_error_rate
-            && fallback.error_rate() >= watch.error_rate() * BOTH_FAIL
-    }
-
-    /// The transition that trips the guard, if `enough` responses show that a limit is exceeded.
-    fn bad(&self, sides: &Sides, enough: u32) -> Option<Transition> {
-        let Sides { watch, fallback } = sides;
-        let failing = watch.responses >= enough && watch.error_rate() > self.max_error_rate;
-        let errors = failing.then(|| Transition::Errors {
-            watch: watch.error_count(),
-            fallback: fallback.error_count(),
-        });
-        errors.or_else(|| self.slow(sides, enough))
-    }
-
-    fn slow(&self, sides: &Sides, enough: u32) -> Option<Transition> {
-        let Sides { watch, fallback } = sides;
-        let comparable = watch.responses >= enough && fallback.responses >= enough;
-        let ratio = self.max_latency_ratio.filter(|_| comparable)?;
-        let (watch_p95_ms, fallback_p95_ms) = (watch.p95(), fallback.p95());
-        (watch_p95_ms > ratio * fallback_p95_ms.max(LEAST_LATENCY))
-            .then_some(Transition::Latency { watch_p95_ms, fallback_p95_ms })
     }
 }
 

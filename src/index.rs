@@ -11,8 +11,8 @@ mod prefix;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::config::Part;
-use crate::matcher::{Matcher, Test, Text};
-use crate::request::{self, Request};
+use crate::matcher::{Matcher, Test, Text, folded};
+use crate::request::{self, AUTHORITY, Request};
 use crate::rule::Rule;
 use crate::sorted::sorted;
 pub(crate) use candidates::Candidates;
@@ -21,10 +21,11 @@ use prefix::Prefixes;
 /// Trying so few rules costs less than looking them up.
 const FEW: usize = 8;
 
-// Seeds that keep a header, a cookie and a path of one text apart.
+// Seeds that keep a header, a cookie, a path and a host of one text apart.
 const HEADER: u64 = 1;
 const COOKIE: u64 = 2;
 const PATH: u64 = 3;
+const HOST: u64 = 4;
 
 /// The rules of a plan by what they need.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct Index {
     /// Whether any rule needs a path as a whole.
     paths: bool,
     prefixes: Prefixes,
+    /// Whether any rule needs a host.
+    hosts: bool,
     /// Hashes of needs, in order, each with its rule.
     needs: Vec<(u64, u16)>,
 }
@@ -58,9 +61,11 @@ impl Index {
             headers: Names::new(rules, HEADER),
             cookies: Names::new(rules, COOKIE),
             paths: tests(rules).any(
-                |test| matches!(test, Test::Text(Part::Path, text) if text.values().is_some()),
+                |test| matches!(test, Test::Text(Part::Path, text) if text.values(false).is_some()),
             ),
             prefixes: Prefixes::default(),
+            hosts: tests(rules)
+                .any(|test| matches!(test, Test::Host(text) if text.values(true).is_some())),
             needs: Vec::new(),
         };
         let mut prefixes = Vec::new();
@@ -111,6 +116,13 @@ impl Index {
             }
             self.prefixes.add(path, &mut found);
         }
+        if self.hosts
+            && let Some(authority) = request::first_value(request, AUTHORITY)
+        {
+            for host in [Some(authority), request::bare_host(authority)].into_iter().flatten() {
+                self.add_need(folded(host, HOST), &mut found);
+            }
+        }
         found
     }
 
@@ -137,6 +149,9 @@ fn need(entry: &[Matcher]) -> Option<Need<'_>> {
             Some(prefix) => Some(Need::Prefix(prefix)),
             None => hashes(text, PATH),
         },
+        Test::Host(text) => {
+            Some(Need::Any(text.values(true)?.map(|host| folded(host, HOST)).collect()))
+        }
         test => {
             let (kind, name, text) = named(test)?;
             hashes(text, xxh64(name.as_bytes(), kind))
@@ -149,7 +164,7 @@ fn need(entry: &[Matcher]) -> Option<Need<'_>> {
 }
 
 fn hashes(text: &Text, seed: u64) -> Option<Need<'static>> {
-    Some(Need::Any(text.values()?.map(|value| xxh64(value, seed)).collect()))
+    Some(Need::Any(text.values(false)?.map(|value| xxh64(value, seed)).collect()))
 }
 
 /// The name of the header or cookie that a test looks at.

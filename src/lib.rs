@@ -89,6 +89,7 @@ mod matcher;
 mod metrics;
 mod outcome;
 mod plan;
+pub mod point;
 mod ramp;
 mod reason;
 mod rendezvous;

@@ -21,6 +21,10 @@ pub const FIELDS: usize = VARIANTS;
 /// Variants of one split: each costs a hash and a logarithm per decision.
 pub const SPLIT_VARIANTS: usize = 16;
 
+/// Pairs of a rule whose weights the route has and a variant whose responses it counts: as many as
+/// there can be with weights in the rules.
+pub const ATTRIBUTED: usize = RULES * SPLIT_VARIANTS;
+
 /// Entries (OR) of one rule's `match`.
 pub const MATCH_ENTRIES: usize = 64;
 

@@ -5,13 +5,13 @@ mod network;
 mod search;
 mod text;
 
-pub(crate) use list::List;
+pub(crate) use list::{List, folded};
 pub(crate) use network::Networks;
 pub(crate) use search::Search;
 pub(crate) use text::{Operand, Text};
 
 use crate::config::Part;
-use crate::request::Request;
+use crate::request::{self, Request};
 
 /// A condition that is ready to be asked.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Matcher {
 #[derive(Debug)]
 pub(crate) enum Test {
     Text(Part, Text),
+    /// The question to the authority as it stands, and to its host alone.
+    Host(Text),
     SourceIp(Networks),
 }
 
@@ -39,6 +41,10 @@ impl Test {
     fn passes(&self, request: &impl Request) -> bool {
         match self {
             Test::Text(part, text) => part.any(request, |value| text.matches(value)),
+            Test::Host(text) => Part::Authority.any(request, |authority| {
+                text.matches(authority)
+                    || request::bare_host(authority).is_some_and(|host| text.matches(host))
+            }),
             Test::SourceIp(networks) => {
                 request.source_address().is_some_and(|address| networks.contain(address))
             }

@@ -130,7 +130,8 @@ impl TargetMetrics {
 /// The facts that the metrics of a target depend on.
 pub(crate) struct Counted<'a> {
     pub(crate) rule: &'a str,
-    pub(crate) variant: &'a str,
+    /// `None` where the route chooses: no label could not be a variant's name.
+    pub(crate) variant: Option<&'a str>,
     /// The reasons for which it can be chosen.
     pub(crate) reasons: &'a [Reason],
     pub(crate) watched: bool,
@@ -175,7 +176,8 @@ impl Metrics {
 
     pub(crate) fn target(&mut self, level: MetricsLevel, counted: &Counted<'_>) -> TargetMetrics {
         let Counted { rule, variant, reasons, watched, weighed } = counted;
-        let tags = [("rule", *rule), ("variant", *variant)];
+        let tags = [("rule", *rule)].into_iter().chain(variant.map(|name| ("variant", name)));
+        let tags: Vec<_> = tags.collect();
         let mut metrics = TargetMetrics::default();
         if level == MetricsLevel::Off {
             return metrics;
@@ -187,7 +189,7 @@ impl Metrics {
             metrics.weight = self.define(MetricKind::Gauge, &tags, "tsplit_weight_ppm");
         }
         metrics.requests = Reason::ALL.map(|reason| {
-            let tags = [tags[0], tags[1], ("reason", reason.name())];
+            let tags = [&tags[..], &[("reason", reason.name())]].concat();
             reasons
                 .contains(&reason)
                 .then(|| self.define(MetricKind::Counter, &tags, "tsplit_requests_total"))?
@@ -197,7 +199,7 @@ impl Metrics {
                 self.define(MetricKind::Counter, &tags, "tsplit_shadow_changed_total");
         } else if level == MetricsLevel::Full {
             metrics.responses = Class::ALL.map(|class| {
-                let tags = [tags[0], tags[1], ("class", class.name())];
+                let tags = [&tags[..], &[("class", class.name())]].concat();
                 self.define(MetricKind::Counter, &tags, "tsplit_responses_total")
             });
             metrics.latency = self.define(MetricKind::Histogram, &tags, "tsplit_response_time_ms");

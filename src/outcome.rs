@@ -3,6 +3,7 @@
 //! A new effect on the request is one more change in [`Outcome::request_headers`]; a new effect on
 //! the response is one more header or field of [`ResponseEffects`].
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::config::{MetricsLevel, Mode};
@@ -12,6 +13,7 @@ use crate::environment::Environment;
 use crate::identity::Id;
 use crate::metrics::MetricIndex;
 use crate::plan::Plan;
+use crate::point;
 use crate::reason::Reason;
 use crate::request::{IgnoredSet, Request, other_cookies};
 use crate::snapshot::Snapshot;
@@ -27,6 +29,8 @@ pub struct Outcome<'p> {
     reason: Reason,
     /// The input that was treated as absent for the decision and its cookies.
     ignored: IgnoredSet,
+    /// The point as the header carries it; `None` where the configuration names no header.
+    point: Option<point::Text>,
     /// The cookies handed out; `None` where the whole plan is in shadow, which writes nothing.
     cookies: Option<Cookies>,
     /// The routing headers that stay; none where this decision is carried out.
@@ -123,9 +127,11 @@ impl<'p> Outcome<'p> {
             Mode::Shadow => (decision.reason(), None),
         };
         let ignored = request.ignored().clone();
+        let point = plan.point_header.as_ref().and_then(|_| decision.point());
+        let point = point.map(point::Text::new);
         let carried_out = decision.target.is_some() && cookies.is_some();
         let earlier = if carried_out { None } else { Earlier::find(plan, request).map(Box::new) };
-        Outcome { plan, decision, shadows: Vec::new(), reason, ignored, cookies, earlier }
+        Outcome { plan, decision, shadows: Vec::new(), reason, ignored, point, cookies, earlier }
     }
 
     /// Whether a rule has decided, and its decision is carried out.
@@ -145,11 +151,17 @@ impl<'p> Outcome<'p> {
         let variant = self.decision.variant().filter(|_| self.is_carried_out());
         let cluster = variant.and_then(|variant| variant.cluster.as_deref());
         let name = variant.map(|variant| variant.name.as_str());
-        let routing = [(&self.plan.cluster_header, cluster), (&self.plan.variant_header, name)];
+        let [cluster, name] = [cluster, name].map(|value| value.map(str::as_bytes));
+        let point = self.point.as_ref().filter(|_| self.is_carried_out());
+        let routing = [
+            (&self.plan.cluster_header, cluster),
+            (&self.plan.variant_header, name),
+            (&self.plan.point_header, point.map(point::Text::as_bytes)),
+        ];
         let stays = |name| self.earlier.as_ref().is_some_and(|earlier| earlier.wrote(name));
         let routing = routing.into_iter().filter_map(move |(header, value)| {
             let name = header.as_deref().filter(|name| value.is_some() || !stays(name))?;
-            Some(HeaderChange { name, value: value.map(str::as_bytes) })
+            Some(HeaderChange { name, value })
         });
         let cookie = self.cookies.as_ref().and_then(|cookies| cookies.request.as_deref());
         routing.chain(cookie.map(|v| HeaderChange { name: "cookie", value: Some(v) }))
@@ -174,7 +186,7 @@ impl<'p> Outcome<'p> {
             Some(target) => {
                 add(target.metrics.request(self.reason), stands);
                 // In shadow, an earlier filter or Envoy's own route decides where the request goes.
-                if !self.earlier_agrees(target) {
+                if !self.earlier_agrees(&self.decision) {
                     add(target.metrics.changed, stands);
                 }
             }
@@ -183,9 +195,10 @@ impl<'p> Outcome<'p> {
         for shadow in &self.shadows {
             if let Some(target) = shadow.target {
                 add(target.metrics.request(Reason::Shadow), Due::Now);
-                let alike = match self.decision.variant() {
-                    Some(variant) => *variant == *target.variant,
-                    None => self.earlier_agrees(target),
+                let goes_to = |decision: &Decision<'p>| (decision.variant(), decision.point());
+                let alike = match self.decision.target {
+                    Some(_) => goes_to(shadow) == goes_to(&self.decision),
+                    None => self.earlier_agrees(shadow),
                 };
                 if !alike {
                     add(target.metrics.changed, stands);
@@ -194,9 +207,9 @@ impl<'p> Outcome<'p> {
         }
     }
 
-    /// Whether an earlier filter sends the request where this target would.
-    fn earlier_agrees(&self, target: &Target) -> bool {
-        self.earlier.as_ref().is_some_and(|earlier| earlier.agrees(self.plan, target))
+    /// Whether an earlier filter sends the request where this decision would.
+    fn earlier_agrees(&self, decision: &Decision<'p>) -> bool {
+        self.earlier.as_ref().is_some_and(|earlier| earlier.agrees(self.plan, decision))
     }
 
     /// The filter state to set for access logs, by name: none but under `metrics: full`.
@@ -215,7 +228,7 @@ impl<'p> Outcome<'p> {
             ("tsplit.variant", variant),
             ("tsplit.reason", self.reason.name().to_owned()),
         ];
-        let shadow = |target: &Arc<Target>| format!("{}={}", target.rule, target.variant.name);
+        let shadow = |target: &Arc<Target>| format!("{}={}", target.rule, target.name());
         let shadows: Vec<_> = self.shadows.iter().filter_map(|s| s.target.map(shadow)).collect();
         if !shadows.is_empty() {
             state.push(("tsplit.shadow", shadows.join(",")));
@@ -229,7 +242,10 @@ impl<'p> Outcome<'p> {
         let mut observed = None;
         let debug = self.plan.debug_header.as_ref().map(|name| {
             let ([rule, variant], reason) = (self.names(), self.reason.name());
-            let value = format!("rule={rule}; variant={variant}; reason={reason}");
+            let mut value = format!("rule={rule}; variant={variant}; reason={reason}");
+            if let Some(point) = self.decision.point() {
+                let _ = write!(value, "; point={point}");
+            }
             ResponseHeader { name: name.clone(), value }
         });
         if let Some(cookies) = self.cookies {
@@ -266,8 +282,8 @@ fn cookies(
         Some(id) => issue(plan, decision, id, request, environment.now()),
         None => Cookies::default(),
     };
-    if let (Some(persist), Some(variant)) = (decision.persist, decision.variant()) {
-        let value = persist.cookie.value(&variant.name, request, environment.now());
+    if let (Some(persist), Some(payload)) = (decision.persist, decision.payload()) {
+        let value = persist.cookie.value(&payload, request, environment.now());
         cookies.response.push(persist.cookie.set(&value));
     }
     cookies

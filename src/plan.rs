@@ -17,6 +17,7 @@ use crate::rule::Rule;
 pub struct Plan {
     pub(crate) cluster_header: Option<String>,
     pub(crate) variant_header: Option<String>,
+    pub(crate) point_header: Option<String>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) index: Option<Index>,
     /// Every cookie that issues identities, once.
@@ -43,7 +44,8 @@ impl Plan {
 
     /// The names of the request headers that route, in lower case.
     pub(crate) fn routing_headers(&self) -> impl Iterator<Item = &str> {
-        [&self.cluster_header, &self.variant_header].into_iter().flatten().map(String::as_str)
+        let headers = [&self.cluster_header, &self.variant_header, &self.point_header];
+        headers.into_iter().flatten().map(String::as_str)
     }
 
     /// The metrics to define before it is put to work.

@@ -138,13 +138,26 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_steps_back_moves_nobody() {
+    fn a_clock_that_steps_back_a_little_moves_nobody() {
         let plan = plan(0, false);
         let mut snapshot = Snapshot::new(&plan, START + DAY / 2);
         let before = assigned(&plan, &snapshot, 1_000);
-        snapshot.advance(&plan, START);
-        assert_eq!(assigned(&plan, &snapshot, 1_000), before);
+        for seconds in [1, 3600, 60] {
+            snapshot.advance(&plan, START + DAY / 2 - seconds);
+            assert_eq!(assigned(&plan, &snapshot, 1_000), before);
+        }
         assert!(before.iter().any(|name| name == "canary"));
+    }
+
+    #[test]
+    fn a_clock_that_once_ran_ahead_is_forgotten() {
+        let plan = plan(0, false);
+        for ahead in [3601, DAY / 2, 365 * DAY] {
+            let mut snapshot = Snapshot::new(&plan, START + DAY / 4 + ahead);
+            snapshot.advance(&plan, START + DAY / 4);
+            let now = assigned(&plan, &snapshot, 1_000);
+            assert_eq!(now, assigned(&plan, &Snapshot::new(&plan, START + DAY / 4), 1_000));
+        }
     }
 
     #[test]
@@ -179,7 +192,7 @@ mod tests {
             let shares: Vec<_> = split.weights().collect();
             assert_eq!(shares.len(), 3);
             for (target, weight) in shares {
-                let name = target.variant.name.as_str();
+                let name = target.name();
                 let place = ["stable", "old", "canary"].iter().position(|known| *known == name);
                 assert!(
                     (weight - expected[place.unwrap()]).abs() < 1e-12,
@@ -197,7 +210,7 @@ mod tests {
         config["rules"][0]["ramp"]["to"] = 100.into();
         let plan = Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap();
         let split = plan.ramps[0].split(START + 1).unwrap();
-        let weights: Vec<_> = split.weights().map(|(t, w)| (t.variant.name.as_str(), w)).collect();
+        let weights: Vec<_> = split.weights().map(|(t, w)| (t.name(), w)).collect();
         assert_eq!(weights, [("canary", 1.0)]);
     }
 }

@@ -3,6 +3,7 @@
 //! absent.
 
 mod cookies;
+mod host;
 mod ignored;
 mod list;
 mod part;
@@ -12,6 +13,8 @@ pub use ignored::{Ignored, IgnoredSet};
 pub use list::HeaderList;
 
 pub(crate) use cookies::{each_cookie, find_cookie, other_cookies};
+pub(crate) use host::{bare_host, host};
+pub(crate) use part::AUTHORITY;
 pub(crate) use query::query_param;
 
 use std::net::IpAddr;

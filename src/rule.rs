@@ -30,6 +30,7 @@ pub struct Rule {
 pub(crate) enum Action {
     To(Arc<Target>),
     Split(Box<Allocation>),
+    Route(Box<Route>),
 }
 
 /// A split with all that keeps or changes it.
@@ -45,6 +46,18 @@ pub(crate) struct Allocation {
     pub(crate) guard: Option<usize>,
 }
 
+/// A split whose weights the route has: a client gets a point, and Envoy chooses by it.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) target: Arc<Target>,
+    /// XXH64 of the salt.
+    pub(crate) seed: u64,
+    /// Keeps the point.
+    pub(crate) persist: Option<Persist>,
+    /// The place of its guard.
+    pub(crate) guard: Option<usize>,
+}
+
 /// A cookie that keeps an assignment.
 #[derive(Debug)]
 pub(crate) struct Persist {
@@ -54,10 +67,10 @@ pub(crate) struct Persist {
 }
 
 impl Rule {
-    /// Its split, where it has one.
+    /// Its split, where it has one with weights.
     pub(crate) fn allocation(&self) -> Option<&Allocation> {
         match &self.action {
-            Action::To(_) => None,
+            Action::To(_) | Action::Route(_) => None,
             Action::Split(allocation) => Some(allocation),
         }
     }

@@ -1,10 +1,12 @@
 //! The parts of a plan that change with time: its ramps and the states of its guards. They are
 //! renewed about once a second, never by a request.
 
-use crate::guard::GuardState;
 use crate::plan::Plan;
 use crate::rule::Allocation;
 use crate::split::Split;
+
+/// The most seconds by which a clock that is corrected steps back.
+const SMALL_STEP: u64 = 3600;
 
 /// The ramps and guards of a plan at one time.
 ///
@@ -26,19 +28,23 @@ use crate::split::Split;
 pub struct Snapshot {
     now: u64,
     ramped: Vec<Option<Split>>,
-    pub(crate) guard_states: Vec<GuardState>,
+    /// The share of each guard's watched clients that reach the watched variant: 1 while the guard
+    /// is closed.
+    pub(crate) admitted: Vec<f64>,
 }
 
 impl Snapshot {
     /// The snapshot of a plan at a time, in Unix seconds, with every guard closed.
     pub fn new(plan: &Plan, now: u64) -> Self {
-        let guard_states = plan.guards.iter().map(|_| GuardState::Closed).collect();
-        Snapshot { now, ramped: ramped(plan, now), guard_states }
+        let admitted = plan.guards.iter().map(|_| 1.0).collect();
+        Snapshot { now, ramped: ramped(plan, now), admitted }
     }
 
-    /// Moves on to a later time. A clock that steps back is not followed: nobody moves twice.
+    /// Moves on to a later time. A clock that is set back by up to [`SMALL_STEP`] seconds is waited
+    /// for, so that nobody moves twice. One that is set back by more once ran ahead, and is followed:
+    /// this worker would stay ahead of all others otherwise.
     pub fn advance(&mut self, plan: &Plan, now: u64) {
-        if now > self.now {
+        if now > self.now || self.now.saturating_sub(now) > SMALL_STEP {
             self.now = now;
             self.ramped = ramped(plan, now);
         }

@@ -61,16 +61,16 @@ impl Split {
     pub(crate) fn shares(&self) -> impl Iterator<Item = (&Target, f64)> {
         let total: f64 = self.weights().map(|(_, weight)| weight).sum();
         self.targets.iter().map(move |target| {
-            let arm = self.arms.iter().find(|arm| arm.name == target.variant.name);
+            let arm = self.arms.iter().find(|arm| arm.name == target.name());
             (&**target, arm.map_or(0.0, |arm| arm.weight / total))
         })
     }
 
     /// The variant with this name and whether its weight is above 0.
     pub(crate) fn named(&self, name: &[u8]) -> Option<(&Arc<Target>, bool)> {
-        let known = |target: &&Arc<Target>| target.variant.name.as_bytes() == name;
+        let known = |target: &&Arc<Target>| target.name().as_bytes() == name;
         let target = self.targets.iter().find(known)?;
-        Some((target, self.arms.iter().any(|arm| arm.name == target.variant.name)))
+        Some((target, self.arms.iter().any(|arm| arm.name == target.name())))
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct Weighted {
 impl Weighted {
     /// The name of the variant.
     pub(crate) fn name(&self) -> &str {
-        &self.target.variant.name
+        self.target.name()
     }
 }
 

@@ -4,7 +4,6 @@ use xxhash_rust::xxh64::xxh64;
 
 use super::metrics::{MetricIds, record};
 use super::vm::{OwnedGauge, Vm};
-use crate::guard::GuardState;
 use crate::plan::Plan;
 use crate::rule::Allocation;
 use crate::snapshot::Snapshot;
@@ -24,11 +23,13 @@ impl Gauges {
             let latest = vm.gauges.iter().map(|gauge| gauge.owner).max().unwrap_or(0);
             let owner = latest.wrapping_add(1);
             let mut claimed = Vec::new();
+            for guard in &plan.guards {
+                let open = metrics.id(guard.watch.metrics.tripped);
+                let rule = hash(&guard.rule);
+                claimed.extend(open.map(|id| OwnedGauge { rule, id, owner }));
+            }
             for (name, allocation) in splits(plan) {
                 let rule = hash(name);
-                let guard = allocation.guard.and_then(|index| plan.guards.get(index));
-                let open = guard.and_then(|guard| metrics.id(guard.watch.metrics.tripped));
-                claimed.extend(open.map(|id| OwnedGauge { rule, id, owner }));
                 set_weights(allocation, metrics, snapshot, |id| {
                     claimed.push(OwnedGauge { rule, id, owner });
                 });
@@ -53,9 +54,9 @@ impl Gauges {
                 set_weights(allocation, metrics, snapshot, |_| {});
             }
         }
-        for (guard, state) in plan.guards.iter().zip(&snapshot.guard_states) {
+        for (guard, admitted) in plan.guards.iter().zip(&snapshot.admitted) {
             if self.owns(&guard.rule) {
-                let tripped = u64::from(*state != GuardState::Closed);
+                let tripped = u64::from(*admitted < 1.0);
                 metrics.record(guard.watch.metrics.tripped, tripped);
             }
         }

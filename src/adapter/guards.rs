@@ -56,10 +56,10 @@ impl Guards {
     pub(super) fn share(&self, plan: &Plan, snapshot: &mut Snapshot, now: u64) {
         let mut tallies = self.tallies.borrow_mut();
         let guards = self.keys.iter().zip(&plan.guards).zip(tallies.iter_mut());
-        for (((key, guard), sides), state) in guards.zip(&mut snapshot.guard_states) {
+        for (((key, guard), sides), admitted) in guards.zip(&mut snapshot.admitted) {
             if let Ok((record, change)) = merge(key, guard, sides, now) {
                 *sides = Sides::default();
-                *state = record.state;
+                *admitted = guard.admitted(&record, now);
                 report(guard, change);
             }
         }
@@ -108,8 +108,7 @@ fn try_merge(
 
 /// Only the worker whose write changed the state says so.
 fn report(guard: &Guard, transition: Option<Transition>) {
-    let (rule, watch) = (&guard.rule, &guard.watch.variant.name);
-    let fallback = &guard.fallback.variant.name;
+    let (rule, watch, fallback) = (&guard.rule, guard.watch.name(), guard.fallback.name());
     match transition {
         Some(transition @ (Transition::Errors { .. } | Transition::Latency { .. })) => {
             warn!("rule {rule}: guard tripped, {watch} goes to {fallback}: {transition}");

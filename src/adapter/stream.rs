@@ -165,6 +165,8 @@ impl Pending {
     fn count(self, plugin: &Plugin, class: Class) {
         let Some(target) = self.effects.observed else { return };
         let latency = self.since.and_then(|since| Some(milliseconds().ok()?.saturating_sub(since)));
-        plugin.observe(&target, class, latency);
+        // A cluster that cannot be read is one that no variant names.
+        let cluster = || abi::property(&["xds", "cluster_name"]).ok().flatten();
+        plugin.observe(target.answered(cluster), class, latency);
     }
 }

@@ -2,7 +2,7 @@
 
 use regex_lite::{Regex, RegexBuilder};
 
-use crate::config::{Condition, ConditionTest, Errors, Operator};
+use crate::config::{Condition, ConditionTest, Errors, Operator, Part};
 use crate::limits;
 use crate::matcher::{List, Matcher, Networks, Operand, Search, Test, Text};
 
@@ -15,7 +15,12 @@ pub(super) fn compile(condition: Condition, errors: &mut Errors) -> Option<Match
         }
         ConditionTest::Text { part, operator, ignore_case } => {
             let not = not != (operator == Operator::Present(false));
-            Matcher { test: Test::Text(part, text(&path, operator, ignore_case, errors)?), not }
+            let text = text(&path, operator, ignore_case, errors)?;
+            let test = match part {
+                Part::Authority => Test::Host(text),
+                part => Test::Text(part, text),
+            };
+            Matcher { test, not }
         }
     })
 }
@@ -25,11 +30,14 @@ fn text(path: &str, operator: Operator, ignore_case: bool, errors: &mut Errors) 
     Some(match operator {
         Operator::Exact(text) => Text::Exact(operand(text)),
         Operator::Prefix(text) => Text::Prefix(operand(text)),
+        Operator::PathPrefix(text) => {
+            Text::PathPrefix(Operand::new(text.trim_end_matches('/'), ignore_case))
+        }
         Operator::Suffix(text) => Text::Suffix(operand(text)),
         Operator::Contains(text) => Text::Contains(Search::new(&text, ignore_case)),
         Operator::In(texts) => Text::In(List::new(texts.iter().map(String::as_str), ignore_case)),
         Operator::Regex(pattern) => Text::Regex(regex(path, &pattern, ignore_case, errors)?),
-        Operator::Range(range) => Text::Range(range),
+        Operator::Range(range) => Text::Range(Box::new(range)),
         Operator::Present(_) => Text::Present,
     })
 }

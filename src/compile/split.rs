@@ -19,12 +19,13 @@ pub(super) struct RuleContext<'a> {
     /// Whether its decisions are carried out.
     pub(super) mode: Mode,
     pub(super) sticky: bool,
+    /// XXH64 of the salt.
+    pub(super) seed: u64,
 }
 
 pub(super) fn compile(
     rule: &RuleContext<'_>,
     config: SplitSpec,
-    seed: u64,
     parts: &mut Parts<'_>,
     errors: &mut Errors,
 ) -> Option<Allocation> {
@@ -43,22 +44,49 @@ pub(super) fn compile(
         parts.ramps.len().saturating_sub(1)
     });
     let split = Split::new(&targets, config.history)?;
-    Some(Allocation { split, seed, persist, ramp, guard: guarded })
+    Some(Allocation { split, seed: rule.seed, persist, ramp, guard: guarded })
 }
 
 /// The reasons for which this variant of the split can be chosen.
 fn reasons(rule: &RuleContext<'_>, config: &SplitSpec, variant: &str) -> Vec<Reason> {
     let takes_over = config.guard.as_ref().is_some_and(|guard| guard.fallback == variant);
-    if rule.mode == Mode::Shadow {
-        return vec![Reason::Shadow];
+    rule.reasons(config.persist.is_some(), takes_over)
+}
+
+impl RuleContext<'_> {
+    /// The reasons for which a target can be chosen: `persisted` where a cookie keeps it, `takes_over`
+    /// where it is a guard's fallback.
+    pub(super) fn reasons(&self, persisted: bool, takes_over: bool) -> Vec<Reason> {
+        if self.mode == Mode::Shadow {
+            return vec![Reason::Shadow];
+        }
+        let possible = [
+            (self.sticky, Reason::Sticky),
+            (persisted, Reason::Persisted),
+            (takes_over, Reason::Guard),
+        ];
+        let possible = possible.into_iter().filter_map(|(can, reason)| can.then_some(reason));
+        possible.chain([Reason::Random]).collect()
     }
-    let possible = [
-        (rule.sticky, Reason::Sticky),
-        (config.persist.is_some(), Reason::Persisted),
-        (takes_over, Reason::Guard),
-    ];
-    let possible = possible.into_iter().filter_map(|(can, reason)| can.then_some(reason));
-    possible.chain([Reason::Random]).collect()
+
+    /// A guard over two of the rule's targets.
+    pub(super) fn guard(
+        &self,
+        config: GuardSpec,
+        watch: Arc<Target>,
+        fallback: Arc<Target>,
+    ) -> Guard {
+        Guard {
+            rule: Arc::clone(self.name),
+            watch,
+            fallback,
+            max_error_rate: config.max_error_rate,
+            max_latency_ratio: config.max_latency_ratio,
+            min_requests: config.min_requests,
+            window: config.window,
+            cooldown: config.cooldown,
+        }
+    }
 }
 
 fn targets(
@@ -72,7 +100,7 @@ fn targets(
         let variant = parts.find(&format!("{}.split.{name}", rule.path), name, errors)?;
         let counted = Counted {
             rule: rule.name,
-            variant: name,
+            variant: Some(name),
             reasons: &reasons(rule, config, name),
             watched: rule.mode == Mode::Enforce
                 && config.guard.as_ref().is_some_and(|guard| guard.watch == *name),
@@ -113,16 +141,7 @@ fn compile_guard(
     if config.watch == config.fallback {
         errors.invalid(&path, format!("{:?}", config.fallback), "must differ from watch");
     }
-    Some(Guard {
-        rule: Arc::clone(rule.name),
-        watch: watch?,
-        fallback: fallback?,
-        max_error_rate: config.max_error_rate,
-        max_latency_ratio: config.max_latency_ratio,
-        min_requests: config.min_requests,
-        window: config.window,
-        cooldown: config.cooldown,
-    })
+    Some(rule.guard(config, watch?, fallback?))
 }
 
 /// Whether there is a ramp to run: a held one leaves the weights as written.

@@ -87,12 +87,42 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Vec<Condition> {
 fn text(part: Option<Part>, field: &Field<'_>, errors: &mut Errors) -> Option<Condition> {
     let mut object = field.object(errors)?;
     let not = object.flag("not", false, errors);
-    let operator = operator::read(&mut object, errors);
+    let operator = operator::read(part.as_ref(), &mut object, errors);
     let has_case = !matches!(operator, Some(Operator::Range(_) | Operator::Present(_)));
     let ignore_case = has_case && object.flag("ignoreCase", false, errors);
     object.finish(errors);
+    // RFC 9110 section 4.2.3.
+    let ignore_case = ignore_case || has_case && part == Some(Part::Authority);
+    if part == Some(Part::Method) && !ignore_case {
+        check_methods(&field.path, operator.as_ref(), errors);
+    }
     let test = ConditionTest::Text { part: part?, operator: operator?, ignore_case };
     Some(Condition { path: field.path.clone(), test, not })
+}
+
+/// Methods of RFC 9110 section 9 and RFC 5789.
+const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+/// Refuses a known method in another case: methods have one (RFC 9110 section 9.1), so that no usual
+/// request would match.
+fn check_methods(path: &str, operator: Option<&Operator>, errors: &mut Errors) {
+    let mut check = |path: &str, text: &str| {
+        let known = METHODS.iter().find(|method| method.eq_ignore_ascii_case(text));
+        if let Some(method) = known.filter(|method| **method != text) {
+            let remedy = format!("must be {method}: a method in another case is another method");
+            errors.invalid(path, format!("{text:?}"), remedy);
+        }
+    };
+    match operator {
+        Some(Operator::Exact(text)) => check(&format!("{path}.exact"), text),
+        Some(Operator::In(texts)) => {
+            for (index, text) in texts.iter().enumerate() {
+                check(&format!("{path}.in[{index}]"), text);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Reads `sourceIp`, which is a list of networks or an object that has one.

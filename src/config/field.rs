@@ -4,11 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::error::{Errors, echo};
-use super::node::Node;
+use super::node::{EXACT_INTEGER, Node};
 use crate::limits;
-
-/// The largest integer that JSON keeps exactly everywhere (RFC 8259 section 6).
-const EXACT_INTEGER: f64 = 9_007_199_254_740_991.0;
 
 /// A value and its path.
 #[derive(Clone)]
@@ -84,14 +81,33 @@ impl<'a> Field<'a> {
     pub(crate) fn number(&self, errors: &mut Errors) -> Option<f64> {
         match self.node {
             Node::Number(value) => Some(*value),
+            Node::Large(value) => Some(*value as f64),
             _ => self.wrong("must be a number", errors),
         }
     }
 
     pub(crate) fn integer(&self, errors: &mut Errors) -> Option<i64> {
         match self.number(errors)? {
-            value if value.fract() == 0.0 && value.abs() <= EXACT_INTEGER => Some(value as i64),
+            value if value.fract() == 0.0 && value.abs() <= EXACT_INTEGER as f64 => {
+                Some(value as i64)
+            }
             _ => self.wrong("must be an integer", errors),
+        }
+    }
+
+    /// An integer of 64 bits with or without a sign. It may be given as text too, since on its way
+    /// through a Struct of Kubernetes a number keeps 53 bits.
+    pub(crate) fn long(&self, errors: &mut Errors) -> Option<i128> {
+        match self.node {
+            Node::Large(value) => Some(*value),
+            Node::Number(value) if value.fract() == 0.0 && value.abs() > EXACT_INTEGER as f64 => {
+                self.wrong("must be exact; write all its digits, in quotes", errors)
+            }
+            Node::Text(text) => match long(text) {
+                Some(value) => Some(value),
+                None => self.wrong("must be an integer of 64 bits", errors),
+            },
+            _ => self.integer(errors).map(i128::from),
         }
     }
 
@@ -99,6 +115,14 @@ impl<'a> Field<'a> {
     pub(crate) fn name(&self, errors: &mut Errors) -> Option<String> {
         let text = self.text(limits::NAME_BYTES, errors)?;
         check_name(&self.path, text, errors)
+    }
+
+    /// The value if it is a string, of any length.
+    pub(crate) fn word(&self) -> Option<&'a str> {
+        match self.node {
+            Node::Text(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// Whether the value is a list.
@@ -208,6 +232,12 @@ impl<'a> Object<'a> {
         let unknown = self.fields.iter().filter(|(key, _)| !self.known.contains(key));
         unknown.map(|(_, field)| errors.unknown(&field.path, &self.known)).count() == 0
     }
+}
+
+/// A decimal integer of 64 bits with an optional sign, and nothing else.
+pub(crate) fn long(text: &str) -> Option<i128> {
+    let signed = text.parse::<i64>().map(i128::from);
+    signed.or_else(|_| text.parse::<u64>().map(i128::from)).ok()
 }
 
 /// Checks the name of a rule, a variant or a layer. It is plain, since headers, metrics and logs show

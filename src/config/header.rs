@@ -58,8 +58,8 @@ pub(super) fn routing(path: &str, name: &str, errors: &mut Errors) -> Option<Str
         errors.invalid(
             path,
             format!("{name:?}"),
-            "must not be a header that Envoy or HTTP itself depends on; x-split-cluster and \
-             x-split-variant are usual",
+            "must not be a header that Envoy or HTTP itself depends on; x-split-cluster, \
+             x-split-variant and x-split-point are usual",
         );
         return None;
     }

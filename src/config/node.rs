@@ -7,6 +7,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::decimal::Decimal;
 
+/// The largest integer up to which an `f64` keeps each one exactly (RFC 8259 section 6).
+pub(super) const EXACT_INTEGER: u64 = (1 << 53) - 1;
+
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Node {
@@ -14,6 +17,8 @@ pub(crate) enum Node {
     Bool(bool),
     /// A number. There is one kind only, since a Struct of Kubernetes delivers 90 as 90.0.
     Number(f64),
+    /// An integer beyond those that an `f64` keeps exactly.
+    Large(i128),
     Text(String),
     List(Vec<Node>),
     /// An object: its keys with their values.
@@ -26,6 +31,7 @@ impl fmt::Display for Node {
             Node::Null => write!(f, "null"),
             Node::Bool(value) => write!(f, "{value}"),
             Node::Number(value) => write!(f, "{}", Decimal(*value)),
+            Node::Large(value) => write!(f, "{}", Decimal(*value as f64)),
             Node::Text(value) => write!(f, "{value:?}"),
             Node::List(_) => write!(f, "[…]"),
             Node::Object(_) => write!(f, "{{…}}"),
@@ -57,11 +63,17 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Number(value as f64))
+        Ok(match value.unsigned_abs() <= EXACT_INTEGER {
+            true => Node::Number(value as f64),
+            false => Node::Large(value.into()),
+        })
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Number(value as f64))
+        Ok(match value <= EXACT_INTEGER {
+            true => Node::Number(value as f64),
+            false => Node::Large(value.into()),
+        })
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Node, E> {

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::error::Errors;
 use super::field::{Field, Object};
+use super::part::Part;
 use crate::limits;
 
 /// A comparison with a text, whose blanks at both ends do not count.
@@ -26,6 +27,9 @@ pub enum Operator {
     Exact(String),
     /// The text begins with this one, which is not empty.
     Prefix(String),
+    /// The segments of the path begin with those of this one: it begins with `/`, and a `/` at its end
+    /// says nothing. As `PathPrefix` of Kubernetes' Gateway API.
+    PathPrefix(String),
     /// The text ends with this one, which is not empty.
     Suffix(String),
     /// The text contains this one, which is not empty.
@@ -34,8 +38,9 @@ pub enum Operator {
     Regex(String),
     /// The text equals one of these: 1 to [`limits::LIST`].
     In(Vec<String>),
-    /// The text is an integer from `start` to less than `end`.
-    Range(Range<i64>),
+    /// The text is an integer from `start` to less than `end`, which have 64 bits, with a sign or
+    /// without.
+    Range(Range<i128>),
     /// The part of the request is present, or with `false` absent.
     Present(bool),
 }
@@ -63,9 +68,10 @@ pub struct Cidr {
 
 type ReadOperator = fn(&Field<'_>, &mut Errors) -> Option<Operator>;
 
-const OPERATORS: [(&str, ReadOperator); 8] = [
+const OPERATORS: [(&str, ReadOperator); 9] = [
     ("exact", |field, errors| Some(Operator::Exact(operand(field, errors)?))),
     ("prefix", |field, errors| Some(Operator::Prefix(part(field, starts_blank, errors)?))),
+    (PATH_PREFIX, path_prefix),
     ("suffix", |field, errors| Some(Operator::Suffix(part(field, ends_blank, errors)?))),
     ("contains", |field, errors| Some(Operator::Contains(part(field, |_| false, errors)?))),
     ("regex", |field, errors| {
@@ -79,17 +85,26 @@ const OPERATORS: [(&str, ReadOperator); 8] = [
     ("present", |field, errors| Some(Operator::Present(field.bool(errors)?))),
 ];
 
-/// Reads the one operator of a condition.
-pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Operator> {
+/// The operator of paths alone.
+const PATH_PREFIX: &str = "pathPrefix";
+
+/// Reads the one operator of a condition on a part of the request.
+pub(super) fn read(
+    part: Option<&Part>,
+    object: &mut Object<'_>,
+    errors: &mut Errors,
+) -> Option<Operator> {
+    let fits = |name: &str| name != PATH_PREFIX || part == Some(&Part::Path);
+    let operators = OPERATORS.iter().filter(|(name, _)| fits(name));
     let mut given = 0_usize;
     let mut found = None;
-    for (name, read) in OPERATORS {
+    for (name, read) in operators.clone() {
         if let Some(field) = object.optional(name) {
             given = given.saturating_add(1);
             found = read(field, errors);
         }
     }
-    let names = OPERATORS.map(|(name, _)| name).join(", ");
+    let names = operators.map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     match given {
         1 => found,
         0 => {
@@ -114,6 +129,14 @@ fn part(field: &Field<'_>, is_blank: impl Fn(&str) -> bool, errors: &mut Errors)
         "" => field.wrong("must not be empty; use `present: true` for any value", errors),
         text => Some(text.to_owned()),
     }
+}
+
+fn path_prefix(field: &Field<'_>, errors: &mut Errors) -> Option<Operator> {
+    let text = plain(field, ends_blank, errors)?;
+    if !text.starts_with('/') || text.contains("//") || text.contains(['?', '#']) {
+        return field.wrong("must be a path, as in /reviews or /api/v1", errors);
+    }
+    Some(Operator::PathPrefix(text))
 }
 
 /// Reads a text that some value can match. Values are trimmed, so a text with a blank where it meets
@@ -145,10 +168,10 @@ fn range(field: &Field<'_>, errors: &mut Errors) -> Option<Operator> {
     let mut object = field.object(errors)?;
     let start = object
         .required("start", "give the first integer that matches", errors)
-        .and_then(|field| field.integer(errors));
+        .and_then(|field| field.long(errors));
     let end = object
         .required("end", "give the first integer that no longer matches", errors)
-        .and_then(|field| field.integer(errors));
+        .and_then(|field| field.long(errors));
     object.finish(errors);
     match (start?, end?) {
         (start, end) if start < end => Some(Operator::Range(start..end)),

@@ -6,6 +6,7 @@ use super::condition::{self, Condition};
 use super::error::Errors;
 use super::field::{Field, Given, Object};
 use super::mode::{self, Mode};
+use super::route::RouteSpec;
 use super::split::{self, SplitSpec};
 use super::sticky::{self, StickySpec};
 use crate::limits;
@@ -59,6 +60,8 @@ pub enum ActionSpec {
     To(String),
     /// Each of them goes to one variant of a split.
     Split(Box<SplitSpec>),
+    /// Each of them gets a place among the weights that the route has.
+    Route(Box<RouteSpec>),
 }
 
 /// A slice of a layer. Rules with disjoint slices of one layer never take the same client.
@@ -102,6 +105,10 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
         }
         Some(ActionSpec::Split(split)) if !split.history.is_empty() && !sticks => {
             errors.required(&format!("{path}.sticky"), "`history` is for sticky splits");
+        }
+        Some(ActionSpec::Route(route)) if route.persist.is_none() && !sticks => {
+            let remedy = "`split: route` gives each client its place by a key";
+            errors.required(&format!("{path}.sticky"), remedy);
         }
         _ => {}
     }
@@ -149,11 +156,12 @@ fn action(object: &mut Object<'_>, errors: &mut Errors) -> Option<ActionSpec> {
     let split = split::read(object, errors);
     match (to, split) {
         (Given::Absent, Given::Absent) => {
-            errors.required(&object.path, "give `to: VARIANT` or `split: {VARIANT: WEIGHT, ...}`");
+            let remedy = "give `to: VARIANT`, `split: {VARIANT: WEIGHT, ...}` or `split: route`";
+            errors.required(&object.path, remedy);
             None
         }
         (to, Given::Absent) => to.value().map(ActionSpec::To),
-        (Given::Absent, split) => split.value().map(|split| ActionSpec::Split(Box::new(split))),
+        (Given::Absent, split) => split.value(),
         _ => {
             errors.forbidden(&format!("{}.split", object.path), "`to` is given as well; keep one");
             None

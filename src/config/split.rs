@@ -5,6 +5,8 @@ use super::error::Errors;
 use super::field::{Field, Given, Object};
 use super::guard::{self, GuardSpec};
 use super::ramp::{self, RampSpec};
+use super::route;
+use super::rule::ActionSpec;
 use super::sticky::{self, PersistSpec};
 use crate::limits;
 
@@ -48,7 +50,10 @@ pub struct SplitSpec {
 }
 
 /// Reads the fields of a split, which stand among those of its rule.
-pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Given<SplitSpec> {
+pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Given<ActionSpec> {
+    if object.optional("split").is_some_and(|field| field.word().is_some()) {
+        return route::read(object, errors);
+    }
     let weights = object.given("split", weights, errors);
     if !weights.is_given() {
         for name in ["history", "ramp", "guard", "persist"] {
@@ -63,7 +68,8 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Given<SplitS
     let guard = object.given("guard", guard::read, errors).value();
     let persist = object.given("persist", sticky::persist, errors).value();
     let Given::Value(weights) = weights else { return Given::Wrong };
-    Given::Value(SplitSpec { weights, history, ramp, guard, persist })
+    let split = SplitSpec { weights, history, ramp, guard, persist };
+    Given::Value(ActionSpec::Split(Box::new(split)))
 }
 
 fn history(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Vec<Weight>>> {

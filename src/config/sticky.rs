@@ -82,7 +82,8 @@ pub struct PersistSpec {
     pub path: String,
     /// The cookie, whose value is the variant's name.
     pub cookie: CookieSpec,
-    /// Whether a variant of weight 0 keeps its clients, as it does by default.
+    /// Whether a variant of weight 0 keeps its clients, as it does by default. It plays no part where
+    /// the route has the weights.
     pub drain: bool,
 }
 

@@ -3,6 +3,7 @@
 use super::error::Errors;
 use super::field::{Field, Object, check_name};
 use crate::limits;
+use crate::point;
 
 /// A version of the service behind the proxy.
 ///
@@ -23,14 +24,23 @@ pub struct VariantSpec {
     /// The Envoy cluster that serves it, in visible ASCII; a configuration with a cluster header
     /// needs it for every variant.
     pub cluster: Option<String>,
+    /// The point at which it lies in a route with weights: [`point::FIRST`], [`point::LAST`], or a
+    /// number of a route whose weights add up to 100.
+    pub point: Option<u64>,
 }
 
-/// Reads `variants`.
-pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Vec<VariantSpec> {
+/// Reads `variants`, which may be absent where `required` is false.
+pub(super) fn read(
+    object: &mut Object<'_>,
+    required: bool,
+    errors: &mut Errors,
+) -> Vec<VariantSpec> {
     let remedy = "name the variants, each with its cluster";
-    let Some(object) =
-        object.required("variants", remedy, errors).and_then(|field| field.object(errors))
-    else {
+    let field = match required {
+        true => object.required("variants", remedy, errors),
+        false => object.optional("variants"),
+    };
+    let Some(object) = field.and_then(|field| field.object(errors)) else {
         return Vec::new();
     };
     let entries = object.entries(limits::VARIANTS, errors);
@@ -39,9 +49,10 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Vec<VariantS
 
 fn variant(name: &str, field: &Field<'_>, errors: &mut Errors) -> Option<VariantSpec> {
     let name = check_name(&field.path, name, errors)?;
-    let mut variant = VariantSpec { name, cluster: None };
+    let mut variant = VariantSpec { name, cluster: None, point: None };
     if let Some(mut object) = field.object(errors) {
         variant.cluster = object.optional("cluster").and_then(|field| cluster(field, errors));
+        variant.point = object.optional("point").and_then(|field| place(field, errors));
         object.finish(errors);
     }
     Some(variant)
@@ -54,4 +65,20 @@ fn cluster(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
         return field.wrong("must be a cluster's name: visible ASCII, no spaces", errors);
     }
     Some(text.to_owned())
+}
+
+/// Reads a place in a route with weights.
+fn place(field: &Field<'_>, errors: &mut Errors) -> Option<u64> {
+    const REMEDY: &str = "must be first, last, or a whole number from 0 to 99";
+    let point = match field.word() {
+        Some("first") => Some(point::FIRST),
+        Some("last") => Some(point::LAST),
+        Some(_) => None,
+        // One remedy for every kind of mistake.
+        None => {
+            let number = field.integer(&mut Errors::default());
+            number.and_then(|number| u64::try_from(number).ok()).filter(|point| *point < 100)
+        }
+    };
+    point.or_else(|| field.wrong(REMEDY, errors))
 }

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::guard::GuardState;
 use crate::request::HeaderList;
 use crate::testing::FixedEnvironment;
 
@@ -117,7 +116,7 @@ fn guarded(mut rule: Value) -> Plan {
 /// it is in `x-user`, and sends this cookie.
 fn on_trial(plan: &Plan, cookie: &str, environment: &mut FixedEnvironment) -> Vec<u32> {
     let mut snapshot = Snapshot::new(plan, 0);
-    snapshot.guard_states = vec![GuardState::HalfOpen];
+    snapshot.admitted = vec![0.1];
     let tried = |i: &u32| {
         let headers = [("x-user", format!("user-{i}")), ("cookie", cookie.to_owned())];
         let request = HeaderList::new(headers);
@@ -165,7 +164,7 @@ fn a_client_that_a_guard_redirects_keeps_its_variant() {
     let plan = guarded(json!({ "persist": { "cookie": "kept", "maxAge": "1h" },
         "sticky": { "issue": { "cookie": "id", "maxAge": "1h" } } }));
     let mut snapshot = Snapshot::new(&plan, 0);
-    snapshot.guard_states = vec![GuardState::Open];
+    snapshot.admitted = vec![0.0];
     let handed_out = |cookie: &str| {
         let request = HeaderList::new([("cookie", cookie)]);
         let decision = decide(&plan, &snapshot, &request, &mut FixedEnvironment::default());

@@ -7,6 +7,9 @@ use super::{ErrorCount, Guard, GuardState};
 /// one begins at 46 seconds.
 const CLASSES: usize = 32;
 
+/// Classes of latency to an octave.
+const TO_AN_OCTAVE: f64 = 2.0;
+
 /// Parts of a window, which slides by one of them.
 const WINDOW_PARTS: u64 = 10;
 
@@ -33,12 +36,17 @@ pub struct Tally {
     latency: [u32; CLASSES],
 }
 
+/// The place of a latency among the classes: the number of its class, and how far into it it is.
+fn place(ms: f64) -> f64 {
+    TO_AN_OCTAVE * libm::log2(ms + 1.0)
+}
+
 impl Tally {
     /// Counts a response whose headers came after `ms` milliseconds. At `u32::MAX` counts stay.
     pub fn observe(&mut self, error: bool, ms: u64) {
         self.responses = self.responses.saturating_add(1);
         self.errors = self.errors.saturating_add(u32::from(error));
-        let class = (2.0 * libm::log2(ms as f64 + 1.0)) as usize;
+        let class = place(ms as f64) as usize;
         if let Some(count) = self.latency.get_mut(class.min(CLASSES.saturating_sub(1))) {
             *count = count.saturating_add(1);
         }
@@ -62,11 +70,21 @@ impl Tally {
             let count = f64::from(*count);
             if below + count >= rank && count > 0.0 {
                 let within = (rank - below) / count;
-                return libm::exp2((f64::from(class) + within) / 2.0) - 1.0;
+                return libm::exp2((f64::from(class) + within) / TO_AN_OCTAVE) - 1.0;
             }
             below += count;
         }
         0.0
+    }
+
+    /// The number of responses that were slower than `ms` milliseconds. The class that `ms` falls
+    /// into is divided as [`Tally::p95`] divides it.
+    pub(super) fn slower_than(&self, ms: f64) -> f64 {
+        let place = place(ms);
+        let slower = |(class, count): (u32, &u32)| {
+            f64::from(*count) * (f64::from(class) + 1.0 - place).clamp(0.0, 1.0)
+        };
+        (0_u32..).zip(&self.latency).map(slower).sum()
     }
 
     fn add(&mut self, other: &Tally) {
@@ -133,6 +151,8 @@ pub struct Record {
     pub state: GuardState,
     /// The time at which the state began, in Unix seconds.
     pub(crate) since: u64,
+    /// The trips that are not forgotten yet.
+    pub(super) trips: u32,
     /// The counts of each part of the window with the second in which it begins, oldest first.
     parts: Vec<(u64, Sides)>,
 }
@@ -170,11 +190,12 @@ impl Record {
 
     /// Begins a state, with no counts.
     pub(super) fn enter(&mut self, state: GuardState, now: u64) {
-        *self = Record { state, since: now, parts: Vec::new() };
+        let trips = self.trips.saturating_add(u32::from(state == GuardState::Open));
+        *self = Record { state, since: now, trips, parts: Vec::new() };
     }
 
     /// The record as bytes: words of 8 bytes, little endian. The state (0 closed, 1 half-open,
-    /// 2 open) and its begin come first; each part follows with its begin and the counts of the
+    /// 2 open), with the trips in the upper half of its word, and its begin come first; each part follows with its begin and the counts of the
     /// watched variant and of the fallback: responses, errors, and one count for each latency class.
     pub fn to_bytes(&self) -> Vec<u8> {
         let state = match self.state {
@@ -184,7 +205,7 @@ impl Record {
         };
         let mut bytes = Vec::new();
         let mut word = |word: u64| bytes.extend_from_slice(&word.to_le_bytes());
-        word(state);
+        word(state | u64::from(self.trips) << 32);
         word(self.since);
         for (begin, sides) in &self.parts {
             word(*begin);
@@ -198,13 +219,15 @@ impl Record {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (words, []) = bytes.as_chunks::<8>() else { return None };
         let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
-        let state = match words.next()? {
+        let first = words.next()?;
+        let trips = u32::try_from(first >> 32).ok()?;
+        let state = match first & u64::from(u32::MAX) {
             0 => GuardState::Closed,
             1 => GuardState::HalfOpen,
             2 => GuardState::Open,
             _ => return None,
         };
-        let mut record = Record { state, since: words.next()?, parts: Vec::new() };
+        let mut record = Record { state, since: words.next()?, trips, parts: Vec::new() };
         while let Some(begin) = words.next() {
             let watch = Tally::read(&mut words)?;
             let fallback = Tally::read(&mut words)?;

@@ -9,6 +9,7 @@ use crate::request::HeaderList;
 /// Few, so that rules and requests often meet; some a prefix of another.
 const VALUES: [&str; 6] = ["", "a", "b", "ab", "abc", "B"];
 const PATHS: [&str; 6] = ["/", "/a", "/ab", "/a/b", "/b", "/A"];
+const HOSTS: [&str; 6] = ["", "a", "b", "a:80", "A.", "b:8080"];
 const HEADERS: [&str; 4] = ["x-a", "x-b", "x-c", "x-long-name"];
 
 fn operator(rng: &mut Rng, texts: &[&str]) -> Value {
@@ -40,6 +41,13 @@ fn entry(rng: &mut Rng) -> Value {
         }
         if rng.u32(..3) == 0 {
             entry["path"] = operator(rng, &PATHS);
+            if rng.bool() {
+                let path = PATHS[rng.usize(..PATHS.len())];
+                entry["path"] = json!({ "pathPrefix": path, "ignoreCase": rng.u32(..4) == 0 });
+            }
+        }
+        if rng.u32(..6) == 0 {
+            entry["authority"] = operator(rng, &HOSTS);
         }
         if rng.u32(..12) == 0 {
             entry["method"] = json!({ "exact": "POST" });
@@ -65,6 +73,7 @@ fn request(rng: &mut Rng) -> HeaderList {
     let value = |rng: &mut Rng| VALUES[rng.usize(..VALUES.len())];
     let path = PATHS[rng.usize(..PATHS.len())];
     let mut headers = vec![(":path", format!("{path}?q={}", rng.u32(..3)))];
+    headers.push((":authority", HOSTS[rng.usize(..HOSTS.len())].to_owned()));
     headers.push((":method", ["GET", "POST"][rng.usize(..2)].into()));
     for _ in 0..rng.usize(..4) {
         headers.push((HEADERS[rng.usize(..HEADERS.len())], format!(" {}", value(rng))));

@@ -38,9 +38,9 @@ impl List {
         }
     }
 
-    /// The only values that match; `None` if others do that differ in case.
-    pub(crate) fn values(&self) -> Option<&[Box<[u8]>]> {
-        (!self.ignore_case).then_some(&*self.values)
+    /// The values, if their case is ignored or counts as asked.
+    pub(crate) fn values(&self, ignore_case: bool) -> Option<&[Box<[u8]>]> {
+        (self.ignore_case == ignore_case).then_some(&*self.values)
     }
 
     fn value(&self, place: u32) -> Option<&[u8]> {
@@ -50,7 +50,7 @@ impl List {
     /// The slots that may hold a value, with what is in them.
     fn walk(&self, value: &[u8]) -> impl Iterator<Item = (usize, u32)> {
         let mask = self.table.len().wrapping_sub(1);
-        let hash = if self.ignore_case { folded(value) } else { xxh64(value, 0) };
+        let hash = if self.ignore_case { folded(value, 0) } else { xxh64(value, 0) };
         let start = hash as usize;
         let slots = (0..self.table.len()).map(move |step| start.wrapping_add(step) & mask);
         slots.map_while(|slot| Some((slot, *self.table.get(slot)?)))
@@ -59,8 +59,8 @@ impl List {
 
 /// A hash that is the same in either case of ASCII letters. Piece by piece, since a decision
 /// allocates nothing, and the longest value would need 8 KiB of the stack.
-fn folded(value: &[u8]) -> u64 {
-    value.chunks(64).fold(0, |seed, chunk| {
+pub(crate) fn folded(value: &[u8], seed: u64) -> u64 {
+    value.chunks(64).fold(seed, |seed, chunk| {
         let mut piece = [0; 64];
         piece.iter_mut().zip(chunk).for_each(|(to, from)| *to = from.to_ascii_lowercase());
         xxh64(piece.get(..chunk.len()).unwrap_or_default(), seed)

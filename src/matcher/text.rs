@@ -6,18 +6,21 @@ use regex_lite::Regex;
 
 use super::list::List;
 use super::search::Search;
+use crate::config;
 
 /// A question to a value.
 #[derive(Debug)]
 pub(crate) enum Text {
     Exact(Operand),
     Prefix(Operand),
+    /// The segments of a path: the operand has no `/` at its end.
+    PathPrefix(Operand),
     Suffix(Operand),
     Contains(Search),
     In(List),
     /// Anchored at both ends; matches no value that is not UTF-8.
     Regex(Regex),
-    Range(Range<i64>),
+    Range(Box<Range<i128>>),
     Present,
 }
 
@@ -27,6 +30,11 @@ impl Text {
             Text::Exact(operand) => operand.equals(value),
             Text::Prefix(operand) => {
                 value.get(..operand.bytes.len()).is_some_and(|head| operand.equals(head))
+            }
+            Text::PathPrefix(operand) => {
+                value.split_at_checked(operand.bytes.len()).is_some_and(|(head, rest)| {
+                    matches!(rest, [] | [b'/', ..]) && operand.equals(head)
+                })
             }
             Text::Suffix(operand) => value
                 .len()
@@ -43,11 +51,14 @@ impl Text {
 }
 
 impl Text {
-    /// The only values that match, where there are so many.
-    pub(crate) fn values(&self) -> Option<impl Iterator<Item = &[u8]>> {
+    /// The only values that match, where there are so many, and where their case is ignored or counts
+    /// as asked.
+    pub(crate) fn values(&self, ignore_case: bool) -> Option<impl Iterator<Item = &[u8]>> {
         let values = match self {
-            Text::Exact(operand) if !operand.ignore_case => std::slice::from_ref(&operand.bytes),
-            Text::In(list) => list.values()?,
+            Text::Exact(operand) if operand.ignore_case == ignore_case => {
+                std::slice::from_ref(&operand.bytes)
+            }
+            Text::In(list) => list.values(ignore_case)?,
             _ => return None,
         };
         Some(values.iter().map(|value| &**value))
@@ -56,7 +67,9 @@ impl Text {
     /// The text that every matching value begins with, if there is one.
     pub(crate) fn prefix(&self) -> Option<&[u8]> {
         match self {
-            Text::Prefix(operand) if !operand.ignore_case => Some(&operand.bytes),
+            Text::Prefix(operand) | Text::PathPrefix(operand) if !operand.ignore_case => {
+                Some(&operand.bytes)
+            }
             _ => None,
         }
     }
@@ -83,9 +96,8 @@ impl Operand {
     }
 }
 
-/// A decimal integer with an optional sign, and nothing else; `None` too if it does not fit.
-fn integer(value: &[u8]) -> Option<i64> {
-    std::str::from_utf8(value).ok()?.parse().ok()
+fn integer(value: &[u8]) -> Option<i128> {
+    config::long(std::str::from_utf8(value).ok()?)
 }
 
 #[cfg(test)]
@@ -105,12 +117,28 @@ mod tests {
             (Text::Exact(operand("", false)), &[""], &["a"]),
             (Text::Prefix(operand("/a", false)), &["/a", "/ab"], &["/A", "/", "", "x/a"]),
             (Text::Prefix(operand("/a", true)), &["/A", "/ab"], &["/"]),
+            (
+                Text::PathPrefix(operand("/a", false)),
+                &["/a", "/a/", "/a/b", "/a//b"],
+                &["/A", "/ab", "/", "", "/b/a", "/a-v2", "/a."],
+            ),
+            (Text::PathPrefix(operand("/a", true)), &["/A/b"], &["/AB"]),
+            (Text::PathPrefix(operand("", false)), &["/", "/a", ""], &["*"]),
             (Text::Suffix(operand("com", false)), &["com", "a.com"], &["COM", "om", "", "comx"]),
             (Text::Suffix(operand("com", true)), &["a.COM"], &["om"]),
             (Text::In(list(false)), &["beta", "Alpha", "0"], &["alpha", "Beta", "", "00"]),
             (Text::In(list(true)), &["BETA", "alpha"], &["betas", ""]),
-            (Text::Range(-1..10), &["-1", "0", "9", "+9", "009"], &["10", "-2", "1.0", "", "1a"]),
-            (Text::Range(0..i64::MAX), &["7"], &["9223372036854775808", "-"]),
+            (
+                Text::Range(Box::new(-1..10)),
+                &["-1", "0", "9", "+9", "009"],
+                &["10", "-2", "1.0", "", "1a"],
+            ),
+            (Text::Range(Box::new(0..7)), &["6"], &["7", "-"]),
+            (
+                Text::Range(Box::new(i128::from(i64::MIN)..i128::from(u64::MAX))),
+                &["-9223372036854775808", "9223372036854775808", "18446744073709551614"],
+                &["-9223372036854775809", "18446744073709551615", "18446744073709551616"],
+            ),
             (Text::Present, &["", "a"], &[]),
         ] {
             for value in yes {
@@ -128,7 +156,7 @@ mod tests {
         assert!(Text::Prefix(operand("1 ", false)).matches(value));
         assert!(!Text::Exact(operand("1 ", false)).matches(value));
         assert!(!Text::Regex(Regex::new("^.*$").unwrap()).matches(value));
-        assert!(!Text::Range(0..2).matches(value));
+        assert!(!Text::Range(Box::new(0..2)).matches(value));
     }
 
     #[test]
@@ -144,7 +172,8 @@ mod tests {
             (Text::Suffix(operand("/a", false)), None, None),
             (Text::Present, None, None),
         ] {
-            let known = text.values().map(|known| known.collect::<Vec<_>>());
+            assert!(text.values(false).is_none() || text.values(true).is_none(), "{text:?}");
+            let known = text.values(false).map(|known| known.collect::<Vec<_>>());
             let expected = values.map(|v| v.into_iter().map(str::as_bytes).collect::<Vec<_>>());
             assert_eq!(known, expected, "{text:?}");
             assert_eq!(text.prefix(), prefix.map(str::as_bytes), "{text:?}");

@@ -7,6 +7,8 @@ use crate::limits;
 use crate::request::HeaderList;
 use crate::testing::FixedEnvironment;
 
+mod route;
+
 const DAY: u64 = 86_400;
 
 fn env(name: &str) -> Option<String> {

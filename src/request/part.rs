@@ -56,7 +56,7 @@ impl Part {
 }
 
 const METHOD: &str = ":method";
-const AUTHORITY: &str = ":authority";
+pub(crate) const AUTHORITY: &str = ":authority";
 
 #[cfg(test)]
 mod tests {

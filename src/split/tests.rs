@@ -34,8 +34,14 @@ struct Vectors {
 
 fn weighted(name: &str, weight: f64) -> Weighted {
     let (variant, metrics) =
-        (Variant { name: name.into(), cluster: None }, TargetMetrics::default());
-    let target = Target { rule: "r".into(), variant: Arc::new(variant), metrics, guard: None };
+        (Variant { name: name.into(), cluster: None, point: None }, TargetMetrics::default());
+    let target = Target {
+        rule: "r".into(),
+        variant: Some(Arc::new(variant)),
+        metrics,
+        guard: None,
+        by_cluster: Vec::new(),
+    };
     Weighted { target: Arc::new(target), weight }
 }
 
@@ -59,9 +65,7 @@ fn hashes(count: u32) -> impl Iterator<Item = u64> {
 
 /// The share of keys that a change moves.
 fn moved(before: &Split, after: &Split, count: u32) -> f64 {
-    let moves = hashes(count)
-        .filter(|h| before.pick(*h).variant.name != after.pick(*h).variant.name)
-        .count();
+    let moves = hashes(count).filter(|h| before.pick(*h).name() != after.pick(*h).name()).count();
     moves as f64 / f64::from(count)
 }
 
@@ -80,7 +84,7 @@ fn assignments_never_change() {
             let hash = xxh64(&key, xxh64(v.salt.as_bytes(), 0));
             assert_eq!(format!("{hash:016x}"), v.hash, "{}", v.salt);
             let split = split(&v.weights, &v.history);
-            assert_eq!(split.pick(hash).variant.name, v.variant, "{} {hash:x}", v.salt);
+            assert_eq!(split.pick(hash).name(), v.variant, "{} {hash:x}", v.salt);
         }
     }
 }
@@ -156,7 +160,7 @@ fn shares_equal_the_weights() {
         let split = split(now, earlier);
         let mut counts = Named::new();
         for hash in hashes(KEYS) {
-            *counts.entry(split.pick(hash).variant.name.clone()).or_default() += 1.0;
+            *counts.entry(split.pick(hash).name().to_owned()).or_default() += 1.0;
         }
         for (name, weight) in now {
             let (n, p) = (f64::from(KEYS), weight / 100.0);
@@ -173,7 +177,7 @@ fn salts_are_independent() {
     let split = split(&weights(&[1., 1.]), &[]);
     let side = |salt: &str, i: u32| {
         let hash = xxh64(format!("user-{i}").as_bytes(), xxh64(salt.as_bytes(), 0));
-        if split.pick(hash).variant.name == "v0" { 1.0 } else { -1.0 }
+        if split.pick(hash).name() == "v0" { 1.0 } else { -1.0 }
     };
     let sum: f64 = (0..KEYS).map(|i| side("checkout", i) * side("search", i)).sum();
     assert!((sum / f64::from(KEYS)).abs() < 0.005, "{sum}");
@@ -193,7 +197,7 @@ fn the_least_score_wins_though_few_are_computed() {
                 -libm::log(uniform(rehash(hash, xxh64(name.as_bytes(), 0)))) / weight
             };
             let least = named.iter().min_by(|a, b| score(*a).total_cmp(&score(*b)));
-            assert_eq!(least.map(|(name, _)| name), Some(&split.pick(hash).variant.name));
+            assert_eq!(least.map(|(name, _)| name), Some(&split.pick(hash).name().to_owned()));
         }
     }
 }
@@ -202,7 +206,7 @@ fn the_least_score_wins_though_few_are_computed() {
 fn every_variant_has_a_share_and_some_a_weight() {
     let named = [("a", 1.0), ("b", 0.0), ("c", 3.0)];
     let split = Split::new(&named.map(|(name, weight)| weighted(name, weight)), vec![]).unwrap();
-    let names = |(target, number): (&Target, f64)| (target.variant.name.clone(), number);
+    let names = |(target, number): (&Target, f64)| (target.name().to_owned(), number);
     let expected = [("a", 0.25), ("b", 0.0), ("c", 0.75)].map(|(n, share)| (n.to_owned(), share));
     assert_eq!(split.shares().map(names).collect::<Vec<_>>(), expected);
     let expected = [("a", 1.0), ("c", 3.0)].map(|(name, weight)| (name.to_owned(), weight));
@@ -210,7 +214,7 @@ fn every_variant_has_a_share_and_some_a_weight() {
     for (name, weighted) in [("a", Some(true)), ("b", Some(false)), ("gone", None)] {
         let found = split.named(name.as_bytes());
         assert_eq!(found.map(|(_, weighted)| weighted), weighted, "{name}");
-        assert!(found.is_none_or(|(target, _)| target.variant.name == name));
+        assert!(found.is_none_or(|(target, _)| target.name() == name));
     }
 }
 
@@ -220,7 +224,7 @@ fn earlier_weights_may_name_variants_that_are_gone() {
     let now = Named::from([("a".into(), 1.0), ("b".into(), 1.0)]);
     let gone = Named::from([("gone".into(), 1.0), ("a".into(), 0.0)]);
     let (plain, after) = (split(&now, &[]), split(&now, &[gone]));
-    let counts = hashes(10_000).filter(|hash| after.pick(*hash).variant.name == "a").count() as f64;
+    let counts = hashes(10_000).filter(|hash| after.pick(*hash).name() == "a").count() as f64;
     let (n, p) = (10_000.0, 0.5);
     // 5 standard errors.
     assert!((counts - n * p).abs() <= 5.0 * f64::sqrt(n * p * (1.0 - p)), "{counts}");

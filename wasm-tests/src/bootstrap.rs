@@ -16,6 +16,8 @@ pub const DEFAULT: &str = "default";
 pub const CLUSTER_HEADER: &str = "x-split-cluster";
 /// The header with the variant's name.
 pub const VARIANT_HEADER: &str = "x-split-variant";
+/// The header with the point, which `weighted_clusters` read.
+pub const POINT_HEADER: &str = "x-split-point";
 
 /// A free port on the loopback interface.
 const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

@@ -45,6 +45,8 @@ pub struct Expected {
     pub rule: Option<String>,
     /// The variant's name.
     pub variant: Option<String>,
+    /// The point that is written.
+    pub point: Option<u64>,
 }
 
 impl Asked {

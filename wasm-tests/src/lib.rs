@@ -38,6 +38,7 @@ pub mod process;
 pub mod prometheus;
 pub mod raw;
 pub mod readme;
+pub mod route;
 pub mod scene;
 pub mod session;
 pub mod soak;

@@ -1,4 +1,4 @@
-//! `manifests/envoy.yaml`, as it is and as a test runs it.
+//! `manifests/envoy.yaml` and its sister for routes with weights, as they are and as a test runs them.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -7,9 +7,18 @@ use std::fs;
 /// The listener's name in the manifest.
 pub const LISTENER: &str = "http";
 
+/// The manifest of a route that has the weights.
+pub const ROUTE_WEIGHTS: &str = "envoy-route-weights.yaml";
+
+const PLAIN: &str = "envoy.yaml";
+
 /// The manifest's text.
 pub fn text() -> Result<String> {
-    let path = crate::root().join("manifests/envoy.yaml");
+    read(PLAIN)
+}
+
+fn read(file: &str) -> Result<String> {
+    let path = crate::root().join("manifests").join(file);
     fs::read_to_string(&path).with_context(|| path.display().to_string())
 }
 
@@ -54,6 +63,11 @@ pub fn access_log() -> Result<Value> {
 /// The manifest with free loopback ports, its upstreams on these ports of the loopback interface,
 /// and the module that was built here; everything else as it is written.
 pub fn runnable(stable: u16, canary: u16) -> Result<String> {
+    runnable_of(PLAIN, stable, canary)
+}
+
+/// The same for another manifest.
+pub fn runnable_of(file: &str, stable: u16, canary: u16) -> Result<String> {
     let module = crate::module()?;
     let module = module.to_str().context("the module's path is not UTF-8")?;
     let replacements = [
@@ -63,10 +77,10 @@ pub fn runnable(stable: u16, canary: u16) -> Result<String> {
         ("port_value: 8082 }", &format!("port_value: {canary} }}")),
         ("/etc/envoy/traffic_split.wasm", module),
     ];
-    let mut text = text()?;
+    let mut text = read(file)?;
     for (from, to) in replacements {
         let found = text.matches(from).count();
-        ensure!(found == 1, "manifests/envoy.yaml holds `{from}` {found} times, not once");
+        ensure!(found == 1, "manifests/{file} holds `{from}` {found} times, not once");
         text = text.replace(from, to);
     }
     Ok(text)

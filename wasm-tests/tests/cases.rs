@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use traffic_split::Snapshot;
 use traffic_split::testing::FixedEnvironment;
-use wasm_tests::bootstrap::{self, CLUSTER_HEADER, DEFAULT, Listener, VARIANT_HEADER};
+use wasm_tests::bootstrap::{
+    self, CLUSTER_HEADER, DEFAULT, Listener, POINT_HEADER, VARIANT_HEADER,
+};
 use wasm_tests::case::{self, Asked, Case};
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::envoy::{Envoy, Setup};
@@ -29,9 +31,10 @@ fn in_the_native_core() -> Result<()> {
                 &mut FixedEnvironment::default(),
             );
             let variant = decision.variant().map(|variant| variant.name.as_str());
-            let expected = (asked.expect.rule.as_deref(), asked.expect.variant.as_deref());
-            if (decision.rule(), variant) != expected {
-                let got = (decision.rule(), variant);
+            let expect = &asked.expect;
+            let expected = (expect.rule.as_deref(), expect.variant.as_deref(), expect.point);
+            let got = (decision.rule(), variant, decision.point());
+            if got != expected {
                 wrong.push(format!("{} / {}: {got:?}, not {expected:?}", case.name, asked.name));
             }
         }
@@ -119,7 +122,9 @@ fn differs(case: &Case, asked: &Asked, reply: &Reply) -> Result<Option<String>> 
         cluster.unwrap_or(DEFAULT),
         cluster.map(str::to_owned).into_iter().collect::<Vec<_>>(),
         variant.map(str::to_owned).into_iter().collect::<Vec<_>>(),
+        asked.expect.point.map(|point| point.to_string()).into_iter().collect::<Vec<_>>(),
     );
-    let got = (seen.upstream.as_str(), text(CLUSTER_HEADER), text(VARIANT_HEADER));
+    let routing = (text(CLUSTER_HEADER), text(VARIANT_HEADER), text(POINT_HEADER));
+    let got = (seen.upstream.as_str(), routing.0, routing.1, routing.2);
     Ok((got != expected).then(|| format!("{got:?}, not {expected:?}")))
 }

@@ -173,7 +173,7 @@ fn a_clock_that_steps_back_moves_nobody_and_holds_nobody_back() -> Result<()> {
     let before = users(&mut host, root)?;
     let canary = before.iter().filter(|name| *name == "canary").count();
     assert!((50..150).contains(&canary), "half of them: {canary}");
-    for clock in [HALF - 86_400, 1, 0] {
+    for clock in [HALF - 1, HALF - 3600, HALF - 60] {
         host.world().clock = clock * SECOND;
         host.tick(root)?;
         assert_eq!(users(&mut host, root)?, before, "at {clock}");

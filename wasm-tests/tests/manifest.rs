@@ -1,4 +1,4 @@
-//! `manifests/envoy.yaml` does what its comments say.
+//! `manifests/envoy.yaml` and `manifests/envoy-route-weights.yaml` do what their comments say.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -13,10 +13,31 @@ async fn serve(bootstrap: String) -> Result<Envoy> {
 }
 
 async fn runnable() -> Result<(String, [Upstream; 2])> {
+    let (upstreams, [stable, canary]) = upstreams().await?;
+    Ok((manifest::runnable(stable, canary)?, upstreams))
+}
+
+/// The upstreams of a manifest and their ports.
+async fn upstreams() -> Result<([Upstream; 2], [u16; 2])> {
     let upstreams = [Upstream::start("stable").await?, Upstream::start("canary").await?];
-    let [stable, canary] = &upstreams;
-    let text = manifest::runnable(stable.address.port(), canary.address.port())?;
-    Ok((text, upstreams))
+    let ports = upstreams.each_ref().map(|upstream| upstream.address.port());
+    Ok((upstreams, ports))
+}
+
+async fn weighted() -> Result<(String, [Upstream; 2])> {
+    let (upstreams, [stable, canary]) = upstreams().await?;
+    Ok((manifest::runnable_of(manifest::ROUTE_WEIGHTS, stable, canary)?, upstreams))
+}
+
+/// The same bootstrap without the filter.
+fn bare(text: &str) -> Result<String> {
+    let mut bootstrap: Value = serde_saphyr::from_str(text)?;
+    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+    let filters = bootstrap.pointer_mut(&format!("{manager}/http_filters"));
+    let filters = filters.and_then(Value::as_array_mut).context("no filters")?;
+    filters.retain(|filter| filter["name"] != "envoy.filters.http.wasm");
+    assert_eq!(filters.len(), 1, "only the router is left");
+    Ok(bootstrap.to_string())
 }
 
 /// Every way for a client to ask for the canary itself.
@@ -75,12 +96,53 @@ async fn with_the_filter() -> Result<()> {
 #[tokio::test]
 async fn without_the_filter() -> Result<()> {
     let (text, _upstreams) = runnable().await?;
-    let mut bootstrap: Value = serde_saphyr::from_str(&text)?;
-    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-    let filters = bootstrap.pointer_mut(&format!("{manager}/http_filters"));
-    let filters = filters.and_then(Value::as_array_mut).context("no filters")?;
-    filters.retain(|filter| filter["name"] != "envoy.filters.http.wasm");
-    assert_eq!(filters.len(), 1, "only the router is left");
-    let envoy = serve(bootstrap.to_string()).await?;
+    let envoy = serve(bare(&text)?).await?;
     assert_not_spoofed(&envoy).await
+}
+
+#[tokio::test]
+async fn weights_in_the_route_with_the_filter() -> Result<()> {
+    let (text, _upstreams) = weighted().await?;
+    let envoy = serve(text).await?;
+    let address = envoy.address(manifest::LISTENER)?;
+    let reviews = Request::get("/reviews/1");
+    let mut canary = 0;
+    for user in 0..200 {
+        let known = reviews.clone().with("cookie", format!("uid=user-{user}").as_str());
+        let home = raw::send(address, &known).await?.seen()?.upstream;
+        for sent in ["0", "99"] {
+            let seen =
+                raw::send(address, &known.clone().with("X-Split-Point", sent)).await?.seen()?;
+            assert_eq!(seen.upstream, home, "user {user} sends {sent}");
+            assert!(seen.all("x-split-point").is_empty(), "not for the upstream: {seen:?}");
+        }
+        canary += u32::from(home == "canary");
+    }
+    // Fixed users: 20 of 200 are due.
+    assert!((10..=32).contains(&canary), "{canary}");
+    let first = raw::send(address, &reviews).await?;
+    let cookie = first.cookies().concat();
+    assert!(cookie.starts_with("split-id="), "{cookie}");
+    let again = raw::send(address, &reviews.clone().with("cookie", cookie.as_str())).await?;
+    assert_eq!(again.upstream(), first.upstream());
+    let tester = reviews.with("x-user-group", "beta").with("x-split-point", "0");
+    assert_eq!(raw::send(address, &tester).await?.upstream(), Some("canary"));
+    assert_eq!(raw::send(address, &Request::get("/")).await?.upstream(), Some("stable"));
+    Ok(())
+}
+
+/// It goes on splitting, at random, and a client cannot choose. Of 200 requests 20 are due for the
+/// canary, and more than 50 come once in 10^9 runs.
+#[tokio::test]
+async fn weights_in_the_route_without_the_filter() -> Result<()> {
+    let (text, _upstreams) = weighted().await?;
+    let envoy = serve(bare(&text)?).await?;
+    let mut canary = 0;
+    for _ in 0..200 {
+        let request = Request::get("/reviews/1").with("x-split-point", "99");
+        let reply = raw::send(envoy.address(manifest::LISTENER)?, &request).await?;
+        canary += u32::from(reply.upstream() == Some("canary"));
+    }
+    assert!((1..=50).contains(&canary), "{canary}");
+    Ok(())
 }

@@ -4,6 +4,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use traffic_split::Snapshot;
+use wasm_tests::load::standard_errors;
+use wasm_tests::native;
+use wasm_tests::route::{Weights, entry};
 
 fn read(path: &str) -> Result<String> {
     Ok(fs::read_to_string(wasm_tests::root().join(path))?)
@@ -85,5 +89,58 @@ fn check(
     ensure!(required == (default == "required"), "required: {required}, and not {default}");
     let agrees = known.next().is_none_or(|(_, known)| known.trim_end_matches('.') == default);
     ensure!(agrees, "not {default}");
+    Ok(())
+}
+
+/// A row of the table of changes in a route: the weights before and after, the least possible share
+/// that moves, and the share that does.
+type Row<'t> = (Vec<(&'t str, u32)>, Vec<(&'t str, u32)>, &'t str, &'t str);
+
+fn row<'t>(line: &'t str) -> Option<Row<'t>> {
+    let cells: Vec<&'t str> = line.split('|').map(str::trim).collect();
+    let weight = |entry: &'t str| {
+        let (name, weight) = entry.split_once(' ')?;
+        Some((name, weight.parse().ok()?))
+    };
+    let weights = |cell: &'t str| cell.split(", ").map(weight).collect::<Option<Vec<_>>>();
+    let ["", before, after, least, moves, ""] = cells.as_slice() else { return None };
+    Some((weights(before)?, weights(after)?, least, moves))
+}
+
+/// The share of an entry among the weights, 0 to 1.
+fn share(name: &str, weights: &Weights<'_>) -> f64 {
+    let total: u32 = weights.iter().map(|(_, weight)| weight).sum();
+    let own = weights.iter().find(|(known, _)| *known == name).map_or(0, |(_, weight)| *weight);
+    f64::from(own) / f64::from(total)
+}
+
+/// Exactly over all places, and to 3 standard errors over 100,000 users.
+#[test]
+fn every_figure_of_a_change_in_a_route_is_counted() -> Result<()> {
+    let text = read("src/configuration.md")?;
+    let rows: Vec<_> = text.lines().filter_map(row).collect();
+    assert_eq!(rows.len(), 9);
+    let config = r#"{ "pointHeader": "x-split-point", "rules": [
+        { "name": "rollout", "split": "route", "sticky": { "key": [{ "cookie": "uid" }] } }] }"#;
+    let plan = native::plan(config)?;
+    let (rule, snapshot) = (plan.rules().first().context("no rule")?, Snapshot::new(&plan, 0));
+    let point = |i: u32| rule.point(&snapshot, format!("user-{i}").as_bytes()).ok().flatten();
+    let points: Vec<u64> = (0..100_000).filter_map(point).collect();
+    for (before, after, least, moves) in rows {
+        let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+        let gains: f64 = after
+            .iter()
+            .map(|(name, _)| (share(name, &after) - share(name, &before)).max(0.0))
+            .sum();
+        assert_eq!(least, percent(gains), "{before:?} to {after:?}");
+        let moved = |point: &u64| entry(*point, &before) != entry(*point, &after);
+        // Every total in the table divides it.
+        let places: Vec<u64> = (0..1_000).collect();
+        let exact = places.iter().filter(|place| moved(place)).count() as f64 / 1_000.0;
+        assert_eq!(moves, percent(exact), "{before:?} to {after:?}");
+        let counted = points.iter().filter(|point| moved(point)).count();
+        let off = standard_errors(counted, points.len(), exact);
+        assert!(off.abs() <= 3.0, "{before:?} to {after:?}: {counted}, {off:+.2}");
+    }
     Ok(())
 }

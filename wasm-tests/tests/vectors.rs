@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fs;
-use wasm_tests::bootstrap::Listener;
+use wasm_tests::bootstrap::{Listener, POINT_HEADER};
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::message::{self, Request};
 use wasm_tests::native;
@@ -25,16 +26,39 @@ struct Vector {
 }
 
 #[derive(Deserialize)]
-struct Vectors {
-    vectors: Vec<Vector>,
+struct Vectors<T> {
+    vectors: Vec<T>,
+}
+
+/// The point of a key.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Point {
+    salt: String,
+    key: Option<String>,
+    key_hex: Option<String>,
+    point: String,
+    of90and10: String,
+    of1and1and1: String,
+}
+
+impl Point {
+    /// The clusters of a route with weights, and the one among them that takes the point.
+    fn routes(&self) -> [(&'static str, &[u32], &str); 2] {
+        [("/two", &[90, 10], &self.of90and10), ("/three", &[1, 1, 1], &self.of1and1and1)]
+    }
+}
+
+/// A request with this key as a header: raw bytes where it is no text.
+fn with_key(path: &str, key: Option<&str>, hex: Option<&str>) -> Result<Request> {
+    let hex = || serde_json::from_value(json!({"hex": hex?})).ok();
+    let key = key.map(message::Value::from).or_else(hex);
+    Ok(Request::get(path).with("x-user-id", key.context("no key")?))
 }
 
 impl Vector {
-    /// The key as a header: raw bytes where it is no text.
     fn request(&self) -> Result<Request> {
-        let hex = || serde_json::from_value(json!({"hex": self.key_hex.as_deref()?})).ok();
-        let key = self.key.as_deref().map(message::Value::from).or_else(hex);
-        Ok(Request::get("/").with("x-user-id", key.context("no key")?))
+        with_key("/", self.key.as_deref(), self.key_hex.as_deref())
     }
 
     fn configuration(&self) -> String {
@@ -54,14 +78,14 @@ impl Vector {
     }
 }
 
-fn read(file: &str) -> Result<Vec<Vector>> {
+fn read<T: DeserializeOwned>(file: &str) -> Result<Vec<T>> {
     let path = wasm_tests::root().join("wasm-tests/vectors").join(file);
-    Ok(serde_json::from_slice::<Vectors>(&fs::read(path)?)?.vectors)
+    Ok(serde_json::from_slice::<Vectors<T>>(&fs::read(path)?)?.vectors)
 }
 
 /// A listener for each salt, history and weights.
 async fn agree(file: &str, count: usize) -> Result<()> {
-    let vectors = read(file)?;
+    let vectors: Vec<Vector> = read(file)?;
     assert_eq!(vectors.len(), count);
     let configurations: BTreeSet<_> = vectors.iter().map(Vector::configuration).collect();
     let listeners: Vec<_> = configurations
@@ -105,4 +129,43 @@ async fn every_assignment_of_a_split() -> Result<()> {
 #[tokio::test]
 async fn every_assignment_of_a_history() -> Result<()> {
     agree("history-v1.json", 120).await
+}
+
+/// The point as the upstream gets it, and the cluster that Envoy takes by it.
+#[tokio::test]
+async fn every_point_of_a_route() -> Result<()> {
+    let points: Vec<Point> = read("point-v1.json")?;
+    assert_eq!(points.len(), 60);
+    let configuration = |salt: &str| {
+        json!({"pointHeader": POINT_HEADER, "rules": [{
+            "name": "rule", "split": "route",
+            "sticky": {"key": [{"header": "x-user-id"}], "salt": salt}
+        }]})
+    };
+    let salts: BTreeSet<_> = points.iter().map(|point| point.salt.as_str()).collect();
+    let weighted = |(path, weights, _): &(&str, &[u32], &str)| {
+        let named = ["a", "b", "c"].into_iter().zip(*weights);
+        let clusters: Vec<_> =
+            named.map(|(name, weight)| json!({"name": name, "weight": weight})).collect();
+        let route = json!({"clusters": clusters, "header_name": POINT_HEADER});
+        json!({"match": {"path": path}, "route": {"weighted_clusters": route}})
+    };
+    let routes: Vec<_> = points[0].routes().iter().map(weighted).collect();
+    let listener = |salt: &&str| {
+        let listener = Listener::new(&name(salt), &configuration(salt).to_string())?;
+        anyhow::Ok(Listener { routes: json!(routes), ..listener })
+    };
+    let listeners: Vec<_> = salts.iter().map(listener).collect::<Result<_>>()?;
+    let scene = Scene::with(&listeners, ["a", "b", "c"].into_iter(), 1).await?;
+    for point in &points {
+        let mut client =
+            Client::connect(Protocol::Http1, scene.envoy.address(&name(&point.salt))?).await?;
+        for (path, _, expected) in point.routes() {
+            let request = with_key(path, point.key.as_deref(), point.key_hex.as_deref())?;
+            let reply = client.send(&request).await?;
+            assert_eq!(reply.seen()?.all(POINT_HEADER), [point.point.as_bytes()], "{}", point.salt);
+            assert_eq!(reply.upstream(), Some(expected), "{} {path}", point.salt);
+        }
+    }
+    Ok(())
 }

@@ -93,6 +93,7 @@ fn asked(operator: &Operator) -> String {
     match operator {
         Operator::Exact(text) => format!("be {text:?}"),
         Operator::Prefix(text) => format!("begin with {text:?}"),
+        Operator::PathPrefix(text) => format!("have the path prefix {text:?}"),
         Operator::Suffix(text) => format!("end with {text:?}"),
         Operator::Contains(text) => format!("contain {text:?}"),
         Operator::Regex(text) => format!("match the regex {text:?}"),

@@ -20,6 +20,8 @@ pub enum Value {
     Null,
     Bool(bool),
     Number(f64),
+    /// An integer beyond those that an `f64` keeps exactly.
+    Large(i128),
     Text(String),
     List(Vec<Node>),
     Object(Vec<(String, Node)>),
@@ -100,6 +102,16 @@ impl Node {
         next.map_or(self, |(node, rest)| node.find(rest))
     }
 
+    /// The first integer of the tree that an `f64` does not keep exactly, with its line.
+    pub fn large(&self) -> Option<(usize, i128)> {
+        match &self.value {
+            Value::Large(value) => Some((self.line, *value)),
+            Value::List(nodes) => nodes.iter().find_map(Node::large),
+            Value::Object(fields) => fields.iter().find_map(|(_, node)| node.large()),
+            _ => None,
+        }
+    }
+
     /// Moves a tree, which was read from a text inside a file, to its lines in that file.
     pub fn move_lines(&mut self, place: &impl Fn(usize) -> usize) {
         self.line = place(self.line);
@@ -120,6 +132,7 @@ impl Serialize for Node {
             Value::Null => serializer.serialize_unit(),
             Value::Bool(value) => serializer.serialize_bool(*value),
             Value::Number(value) => serializer.serialize_f64(*value),
+            Value::Large(value) => serializer.serialize_i128(*value),
             Value::Text(value) => serializer.serialize_str(value),
             Value::List(nodes) => serializer.collect_seq(nodes),
             Value::Object(fields) => {
@@ -129,6 +142,13 @@ impl Serialize for Node {
             }
         }
     }
+}
+
+/// The largest integer up to which an `f64` keeps each one exactly.
+const EXACT: u128 = (1 << 53) - 1;
+
+fn number(value: i128) -> Value {
+    if value.unsigned_abs() <= EXACT { Value::Number(value as f64) } else { Value::Large(value) }
 }
 
 struct ValueVisitor;
@@ -155,11 +175,11 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value as f64))
+        Ok(number(value.into()))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value as f64))
+        Ok(number(value.into()))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
@@ -200,6 +220,10 @@ mod tests {
             ("a: on", r#"{"a":true}"#),
             ("a: 90", r#"{"a":90.0}"#),
             ("a: 99.9", r#"{"a":99.9}"#),
+            ("a: 9007199254740991", r#"{"a":9007199254740991.0}"#),
+            ("a: -9007199254740992", r#"{"a":-9007199254740992}"#),
+            ("a: 18446744073709551615", r#"{"a":18446744073709551615}"#),
+            ("a: -9223372036854775808", r#"{"a":-9223372036854775808}"#),
             ("a: 2026-11-01", r#"{"a":"2026-11-01"}"#),
             ("a: ~", r#"{"a":null}"#),
             ("7: x", r#"{"7":"x"}"#),

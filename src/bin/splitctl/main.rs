@@ -53,7 +53,7 @@ use output::{Answer, BAD};
   splitctl explain -f envoy.yaml -H 'cookie: uid=7' --path /reviews/1
   splitctl simulate -f envoy.yaml --rule rollout
   splitctl diff -f old.yaml -f new.yaml
-  splitctl watch --prometheus http://localhost:9090 -f envoy.yaml
+  splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
 
 The exit code is 1 if a configuration is not valid or a watched variant is worse, and 2 if the usage
 is wrong, a file cannot be read or Prometheus does not answer."

@@ -69,11 +69,20 @@ fn search(node: &Node, name: Option<&str>, text: &str, found: &mut Vec<Plugin>) 
     node.elements().iter().for_each(|node| search(node, own_name, text, found));
 }
 
-/// Reads a resource of Istio, whose `pluginConfig` istiod turns into JSON.
+/// Reads a resource of Istio, whose `pluginConfig` istiod turns into JSON. On the way it is a Struct
+/// (protobuf), which keeps a number as an `f64`.
 fn resource(kind: &'static str, node: &Node, at: &[&str], name: Option<&str>) -> Plugin {
     let name = name.map(str::to_owned);
     match node.at(at).and_then(|spec| spec.get("pluginConfig")) {
-        Some(tree) => Plugin::of_tree(kind, name, tree),
+        Some(tree) => match tree.large() {
+            Some((line, large)) => {
+                let problem = format!(
+                    "Invalid value: {large}: write it in quotes: istiod would round the number"
+                );
+                Plugin { line, bytes: Err(problem), ..Plugin::of_tree(kind, name, tree) }
+            }
+            None => Plugin::of_tree(kind, name, tree),
+        },
         None => Plugin::empty(kind, name, node.line),
     }
 }
@@ -202,6 +211,21 @@ mod tests {
         let yaml = "admin:\n- configuration:\n    \"@type\": type.googleapis.com/google.protobuf.Struct\n    value: {}";
         let [(_, 2, Err(problem))] = &found(yaml)[..] else { panic!("{:?}", found(yaml)) };
         assert!(problem.starts_with("Invalid value: google.protobuf.Struct: must be a"));
+    }
+
+    #[test]
+    fn an_integer_that_istiod_would_round_is_refused() {
+        let yaml = |value: &str| {
+            format!("kind: WasmPlugin\nspec:\n  pluginConfig:\n    rules:\n    - x: {value}")
+        };
+        for (value, good) in
+            [("9007199254740991", true), ("9007199254740993", false), ("'9007199254740993'", true)]
+        {
+            let [(_, line, bytes)] = &found(&yaml(value))[..] else { panic!("{value}") };
+            assert_eq!((bytes.is_ok(), *line), (good, if good { 3 } else { 5 }), "{value}");
+        }
+        let bare = found("rules:\n- x: 9007199254740993");
+        assert_eq!(bare[0].2, Ok(r#"{"rules":[{"x":9007199254740993}]}"#.into()));
     }
 
     #[test]

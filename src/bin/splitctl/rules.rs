@@ -43,7 +43,7 @@ impl<'p> RuleAt<'p> {
         match self.rule.assign(self.snapshot, key) {
             Ok(variant) => Some(&variant.name),
             Err(Unassigned::OutsideSlice) => Some(OUTSIDE),
-            Err(Unassigned::Unusable) => None,
+            Err(Unassigned::Unusable | Unassigned::ByRoute) => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `splitctl watch`: the variants of a rule compared by their metrics, and whether they differ.
 
+mod baseline;
 mod histogram;
 mod look;
 mod prometheus;
@@ -10,7 +11,7 @@ use std::io::{IsTerminal, stdout};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use traffic_split::config::parse_duration;
 use traffic_split::{Rule, Snapshot};
@@ -33,19 +34,22 @@ use verdict::Test;
 /// sequential probability ratio test (Johari and others, arXiv 1512.04922) at half of alpha. The
 /// test holds for all looks together, so it may be watched until it has a result. The data begin
 /// where the window begins at the first look, and only grow. "Worse" and "better" mean a difference
-/// that chance makes with a probability of less than alpha, however often one looks. "No
-/// difference" means one that is smaller than the margin, with the same confidence. The worse
+/// that chance makes with a probability of less than alpha, however often one looks; the variants
+/// of a rule share alpha. "No difference" means one that is smaller than the margin, with the same
+/// confidence. The worse
 /// result of the two tests is the verdict; a variant is better if one of them says so, and the
 /// other has a result. Below 100 responses on either side, there is too little data.
 ///
 /// The tests assume that requests are independent. They are not if few users send very many
-/// requests; the probability of a wrong verdict is then larger than alpha.
+/// requests; the probability of a wrong verdict is then larger than alpha. Neither does alpha hold
+/// for all runs of `--once` together, because the window of each begins at another time: give a
+/// pipeline that looks repeatedly one run without `--once`, or the same beginning by `--since`.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  splitctl watch --prometheus http://localhost:9090 -f envoy.yaml
-  splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --rule rollout --window 24h
+  splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
+  splitctl watch --prometheus http://localhost:9090 -f reviews.yaml --rule rollout --window 24h
   splitctl watch --prometheus http://localhost:9090 -f wasm-plugin.yaml -l 'namespace=\"shop\"' --once
-  splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --once -o json
+  splitctl watch --prometheus http://localhost:9090 -f reviews.yaml --once -o json
 
 Ctrl-C ends it. With --once, the exit code is 1 if a variant is worse.")]
 pub struct Watch {
@@ -60,7 +64,8 @@ pub struct Watch {
     /// The rule to watch [default: every rule with a split that is not in shadow]
     #[arg(long)]
     rule: Option<String>,
-    /// The variant to compare with [default: the one with the greatest weight]
+    /// The variant to compare with [default: the guard's fallback, else the only variant that no ramp
+    /// raises]
     #[arg(long, value_name = "VARIANT")]
     baseline: Option<String>,
     /// The labels that metrics must have, as in 'namespace="shop",app="cart"'
@@ -69,6 +74,9 @@ pub struct Watch {
     /// The time before the first look at which the data begin
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
     window: Duration,
+    /// The time at which the data begin, in UTC, as in 2026-12-01T09:00:00Z, instead of a window
+    #[arg(long, value_name = "TIME", value_parser = when::time, conflicts_with = "window")]
+    since: Option<u64>,
     /// The time between two looks
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     interval: Duration,
@@ -105,7 +113,10 @@ impl Watch {
         let started = Instant::now();
         let look = || {
             let snapshot = Snapshot::new(&checked.plan, when::now());
-            let seconds = self.window.saturating_add(started.elapsed()).as_secs();
+            let seconds = match self.since {
+                Some(since) => when::now().saturating_sub(since).max(1),
+                None => self.window.saturating_add(started.elapsed()).as_secs(),
+            };
             // A verdict rests on two tests, which share alpha.
             let test = Test { alpha: self.alpha / 2.0, margin: self.margin };
             let range = Range { labels: self.labels(), seconds };
@@ -149,10 +160,10 @@ impl Watch {
         if chosen.is_empty() {
             bail!("{}: no rule has a split: there is nothing to compare", self.file);
         }
-        chosen.into_iter().map(|rule| self.with_baseline(rule, &checked.snapshot)).collect()
+        chosen.into_iter().map(|rule| self.with_baseline(rule, checked)).collect()
     }
 
-    fn with_baseline<'c>(&self, rule: &'c Rule, snapshot: &'c Snapshot) -> Result<Watched<'c>> {
+    fn with_baseline<'c>(&self, rule: &'c Rule, checked: &'c Checked) -> Result<Watched<'c>> {
         let name = rule.name();
         if !rule.is_split() {
             bail!("{}: rule {name} has one variant: there is nothing to compare", self.file);
@@ -160,22 +171,23 @@ impl Watch {
         if rule.is_shadow() {
             bail!("{}: rule {name} is in shadow: it has no responses to compare", self.file);
         }
-        let weights = rule.weights(snapshot);
+        let weights = rule.weights(&checked.snapshot);
+        let known: Vec<_> = weights.iter().map(|(variant, _)| variant.name.as_str()).collect();
         let baseline = match &self.baseline {
-            Some(wanted) => weights.iter().find(|(variant, _)| variant.name == *wanted),
-            // Reversed, so that the first of several equal weights wins.
-            None => weights.iter().rev().max_by(|(_, one), (_, other)| one.total_cmp(other)),
+            Some(wanted) => known.iter().find(|name| **name == *wanted).with_context(|| {
+                let known = known.join(", ");
+                format!("{}: rule {name} has no variant {wanted:?}; there are: {known}", self.file)
+            })?,
+            None => baseline::of(&checked.config, name, &known).with_context(|| {
+                let known = known.join(", ");
+                format!(
+                    "{}: rule {name}: neither a guard nor a ramp tells which variant is the \
+                     baseline; name one of {known} by --baseline",
+                    self.file
+                )
+            })?,
         };
-        let Some((baseline, _)) = baseline else {
-            let known: Vec<_> = weights.iter().map(|(variant, _)| variant.name.as_str()).collect();
-            let wanted = self.baseline.as_deref().unwrap_or_default();
-            bail!(
-                "{}: rule {name} has no variant {wanted:?}; there are: {}",
-                self.file,
-                known.join(", ")
-            );
-        };
-        Ok(Watched { rule, baseline: &baseline.name })
+        Ok(Watched { rule, baseline })
     }
 
     fn labels(&self) -> &str {

@@ -26,6 +26,7 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-fn time(text: &str) -> Result<u64, String> {
+/// Reads a time, in seconds since 1970.
+pub fn time(text: &str) -> Result<u64, String> {
     parse_time(text).ok_or_else(|| "give it in UTC, as in 2026-12-01T09:00:00Z".to_owned())
 }

@@ -135,15 +135,18 @@ fn a_state_begins_now_at_the_latest() {
 /// Workers of two versions of the module share a record while Envoy changes from one to the other.
 #[test]
 fn a_record_is_written_alike_by_every_version() {
-    for (state, number) in
-        [(GuardState::Closed, 0), (GuardState::HalfOpen, 1), (GuardState::Open, 2)]
-    {
-        let (plan, mut record) = (plan(), Record { state, since: 7, parts: Vec::new() });
+    for (state, number, trips, begin) in [
+        (GuardState::Closed, 0, 0, 120),
+        // A trial counts all of its responses in one part.
+        (GuardState::HalfOpen, 1, 1, 0),
+        (GuardState::Open, 2, 3, 120),
+    ] {
+        let (plan, mut record) = (plan(), Record { state, since: 7, trips, parts: Vec::new() });
         let mut counts = Sides::default();
         counts.watch.observe(true, 0);
         counts.fallback.observe(false, u64::MAX);
         record.add(&plan.guards[0], &counts, 120);
-        let mut words = vec![number, 7, 120];
+        let mut words = vec![u64::from(trips) << 32 | number, 7, begin];
         words.extend([1, 1, 1].into_iter().chain([0; 31]));
         words.extend([1, 0].into_iter().chain([0; 31]).chain([1]));
         let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();

@@ -36,8 +36,8 @@ pub fn records(bytes: &[u8]) -> bool {
         well.fallback.observe(false, 9);
     }
     let left = record.state != GuardState::Closed;
-    // What is counted already may trip it once more.
-    for _ in 0..2 * (COOLDOWN + 2 * WINDOW) {
+    // What is counted already may trip it once more, and the cooldown grows up to 32 times.
+    for _ in 0..2 * (32 * COOLDOWN + 2 * WINDOW) {
         record.add(guard, &well, now);
         guard.step(&mut record, now);
         now += 1;
@@ -60,8 +60,10 @@ fn input(u: &mut Unstructured<'_>) -> Result<(Record, u64)> {
     for _ in 0..u.int_in_range(0..=8)? {
         let (at, mut sides) = (clock(u)?, Sides::default());
         for _ in 0..u.int_in_range(0..=20)? {
-            let tally = if u.arbitrary()? { &mut sides.watch } else { &mut sides.fallback };
-            tally.observe(u.arbitrary()?, u.arbitrary()?);
+            // The fallback fails less often, or no guard would trip.
+            let (tally, errors) =
+                if u.arbitrary()? { (&mut sides.watch, 3) } else { (&mut sides.fallback, 1) };
+            tally.observe(u.ratio(errors, 4)?, u.arbitrary()?);
         }
         record.add(guard, &sides, at);
         guard.step(&mut record, at);

@@ -44,7 +44,7 @@ fn variant<'l>(look: &'l Value, rule: &str, name: &str) -> Result<&'l Value> {
 
 pub fn while_all_is_well(program: &Path, prometheus: &Prometheus) -> Result<()> {
     let once = |labels, more| once(program, prometheus, labels, more);
-    let (code, text) = once(SHOP, &["-o", "json"])?;
+    let (code, text) = once(SHOP, &["-o", "json", "--baseline", "stable"])?;
     ensure!(code == Some(0), "{code:?} {text}");
     let look: Value = serde_json::from_str(&text)?;
     for rule in ["rollout", "sample"] {
@@ -59,11 +59,16 @@ pub fn while_all_is_well(program: &Path, prometheus: &Prometheus) -> Result<()> 
     for (labels, more, expected) in [
         (
             "app=\"none\"",
-            &[][..],
+            &["--baseline", "stable"][..],
             "error: Prometheus has no tsplit_requests_total{app=\"none\"} with the label rule",
         ),
-        ("app=", &[], "error: Prometheus refuses sum by (rule, variant) (increase("),
+        (
+            "app=",
+            &["--baseline", "stable"],
+            "error: Prometheus refuses sum by (rule, variant) (increase(",
+        ),
         (SHOP, &["--rule", "testers"], "error: envoy.yaml: rule testers has one variant"),
+        (SHOP, &["--rule", "sample"], "error: envoy.yaml: rule sample: neither a guard nor a ramp"),
     ] {
         let (code, text) = once(labels, more)?;
         ensure!(code == Some(2) && text.starts_with(expected), "{code:?} {text}");
@@ -72,7 +77,12 @@ pub fn while_all_is_well(program: &Path, prometheus: &Prometheus) -> Result<()> 
 }
 
 pub fn while_the_canary_fails(program: &Path, prometheus: &Prometheus) -> Result<()> {
-    let (code, text) = once(program, prometheus, SHOP, &["--rule", "rollout", "-o", "json"])?;
+    let (code, text) = once(
+        program,
+        prometheus,
+        SHOP,
+        &["--rule", "rollout", "--baseline", "stable", "-o", "json"],
+    )?;
     ensure!(code == Some(1), "{code:?} {text}");
     let look: Value = serde_json::from_str(&text)?;
     let canary = variant(&look, "rollout", "canary")?;
@@ -91,15 +101,16 @@ pub fn while_the_canary_fails(program: &Path, prometheus: &Prometheus) -> Result
     let (line, shown) =
         shown.and_then(|text| text.split_once('\n')).context("no document shows it")?;
     let asked = "$ splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --rule rollout \
-                 --window 1m --once";
+                 --baseline stable --window 1m --once";
     ensure!(line == asked, "{line}");
-    let mut command = command(program, prometheus, SHOP, &["--rule", "rollout"]);
+    let mut command =
+        command(program, prometheus, SHOP, &["--rule", "rollout", "--baseline", "stable"]);
     let table = String::from_utf8(command.args(["--window", "1m", "--once"]).output()?.stdout)?;
     wasm_tests::say(&table);
     ensure!(readme::steady(&table) == readme::steady(shown), "{table}");
 
     // Without an end, a line for each look.
-    let more = ["--window", "10s", "--interval", "1s", "-o", "json"];
+    let more = ["--baseline", "stable", "--window", "10s", "--interval", "1s", "-o", "json"];
     let mut session = Session::start(self::command(program, prometheus, SHOP, &more))?;
     for _ in 0..2 {
         session.wait_for_output("\"verdict\":\"worse\"")?;

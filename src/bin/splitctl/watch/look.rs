@@ -153,6 +153,7 @@ fn side(watched: &Watched<'_>, snapshot: &Snapshot, all: &All, test: Test) -> Ru
     let base_times = base.map(histogram).unwrap_or_default();
     let slow_ms = base_times.bound(0.95);
     let weights = rule.weights(snapshot);
+    let test = test.among(weights.len().saturating_sub(1));
     let weight: f64 = weights.iter().map(|(_, weight)| weight).sum();
     let none = Seen::default();
     let seen = |name: &str| of(name).unwrap_or(&none);

@@ -43,6 +43,9 @@ pub struct Difference {
     pub difference: f64,
     /// The true difference lies within this distance.
     pub radius: f64,
+    /// The radius if the true difference were as large as the margin.
+    #[serde(skip)]
+    raised_radius: f64,
     #[serde(skip)]
     enough: bool,
 }
@@ -65,32 +68,62 @@ impl Proportion {
     /// The variance of the ratio, with a hit and a miss added, so that no hits in few responses do not
     /// pass for certainty (Agresti and Caffo, The American Statistician 54(4), 2000).
     fn variance(&self) -> f64 {
+        self.variance_of(self.of)
+    }
+
+    /// The variance that this ratio has in another number of responses.
+    fn variance_of(&self, of: f64) -> f64 {
         let ratio = (self.hits + 1.0) / (self.of + 2.0);
-        ratio * (1.0 - ratio) / (self.of + 2.0)
+        ratio * (1.0 - ratio) / (of + 2.0)
+    }
+
+    /// The proportion with a ratio that is larger by `margin`, and at most one half, where the
+    /// variance is largest.
+    fn raised(&self, margin: f64) -> Proportion {
+        let most = (self.of / 2.0).max(self.hits);
+        Proportion { hits: (self.hits + margin * self.of).min(most), of: self.of }
     }
 }
 
 impl Test {
+    /// The test of each of `variants` variants that are compared with one baseline. They share alpha
+    /// (Bonferroni), so that it holds for the whole table.
+    pub fn among(self, variants: usize) -> Test {
+        Test { alpha: self.alpha / variants.max(1) as f64, ..self }
+    }
+
     pub fn compare(&self, own: Proportion, baseline: Proportion) -> Option<Difference> {
         let difference = own.ratio()? - baseline.ratio()?;
-        let variance = own.variance() + baseline.variance();
+        // Without a difference both have the pooled ratio, so that a side of few responses may not
+        // claim the small variance of its own.
+        let pooled = Proportion { hits: own.hits + baseline.hits, of: own.of + baseline.of };
+        let alike = pooled.variance_of(own.of) + pooled.variance_of(baseline.of);
+        let variance = alike.max(own.variance() + baseline.variance());
+        // No difference is claimed against a true one of the margin, which would make the rate, and
+        // with it the variance, larger.
+        let raised = own.raised(self.margin).variance() + baseline.raised(self.margin).variance();
+        Some(Difference {
+            difference,
+            radius: self.radius(variance),
+            raised_radius: self.radius(variance.max(raised)),
+            enough: own.of.min(baseline.of) >= LEAST,
+        })
+    }
+
+    fn radius(&self, variance: f64) -> f64 {
         let tau2 = TAU * TAU;
         let both = variance + tau2;
         let bound = 2.0 * (1.0 / self.alpha).ln() + (both / variance).ln();
-        Some(Difference {
-            difference,
-            radius: (variance * both / tau2 * bound).sqrt(),
-            enough: own.of.min(baseline.of) >= LEAST,
-        })
+        (variance * both / tau2 * bound).sqrt()
     }
 
     /// The verdict on a proportion that is better the smaller it is.
     pub fn verdict(&self, difference: Option<Difference>) -> Verdict {
         match difference {
-            Some(Difference { difference, radius, enough: true }) => {
+            Some(Difference { difference, radius, raised_radius, enough: true }) => {
                 if difference.abs() >= radius {
                     if difference > 0.0 { Verdict::Worse } else { Verdict::Better }
-                } else if difference.abs() + radius <= self.margin {
+                } else if difference.abs() + raised_radius <= self.margin {
                     Verdict::NoDifference
                 } else {
                     Verdict::TooLittleData
@@ -113,103 +146,4 @@ impl Verdict {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TEST: Test = Test { alpha: 0.05, margin: 0.01 };
-
-    fn share(hits: u32, of: u32) -> Proportion {
-        Proportion { hits: hits.into(), of: of.into() }
-    }
-
-    /// The likelihood ratio as the paper writes it for n pairs of variance sigma^2 each.
-    fn paper(d: f64, n: f64, sigma2: f64, tau2: f64) -> f64 {
-        let two = 2.0 * sigma2;
-        let exponent = n * n * tau2 * d * d / (4.0 * sigma2 * (two + n * tau2));
-        (two / (two + n * tau2)).sqrt() * exponent.exp()
-    }
-
-    #[test]
-    fn at_its_radius_the_papers_ratio_is_one_in_alpha() {
-        for (hits, of) in [(0, 100), (10, 1_000), (300, 1_000), (5, 100_000)] {
-            let own = share(hits, of);
-            let radius = TEST.compare(own, own).unwrap().radius;
-            let (n, tau2) = (f64::from(of), TAU * TAU);
-            let ratio = paper(radius, n, own.variance() * n, tau2);
-            assert!((ratio - 20.0).abs() < 1e-6, "{hits} of {of}: {ratio}");
-        }
-    }
-
-    /// For n = 2, sigma^2 = tau^2 = 1 and d = 3: sqrt(1/2) e^(9/4).
-    #[test]
-    fn the_papers_ratio_by_hand() {
-        assert!((paper(3.0, 2.0, 1.0, 1.0) - 6.708_8).abs() < 1e-4);
-    }
-
-    #[test]
-    fn verdicts() {
-        for (own, baseline, expected) in [
-            ((0, 99), (0, 10_000), Verdict::TooLittleData),
-            ((99, 99), (0, 10_000), Verdict::TooLittleData),
-            ((0, 0), (0, 10_000), Verdict::TooLittleData),
-            ((30, 100), (9, 9_000), Verdict::Worse),
-            ((300, 1_000), (9, 9_000), Verdict::Worse),
-            ((9, 9_000), (300, 1_000), Verdict::Better),
-            ((10, 1_000), (9, 9_000), Verdict::TooLittleData),
-            ((10, 10_000), (90, 90_000), Verdict::NoDifference),
-            ((0, 10_000), (0, 90_000), Verdict::NoDifference),
-            // The difference is twice the margin, and too large for chance.
-            ((1_300, 10_000), (9_900, 90_000), Verdict::Worse),
-        ] {
-            let compared = TEST.compare(share(own.0, own.1), share(baseline.0, baseline.1));
-            assert_eq!(TEST.verdict(compared), expected, "{own:?} {baseline:?} {compared:?}");
-        }
-    }
-
-    /// Looks after each 100 requests up to 20,000, until it says that they differ; how often of
-    /// `RUNS`, and whether it then says that the first is worse.
-    fn detected(seed: u64, canary: f64, rates: [f64; 2]) -> (u32, u32) {
-        let mut random = fastrand::Rng::with_seed(seed);
-        let (mut worse, mut better) = (0, 0);
-        for _ in 0..RUNS {
-            let mut sides = [share(0, 0); 2];
-            for look in 0..200 {
-                for _ in 0..100 {
-                    let (side, rate) = if random.f64() < canary { (0, 0) } else { (1, 1) };
-                    sides[side].of += 1.0;
-                    sides[side].hits += f64::from(u8::from(random.f64() < rates[rate]));
-                }
-                match TEST.verdict(TEST.compare(sides[0], sides[1])) {
-                    Verdict::Worse => worse += 1,
-                    Verdict::Better => better += 1,
-                    _ if look < 199 => continue,
-                    _ => {}
-                }
-                break;
-            }
-        }
-        (worse, better)
-    }
-
-    const RUNS: u32 = 400;
-
-    /// At most alpha of the runs, and three standard errors of that for chance.
-    #[test]
-    fn two_hundred_looks_raise_no_more_false_alarms_than_alpha() {
-        let (n, p) = (f64::from(RUNS), TEST.alpha);
-        let most = n * p + 3.0 * (n * p * (1.0 - p)).sqrt();
-        for (seed, share) in [(1, 0.01), (2, 0.1), (3, 0.5)] {
-            for rate in [0.001, 0.01, 0.3] {
-                let (worse, better) = detected(seed, share, [rate, rate]);
-                let wrong = f64::from(worse + better);
-                assert!(wrong <= most, "share {share}, rate {rate}: {wrong} of {n}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_fails_is_found() {
-        assert_eq!(detected(4, 0.1, [0.05, 0.001]), (RUNS, 0));
-        assert_eq!(detected(5, 0.5, [0.001, 0.03]), (0, RUNS));
-    }
-}
+mod tests;

@@ -1,0 +1,46 @@
+//! The variant that the others of a rule are compared with. Weights do not tell it: once a canary has
+//! more than half of the traffic it would be compared with itself, and pass however often it fails.
+
+use traffic_split::config::{ActionSpec, Config, SplitSpec};
+
+/// The baseline of a rule by its guard or its ramp, out of the variants `known`. `None` if neither of
+/// them leaves one variant.
+pub fn of<'n>(config: &Config, rule: &str, known: &[&'n str]) -> Option<&'n str> {
+    let spec = config.rules.iter().find(|spec| spec.name == rule)?;
+    let Some(ActionSpec::Split(split)) = &spec.action else { return None };
+    known.iter().copied().find(|name| is_fallback(split, name)).or_else(|| {
+        let ramp = split.ramp.as_ref()?;
+        let mut others = known.iter().copied().filter(|name| *name != ramp.variant);
+        others.next().filter(|_| others.next().is_none())
+    })
+}
+
+fn is_fallback(split: &SplitSpec, name: &str) -> bool {
+    split.guard.as_ref().is_some_and(|guard| guard.fallback == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_baseline_is_told_by_guard_or_ramp_and_not_by_weights() {
+        let guard = r#""guard": { "watch": "c", "fallback": "s", "maxErrorRate": "5%" }"#;
+        let ramp = r#""ramp": { "variant": "c", "to": 90, "start": "2026-12-01T09:00:00Z",
+                                "duration": "1h" }"#;
+        for (split, more, expected) in [
+            (r#"{ "s": 40, "c": 60 }"#, guard, Some("s")),
+            (r#"{ "s": 40, "c": 60 }"#, ramp, Some("s")),
+            (r#"{ "s": 40, "c": 50, "d": 10 }"#, guard, Some("s")),
+            (r#"{ "s": 40, "c": 50, "d": 10 }"#, ramp, None),
+            (r#"{ "s": 90, "c": 10 }"#, r#""sticky": { "key": [ { "cookie": "uid" } ] }"#, None),
+        ] {
+            let config = format!(
+                r#"{{ "variantHeader": "x-v", "variants": {{ "s": {{}}, "c": {{}}, "d": {{}} }},
+                     "rules": [ {{ "name": "r", "split": {split}, {more} }} ] }}"#
+            );
+            let config = Config::parse(config.as_bytes()).unwrap();
+            assert_eq!(of(&config, "r", &["s", "c", "d"][..split.matches(':').count()]), expected);
+        }
+    }
+}
