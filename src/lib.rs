@@ -32,7 +32,7 @@
 //!    variant.
 //! 4. `src/configuration.md`, `src/wire-contract.md` and the schema.
 //!
-//! An effect on the response, such as a `Cache-Control` header:
+//! An effect on the response, such as a `Server-Timing` header:
 //! 1. `outcome.rs`: one more header in `Outcome::into_response`. The adapter adds whatever headers it
 //!    finds there.
 //! 2. The field that asks for it: `config.rs`, or the file of its part in `config/`, and [`Plan`] with
@@ -70,6 +70,7 @@
 #[cfg(target_arch = "wasm32")]
 mod adapter;
 mod assign;
+mod caching;
 mod compile;
 pub mod config;
 mod cookie;

@@ -60,6 +60,8 @@ pub struct HeaderChange<'o> {
 pub struct ResponseEffects {
     /// Headers to add beside those of the same name.
     pub headers: Vec<ResponseHeader>,
+    /// Whether caches are told of it: of a cookie in it, or of what it depends on.
+    pub(crate) caching: bool,
     /// The variant whose response is counted, if it is.
     pub(crate) observed: Option<Arc<Target>>,
 }
@@ -254,8 +256,10 @@ impl<'p> Outcome<'p> {
             let counts = self.plan.metrics_level == MetricsLevel::Full;
             observed = self.decision.target.filter(|target| counts || target.guard.is_some());
         }
+        let caching = &self.plan.caching;
+        let caching = !caching.vary.is_empty() || caching.private && !headers.is_empty();
         headers.extend(debug);
-        ResponseEffects { headers, observed: observed.cloned() }
+        ResponseEffects { headers, caching, observed: observed.cloned() }
     }
 
     /// The names of the rule and the variant, `-` where there is none.
@@ -268,7 +272,7 @@ impl<'p> Outcome<'p> {
 impl ResponseEffects {
     /// Whether nothing is left to do.
     pub fn is_empty(&self) -> bool {
-        self.headers.is_empty() && self.observed.is_none()
+        self.headers.is_empty() && !self.caching && self.observed.is_none()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::caching::Caching;
 use crate::config::{MetricsLevel, Mode};
 use crate::guard::Guard;
 use crate::identity::Issue;
@@ -33,6 +34,7 @@ pub struct Plan {
     /// A number that stands for the configuration: proxies that run the same have the same.
     pub(crate) generation: u32,
     pub(crate) debug_header: Option<String>,
+    pub(crate) caching: Caching,
 }
 
 impl Plan {

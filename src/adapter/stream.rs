@@ -7,6 +7,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 
 use super::abi::{self, Status};
+use super::caching;
 use super::environment::{Host, milliseconds};
 use super::plugin::Plugin;
 use super::request::HostRequest;
@@ -137,6 +138,10 @@ impl Pending {
             if let Err(status) = abi::add_header(MapType::HttpResponseHeaders, name, value) {
                 error!("cannot write the response header {name}: {status}");
             }
+        }
+        if self.effects.caching {
+            let sets_cookie = self.effects.headers.iter().any(|header| header.name == "set-cookie");
+            caching::tell(&plugin.plan.caching, sets_cookie);
         }
         let read = |name| abi::header(MapType::HttpResponseHeaders, name);
         if stands && self.effects.observed.is_some() {

@@ -4,7 +4,9 @@ use crate::message::{Seen, Value};
 use anyhow::Result;
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, SET_COOKIE, UPGRADE};
+use hyper::header::{
+    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, UPGRADE,
+};
 use hyper::{Request, Response, StatusCode, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -20,6 +22,9 @@ use tokio::task::JoinHandle;
 
 /// Each value of this request header comes back as a `set-cookie` header.
 pub const ANSWER_COOKIE: &str = "x-answer-cookie";
+
+/// Each value of this request header, `name: value`, comes back as a header.
+pub const ANSWER_HEADER: &str = "x-answer-header";
 
 /// This request header says what the answer is: a status, `grpc-header-N` for an error of gRPC
 /// without a message, `grpc-trailer-N` for one after a message, or `never`.
@@ -203,6 +208,9 @@ fn answer(name: &str, request: Request<Incoming>) -> Response<BoxBody<Bytes, Inf
     for cookie in request.headers().get_all(ANSWER_COOKIE) {
         headers.append(SET_COOKIE, cookie.clone());
     }
+    for (name, value) in request.headers().get_all(ANSWER_HEADER).iter().filter_map(field) {
+        headers.append(name, value);
+    }
     if grpc {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     }
@@ -213,6 +221,12 @@ fn answer(name: &str, request: Request<Incoming>) -> Response<BoxBody<Bytes, Inf
         tokio::spawn(echo(request));
     }
     response
+}
+
+/// A header written as `name: value`.
+fn field(text: &HeaderValue) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = text.to_str().ok()?.split_once(": ")?;
+    Some((name.parse().ok()?, value.parse().ok()?))
 }
 
 fn seen(name: &str, request: &Request<Incoming>) -> Vec<u8> {
