@@ -3,6 +3,7 @@
 use xxhash_rust::xxh64::xxh64;
 
 use crate::config::Mode;
+use crate::engine::Engine;
 use crate::guard::Guard;
 use crate::limits;
 use crate::plan::Plan;
@@ -18,6 +19,8 @@ pub enum Unassigned {
     Unusable,
     /// The client is outside the rule's slice of its layer.
     OutsideSlice,
+    /// The flag engine leaves the client out, and the rule has no `otherwise`.
+    LeftOut,
     /// The route has the weights, and chooses by the client's point.
     ByRoute,
 }
@@ -47,7 +50,7 @@ impl Rule {
             |(target, weight): (&'p Target, f64)| Some((target.variant.as_deref()?, weight));
         match &self.action {
             Action::To(target) => weight((target, 1.0)).into_iter().collect(),
-            Action::Split(allocation) => {
+            Action::Split(allocation) | Action::Engine(allocation) => {
                 snapshot.split(allocation).weights().filter_map(weight).collect()
             }
             Action::Route(_) => Vec::new(),
@@ -67,6 +70,16 @@ impl Rule {
     /// Whether the route has its weights.
     pub fn is_by_route(&self) -> bool {
         matches!(self.action, Action::Route(_))
+    }
+
+    /// The flag engine that chooses between its variants.
+    pub fn engine(&self) -> Option<&Engine> {
+        self.allocation()?.split.engine()
+    }
+
+    /// The variant of a client that the flag engine leaves out.
+    pub fn otherwise(&self) -> Option<&Variant> {
+        self.allocation()?.split.otherwise()?.variant.as_deref()
     }
 
     /// Whether it is only tried.
@@ -106,6 +119,11 @@ impl Rule {
             Action::To(target) => target,
             Action::Split(allocation) => {
                 snapshot.split(allocation).pick(xxh64(key, allocation.seed))
+            }
+            Action::Engine(allocation) => {
+                let split = &allocation.split;
+                let found = split.bucket(Some(key)).or_else(|| split.otherwise());
+                found.ok_or(Unassigned::LeftOut)?
             }
             Action::Route(route) => &route.target,
         };

@@ -4,6 +4,7 @@
 mod caching;
 mod condition;
 mod headers;
+mod rerun;
 mod route;
 mod split;
 mod sticky;
@@ -61,6 +62,7 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
     check_names(&config.rules, errors);
     check_layers(&config.rules, errors);
     let caching = caching::compile(&config);
+    let reruns_matter = rerun::matters(&config);
     let mut parts = Parts {
         variants: config.variants.into_iter().map(variant).collect(),
         cookies: CookieRegistry::new(env),
@@ -86,6 +88,7 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
         ramps: parts.ramps,
         guards: parts.guards,
         shadows,
+        reruns_matter,
         mode: parts.mode,
         metrics_level: parts.metrics_level,
         metrics: parts.metrics,
@@ -160,9 +163,10 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
     let key = rule.sticky.as_ref().map(|sticky| parts.cookies.key(sticky, errors));
     // A rule of a plan in shadow is only counted, as is one that is in shadow itself.
     let mode = if parts.mode == Mode::Shadow { Mode::Shadow } else { rule.mode };
-    let salt = rule.sticky.and_then(|sticky| sticky.salt);
+    let (salt, engine) = rule.sticky.map_or((None, None), |sticky| (sticky.salt, sticky.engine));
     let seed = xxh64(salt.as_ref().unwrap_or(&rule.name).as_bytes(), 0);
-    let context = RuleContext { path: &rule.path, name: &name, mode, sticky: key.is_some(), seed };
+    let sticky = key.is_some();
+    let context = RuleContext { path: &rule.path, name: &name, mode, sticky, seed, engine };
     let action = match rule.action? {
         ActionSpec::To(to) => {
             let variant = parts.find(&format!("{}.to", rule.path), &to, errors)?;
@@ -181,7 +185,11 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
             Action::To(parts.target(&name, variant, &counted, None))
         }
         ActionSpec::Split(split) => {
-            Action::Split(Box::new(split::compile(&context, *split, parts, errors)?))
+            let allocation = Box::new(split::compile(&context, *split, parts, errors)?);
+            match context.engine {
+                Some(_) => Action::Engine(allocation),
+                None => Action::Split(allocation),
+            }
         }
         ActionSpec::Route(route) => {
             Action::Route(Box::new(route::compile(&context, *route, parts, errors)?))

@@ -45,10 +45,9 @@ pub use time::{format as format_time, parse as parse_time};
 pub use variant::VariantSpec;
 
 pub(crate) use decimal::Decimal;
-pub(crate) use field::long;
+pub(crate) use field::{Field, Object, long};
 
 use crate::limits;
-use field::{Field, Object};
 use node::Node;
 
 /// A whole configuration.

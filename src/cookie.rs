@@ -96,7 +96,8 @@ impl Cookie {
         match &self.domain {
             Some(domain) => Some(domain.as_bytes()),
             None => {
-                let host = request::first_value(request, ":authority").map(request::host)?;
+                let asked = || request::first_value(request, ":authority");
+                let host = request.first_authority().or_else(asked).map(request::host)?;
                 (host.len() <= limits::HOST_BYTES).then_some(host)
             }
         }

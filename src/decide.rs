@@ -163,6 +163,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         Some(match &rule.action {
             Action::To(target) => self.decision(target, Reason::Pinned),
             Action::Split(allocation) => self.allocate(rule, allocation),
+            Action::Engine(allocation) => return self.bucket(rule, allocation),
             Action::Route(route) => self.place(rule, route),
         })
     }
@@ -195,8 +196,36 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         Decision { hash, persist, ..self.decision(target, reason) }
     }
 
+    /// The variant of a split by a flag engine: the one assigned before, or else the one that the
+    /// engine has for the client, or `otherwise`; its fallback where its guard is open. `None` if the
+    /// engine leaves the client to the next rule.
+    #[inline(never)] // Splits without an engine are not to pay for its code.
+    fn bucket(&mut self, rule: &'p Rule, allocation: &'p Allocation) -> Option<Decision<'p>> {
+        let split = &allocation.split;
+        let persist = allocation.persist.as_ref();
+        let persisted = persist.and_then(|persist| self.persisted(persist, split));
+        let (target, reason) = match persisted {
+            Some(target) => (target, Reason::Persisted),
+            None => {
+                let identity = self.identity(rule);
+                match split.bucket(identity.as_ref().map(Identity::as_bytes)) {
+                    Some(target) => (target, Reason::Sticky),
+                    None => (split.otherwise()?, Reason::Otherwise),
+                }
+            }
+        };
+        let redirect = Redirect { guard: allocation.guard, seed: allocation.seed, target };
+        if let Some(fallback) = self.guarded(rule, redirect, None) {
+            return Some(self.decision(fallback, Reason::Guard));
+        }
+        // A client whom the engine leaves out may take part tomorrow.
+        let persist = persist.filter(|_| reason == Reason::Sticky);
+        Some(Decision { persist, ..self.decision(target, reason) })
+    }
+
     /// The point of a client: the one that it had before, or else one by the hash of its key; `None`
     /// where Envoy is to draw. An open guard sends it to where the fallback is.
+    #[inline(never)]
     fn place(&mut self, rule: &'p Rule, route: &'p Route) -> Decision<'p> {
         let persist = route.persist.as_ref();
         let environment = &mut *self.environment;

@@ -6,6 +6,34 @@
 pub(crate) struct HeaderMap(pub(crate) Vec<u8>);
 
 impl HeaderMap {
+    /// A map of these fields, names and values.
+    #[cold]
+    pub(crate) fn of(fields: &[(&[u8], &[u8])]) -> Self {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
+        let mut bytes = number(fields.len()).to_vec();
+        for (name, value) in fields {
+            bytes.extend(number(name.len()));
+            bytes.extend(number(value.len()));
+        }
+        for part in fields.iter().flat_map(|(name, value)| [name, value]) {
+            bytes.extend_from_slice(part);
+            bytes.push(0);
+        }
+        HeaderMap(bytes)
+    }
+
+    /// Looks at each field, name and value.
+    #[cold]
+    pub(crate) fn each<'a>(&'a self, look: &mut dyn FnMut(&'a [u8], &'a [u8])) {
+        let _: Option<()> = self.find(
+            |_| true,
+            |name, value| {
+                look(name, value);
+                None
+            },
+        );
+    }
+
     /// Calls `find` on each field, name and value, whose name has a wanted length, in their order and
     /// up to where the bytes make no sense, and returns its first answer. Most fields are passed over
     /// by the length.
@@ -38,6 +66,12 @@ impl HeaderMap {
         None
     }
 
+    /// The first value of the field with this name.
+    pub(crate) fn first(&self, name: &str) -> Option<&[u8]> {
+        let found = |known: &[u8], value| (known == name.as_bytes()).then_some(value);
+        self.find(|length| length == name.len(), found)
+    }
+
     /// Whether it has no field that could be read.
     pub(crate) fn is_empty(&self) -> bool {
         self.find(|_| true, |_, _| Some(())).is_none()
@@ -62,6 +96,11 @@ mod tests {
 
     fn read(bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
         fields(bytes, |_| true)
+    }
+
+    #[test]
+    fn writes_as_the_host_does() {
+        assert_eq!(HeaderMap::of(&[(b"a", b"bc"), (b"x-\xff", b"")]).0, MAP);
     }
 
     #[test]

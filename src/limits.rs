@@ -122,3 +122,7 @@ pub const LATENCY_RATIO: f64 = 1000.0;
 
 /// Seconds of a guard's window, and of its cooldown: a day.
 pub const WINDOW: u64 = 86_400;
+
+/// Requests that a worker awaits the next run of: most come at once, and those that another filter
+/// holds up within its round trip. The oldest are forgotten.
+pub const RERUNS: usize = 128;

@@ -51,7 +51,7 @@ pub enum Class {
     ClientError,
     /// 500 and above.
     ServerError,
-    /// The stream ended before the response's headers.
+    /// The client went away, or the response broke off: there was no response, or not all of it.
     Reset,
 }
 
@@ -71,23 +71,22 @@ impl Class {
         }
     }
 
-    /// The class of a response by its `:status`, and by its `grpc-status` if its headers have one, which
-    /// is mapped to HTTP as in Envoy's `source/common/grpc/status.cc`.
+    /// The class of a complete response by its status, and by its `grpc-status` if it has one, which is
+    /// mapped to HTTP as in Envoy's `source/common/grpc/status.cc`.
     ///
     /// ```
     /// use traffic_split::Class;
     ///
-    /// assert_eq!(Class::of(Some(b"204"), None), Class::Success);
-    /// assert_eq!(Class::of(Some(b"200"), Some(b"14")), Class::ServerError);
+    /// assert_eq!(Class::of(204, None), Class::Success);
+    /// assert_eq!(Class::of(200, Some(14)), Class::ServerError);
     /// ```
-    pub fn of(status: Option<&[u8]>, grpc_status: Option<&[u8]>) -> Self {
-        let number = |text: Option<&[u8]>| std::str::from_utf8(text?).ok()?.parse::<u16>().ok();
-        match (number(status), number(grpc_status)) {
+    pub fn of(status: u16, grpc_status: Option<u16>) -> Self {
+        match (status, grpc_status) {
             (_, Some(2 | 4 | 12 | 13 | 14 | 15)) => Class::ServerError,
             (_, Some(1..)) => Class::ClientError,
-            (Some(300..=399), _) => Class::Redirect,
-            (Some(400..=499), _) => Class::ClientError,
-            (Some(500..) | None, _) => Class::ServerError,
+            (300..=399, _) => Class::Redirect,
+            (400..=499, _) => Class::ClientError,
+            (500.., _) => Class::ServerError,
             _ => Class::Success,
         }
     }

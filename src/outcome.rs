@@ -151,9 +151,8 @@ impl<'p> Outcome<'p> {
     /// the chain wrote stays.
     pub fn request_headers(&self) -> impl Iterator<Item = HeaderChange<'_>> {
         let variant = self.decision.variant().filter(|_| self.is_carried_out());
-        let cluster = variant.and_then(|variant| variant.cluster.as_deref());
-        let name = variant.map(|variant| variant.name.as_str());
-        let [cluster, name] = [cluster, name].map(|value| value.map(str::as_bytes));
+        let cluster = variant.and_then(|variant| Some(variant.cluster.as_ref()?.as_bytes()));
+        let name = variant.map(|variant| variant.name.as_bytes());
         let point = self.point.as_ref().filter(|_| self.is_carried_out());
         let routing = [
             (&self.plan.cluster_header, cluster),
@@ -167,6 +166,11 @@ impl<'p> Outcome<'p> {
         });
         let cookie = self.cookies.as_ref().and_then(|cookies| cookies.request.as_deref());
         routing.chain(cookie.map(|v| HeaderChange { name: "cookie", value: Some(v) }))
+    }
+
+    /// Whether the response sets a cookie of the filter.
+    pub fn sets_cookies(&self) -> bool {
+        self.cookies.as_ref().is_some_and(|cookies| !cookies.response.is_empty())
     }
 
     /// Calls `increment` with the index in [`crate::Metrics`] of each counter that the request adds

@@ -27,6 +27,8 @@ pub struct Plan {
     pub(crate) guards: Vec<Guard>,
     /// Whether any rule is in shadow.
     pub(crate) shadows: bool,
+    /// Whether a later run of a request has to be told of the first, see [`crate::rerun`].
+    pub(crate) reruns_matter: bool,
     /// Whether decisions are carried out.
     pub(crate) mode: Mode,
     pub(crate) metrics_level: MetricsLevel,
@@ -53,6 +55,15 @@ impl Plan {
     /// The metrics to define before it is put to work.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The request headers that the filter writes.
+    pub(crate) fn own_headers(&self) -> [&str; 4] {
+        // No header has an empty name.
+        let [cluster, variant, point] =
+            [&self.cluster_header, &self.variant_header, &self.point_header]
+                .map(|name| name.as_deref().unwrap_or_default());
+        [cluster, variant, point, "cookie"]
     }
 
     /// Calls `find` on each rule that may match a request, in order, and returns its first answer. All

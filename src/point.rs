@@ -47,6 +47,8 @@ pub(crate) fn parse(text: &[u8]) -> Option<u64> {
 pub(crate) struct Text([u8; DIGITS], usize);
 
 impl Text {
+    /// Kept out of the way of requests that have none.
+    #[inline(never)]
     pub(crate) fn new(point: u64) -> Self {
         let mut text = [0; DIGITS];
         let mut rest = text.as_mut_slice();

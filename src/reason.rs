@@ -5,10 +5,12 @@
 pub enum Reason {
     /// The rule names the variant.
     Pinned,
-    /// The hash of the client's key fell to the variant.
+    /// The hash of the client's key, or the bucket of a flag engine, fell to the variant.
     Sticky,
     /// The client's earlier assignment was kept.
     Persisted,
+    /// The flag engine leaves the client out: the variant is the rule's `otherwise`.
+    Otherwise,
     /// The split is not sticky, or the request had no key: the variant was drawn.
     Random,
     /// The guard of the variant chosen is open: this one is its fallback.
@@ -21,10 +23,11 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub(crate) const ALL: [Reason; 7] = [
+    pub(crate) const ALL: [Reason; 8] = [
         Reason::Pinned,
         Reason::Sticky,
         Reason::Persisted,
+        Reason::Otherwise,
         Reason::Random,
         Reason::Guard,
         Reason::Shadow,
@@ -41,6 +44,7 @@ impl Reason {
             Reason::Pinned => "pinned",
             Reason::Sticky => "sticky",
             Reason::Persisted => "persisted",
+            Reason::Otherwise => "otherwise",
             Reason::Random => "random",
             Reason::Guard => "guard",
             Reason::Shadow => "shadow",

@@ -82,6 +82,12 @@ pub trait Request {
         )
     }
 
+    /// The `:authority` that the client asked for, if the proxy has followed a redirect since, which may
+    /// have changed it.
+    fn first_authority(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// The client's address, without a port, as the proxy sees it.
     fn source_address(&self) -> Option<IpAddr>;
 

@@ -30,6 +30,8 @@ pub struct Rule {
 pub(crate) enum Action {
     To(Arc<Target>),
     Split(Box<Allocation>),
+    /// A split by the buckets of a flag engine.
+    Engine(Box<Allocation>),
     Route(Box<Route>),
 }
 
@@ -71,7 +73,7 @@ impl Rule {
     pub(crate) fn allocation(&self) -> Option<&Allocation> {
         match &self.action {
             Action::To(_) | Action::Route(_) => None,
-            Action::Split(allocation) => Some(allocation),
+            Action::Split(allocation) | Action::Engine(allocation) => Some(allocation),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Weight;
+use crate::engine::Engine;
 use crate::history::History;
 use crate::rendezvous::{Arm, Arms};
 use crate::variant::Target;
@@ -10,21 +11,25 @@ use crate::variant::Target;
 /// A split that is ready to choose.
 #[derive(Debug)]
 pub(crate) struct Split {
-    /// Every variant of the split, those of weight 0 included, in the order of the weights.
+    /// Every variant of the split, those of weight 0 included, in the order of the weights. A variant
+    /// for clients whom a flag engine leaves out follows them, unless it is one of them.
     targets: Vec<Arc<Target>>,
+    /// The weights of the targets. Under a flag engine, they are shares of the clients with a key.
+    weights: Vec<f64>,
     /// The variants with a weight above 0.
     arms: Arms<Arc<Target>>,
     picker: Picker,
 }
 
-/// The ways to choose a variant of a split by a hash. A new way is a file with the choice, and one
-/// variant here.
+/// The ways to choose a variant of a split. A new way is a file with the choice, and one variant here.
 #[derive(Debug)]
 enum Picker {
     /// By the present weights alone.
     Rendezvous,
     /// By the present weights and the earlier ones, so that a change moves the fewest keys.
     History(History),
+    /// By the buckets of a flag engine, with a place for the clients that it leaves out.
+    Engine(Arc<Engine>, Option<usize>),
 }
 
 impl Split {
@@ -37,13 +42,33 @@ impl Split {
         let arms = Arms::new(weights.iter().map(arm))?;
         let targets = weights.iter().map(|weighted| Arc::clone(&weighted.target)).collect();
         let picker = history(weights, earlier).map_or(Picker::Rendezvous, Picker::History);
-        Some(Split { targets, arms, picker })
+        let weights = weights.iter().map(|weighted| weighted.weight).collect();
+        Some(Split { targets, weights, arms, picker })
+    }
+
+    /// The same split by the buckets of a flag engine, which has a range for each of the variants.
+    /// `otherwise` is for the clients that it leaves out.
+    pub(crate) fn by_engine(mut self, engine: Arc<Engine>, otherwise: Option<Arc<Target>>) -> Self {
+        self.weights = engine.shares().collect();
+        let place = otherwise.map(|target| {
+            let rest = (1.0 - self.weights.iter().sum::<f64>()).max(0.0);
+            let place = self.place(target.name().as_bytes()).unwrap_or_else(|| {
+                self.targets.push(target);
+                self.weights.push(0.0);
+                self.targets.len().saturating_sub(1)
+            });
+            self.weights.iter_mut().skip(place).take(1).for_each(|weight| *weight += rest);
+            place
+        });
+        self.picker = Picker::Engine(engine, place);
+        self
     }
 
     /// The variant that this hash belongs to.
     pub(crate) fn pick(&self, hash: u64) -> &Arc<Target> {
         match &self.picker {
-            Picker::Rendezvous => self.arms.pick(hash),
+            // An engine has a hash of its own: see `bucket`.
+            Picker::Rendezvous | Picker::Engine(..) => self.arms.pick(hash),
             // The last step of a history leaves every variant that the split does not have.
             Picker::History(history) => {
                 let target = self.targets.get(history.pick(hash));
@@ -52,25 +77,53 @@ impl Split {
         }
     }
 
+    /// The flag engine that chooses.
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        match &self.picker {
+            Picker::Engine(engine, _) => Some(engine),
+            Picker::Rendezvous | Picker::History(_) => None,
+        }
+    }
+
+    /// The variant of a client that the flag engine leaves out.
+    pub(crate) fn otherwise(&self) -> Option<&Arc<Target>> {
+        match &self.picker {
+            Picker::Engine(_, otherwise) => self.targets.get((*otherwise)?),
+            Picker::Rendezvous | Picker::History(_) => None,
+        }
+    }
+
+    /// The choice of the flag engine for a client with this key or without one; `None` if it leaves the
+    /// client out.
+    pub(crate) fn bucket(&self, key: Option<&[u8]>) -> Option<&Arc<Target>> {
+        self.targets.get(self.engine()?.place(key)?)
+    }
+
     /// The variants with a weight above 0.
     pub(crate) fn weights(&self) -> impl Iterator<Item = (&Target, f64)> {
-        self.arms.iter().map(|arm| (arm.stands_for.as_ref(), arm.weight))
+        let weighted = self.targets.iter().zip(&self.weights);
+        weighted.filter(|(_, weight)| **weight > 0.0).map(|(target, weight)| (&**target, *weight))
     }
 
     /// Every variant with its share, 0 to 1.
     pub(crate) fn shares(&self) -> impl Iterator<Item = (&Target, f64)> {
-        let total: f64 = self.weights().map(|(_, weight)| weight).sum();
-        self.targets.iter().map(move |target| {
-            let arm = self.arms.iter().find(|arm| arm.name == target.name());
-            (&**target, arm.map_or(0.0, |arm| arm.weight / total))
-        })
+        let total: f64 = self.weights.iter().sum();
+        let share = move |weight| if total > 0.0 { weight / total } else { 0.0 };
+        let weighted = self.targets.iter().zip(&self.weights);
+        weighted.map(move |(target, weight)| (&**target, share(*weight)))
     }
 
     /// The variant with this name and whether its weight is above 0.
     pub(crate) fn named(&self, name: &[u8]) -> Option<(&Arc<Target>, bool)> {
-        let known = |target: &&Arc<Target>| target.name().as_bytes() == name;
-        let target = self.targets.iter().find(known)?;
-        Some((target, self.arms.iter().any(|arm| arm.name == target.name())))
+        let place = self.place(name)?;
+        Some((
+            self.targets.get(place)?,
+            self.weights.get(place).is_some_and(|weight| *weight > 0.0),
+        ))
+    }
+
+    fn place(&self, name: &[u8]) -> Option<usize> {
+        self.targets.iter().position(|target| target.name().as_bytes() == name)
     }
 }
 

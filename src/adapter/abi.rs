@@ -59,6 +59,14 @@ unsafe extern "C" {
         value: *const u8,
         value_size: usize,
     ) -> u32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        argument: *const u8,
+        argument_size: usize,
+        result: *mut *mut u8,
+        result_size: *mut usize,
+    ) -> u32;
     fn proxy_get_shared_data(
         key: *const u8,
         key_size: usize,
@@ -95,6 +103,8 @@ pub(super) struct Status(u32);
 impl Status {
     const OK: u32 = 0;
     const NOT_FOUND: Status = Status(1);
+    /// Envoy's answer to a property that is declared already.
+    pub(super) const BAD_ARGUMENT: Status = Status(2);
     /// Someone else has written the shared data since they were read.
     pub(super) const CAS_MISMATCH: Status = Status(8);
 }
@@ -210,10 +220,27 @@ pub(super) fn property(path: &[&str]) -> Result<Option<Vec<u8>>, Status> {
 }
 
 /// Sets filter state, which Envoy keeps under the name `wasm.NAME`.
-pub(super) fn set_property(name: &str, value: &str) -> Result<(), Status> {
+pub(super) fn set_property(name: &str, value: &[u8]) -> Result<(), Status> {
     let (data, size) = (value.as_ptr(), value.len());
     // SAFETY: the host reads name and value before it returns.
     check(unsafe { proxy_set_property(name.as_ptr(), name.len(), data, size) })
+}
+
+/// Declares a property of bytes that lasts as long as its request, over all its runs; without that it
+/// would end with the run that set it. The name has at most 127 bytes.
+pub(super) fn declare_request_property(name: &str) -> Result<(), Status> {
+    const FUNCTION: &str = "declare_property";
+    // Envoy's message `envoy.source.extensions.common.wasm.DeclarePropertyArguments`: field 1 is the
+    // name, and field 5 the span, of which 1 is the request.
+    let size = u8::try_from(name.len()).unwrap_or(u8::MAX);
+    let argument = [&[0x0a, size], name.as_bytes(), &[0x28, 1]].concat();
+    let (function, argument, size) = (FUNCTION.as_ptr(), argument.as_ptr(), argument.len());
+    // SAFETY: the host reads name and argument before it returns; `take` owns both places that it
+    // writes to.
+    take(|data, written| unsafe {
+        proxy_call_foreign_function(function, FUNCTION.len(), argument, size, data, written)
+    })
+    .map(drop)
 }
 
 /// Data that all VMs of this Envoy share, and the number of their last write.

@@ -117,7 +117,7 @@ fn read(property: &str) -> Option<Vec<u8>> {
 /// Where a property cannot be set, later filters take the header for the client's, and the access log
 /// has no value.
 fn set(property: &str, value: &str) {
-    let _ = abi::set_property(property, value);
+    let _ = abi::set_property(property, value.as_bytes());
 }
 
 /// The plugin's root id, Istio's `pluginName`; its name where it has none.

@@ -3,14 +3,13 @@
 
 use std::cell::RefCell;
 
-use log::{info, warn};
-use xxhash_rust::xxh64::xxh64;
-
 use super::abi::{self, Status};
+use super::vm::plugin_id;
 use crate::guard::{Guard, Record, Sides, Transition};
 use crate::plan::Plan;
 use crate::snapshot::Snapshot;
 use crate::variant::Target;
+use log::{info, warn};
 
 /// Tries to write a record before it is left to the next tick: workers write at the same time.
 const TRIES: usize = 8;
@@ -30,9 +29,7 @@ impl Guards {
         if plan.guards.is_empty() {
             return Guards { keys: Vec::new(), tallies };
         }
-        // A plugin whose root id cannot be read shares records with others that have none.
-        let root_id = abi::property(&["plugin_root_id"]).ok().flatten().unwrap_or_default();
-        let plugin = xxh64(&root_id, 0);
+        let plugin = plugin_id();
         let key = |guard: &Guard| format!("tsplit.guard.{plugin:016x}.{:016x}", guard.id());
         Guards { keys: plan.guards.iter().map(key).collect(), tallies }
     }

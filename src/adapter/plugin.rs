@@ -10,6 +10,7 @@ use super::environment::{seconds, seed_random};
 use super::gauges::Gauges;
 use super::guards::Guards;
 use super::metrics::MetricIds;
+use super::rerun::Reruns;
 use crate::variant::Target;
 use crate::{Class, Plan, Snapshot};
 
@@ -19,6 +20,8 @@ pub(super) struct Plugin {
     pub(super) metrics: MetricIds,
     pub(super) snapshot: RefCell<Snapshot>,
     pub(super) chain: Chain,
+    /// `None` where no later run of a request has to know of the first.
+    pub(super) reruns: Option<Reruns>,
     gauges: Gauges,
     guards: Guards,
 }
@@ -56,12 +59,18 @@ impl Plugin {
         metrics.record(plan.metrics.generation, plan.generation.into());
         // Without a clock ramps stand at their start, until it can be read.
         let snapshot = Snapshot::new(&plan, seconds().unwrap_or(0));
-        let gauges = Gauges::claim(&plan, &metrics, &snapshot);
+        let gauges = Gauges::show(&plan, &metrics, &snapshot);
         let (guards, snapshot) = (Guards::new(&plan), RefCell::new(snapshot));
-        let chain = Chain::join(&plan);
-        let plugin = Plugin { plan, metrics, snapshot, chain, gauges, guards };
+        let (chain, reruns) = (Chain::join(&plan), Reruns::declare(&plan));
+        let plugin = Plugin { plan, metrics, snapshot, chain, reruns, gauges, guards };
         plugin.tick();
         plugin
+    }
+
+    /// No request begins under its configuration any more.
+    pub(super) fn end(&self) {
+        self.chain.leave();
+        self.gauges.end();
     }
 
     /// Whether anything of it still changes with time.

@@ -6,9 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 use log::error;
 use proxy_wasm::types::MapType;
 
-use super::{abi, chain};
+use super::abi::{self, Status};
+use super::chain;
+use super::plugin::Plugin;
+use super::rerun::Reruns;
 use crate::header_map::HeaderMap;
-use crate::request;
+use crate::request::{self, other_cookies};
+use crate::rerun::{Chance, FirstRun};
 use crate::{IgnoredSet, Request};
 
 /// A request that is read when first asked for.
@@ -18,6 +22,8 @@ pub(super) struct HostRequest {
     headers: OnceCell<HeaderMap>,
     source: OnceCell<Option<IpAddr>>,
     ignored: IgnoredSet,
+    /// The first run of the request, if this is a later one.
+    first: Option<Box<FirstRun>>,
 }
 
 impl Request for HostRequest {
@@ -43,6 +49,10 @@ impl Request for HostRequest {
         self.map().find(|known| lengths & request::length(known) != 0, find)
     }
 
+    fn first_authority(&self) -> Option<&[u8]> {
+        self.first.as_ref()?.authority()
+    }
+
     fn source_address(&self) -> Option<IpAddr> {
         *self.source.get_or_init(source_address)
     }
@@ -57,9 +67,60 @@ impl Request for HostRequest {
 }
 
 impl HostRequest {
-    /// Whether a header was sent. Where the headers cannot be read, any may have been.
+    /// The request as its client sent it: a later run does not see what the first one wrote.
+    pub(super) fn new(plugin: &Plugin) -> Self {
+        let request = HostRequest::default();
+        match &plugin.reruns {
+            Some(reruns) if reruns.are_awaited() => request.restored(plugin, reruns),
+            _ => request,
+        }
+    }
+
+    #[cold]
+    fn restored(self, plugin: &Plugin, reruns: &Reruns) -> Self {
+        let Some(first) = reruns.first_run(self.map()) else { return self };
+        let headers = first.restore(self.map(), &plugin.plan.own_headers());
+        HostRequest { headers: headers.into(), first: Some(Box::new(first)), ..self }
+    }
+
+    /// The chance and time of the first run.
+    pub(super) fn chance(&self) -> Chance {
+        self.first.as_ref().map(|first| first.chance).unwrap_or_default()
+    }
+
+    /// The first run of the request, for the next one; `chance` is that of this run.
+    pub(super) fn into_first_run(self, chance: Chance) -> FirstRun {
+        let headers = match self.first {
+            Some(first) => first.headers,
+            None => self.headers.into_inner().unwrap_or_default(),
+        };
+        FirstRun { chance, headers }
+    }
+
+    /// Puts the client's own cookies back into a later run: the first one may have added an identity that
+    /// this one does not issue.
+    ///
+    /// # Errors
+    /// The status of a change that Envoy refused.
+    pub(super) fn restore_cookies(&self) -> Result<(), Status> {
+        if self.first.is_none() {
+            return Ok(());
+        }
+        self.write_cookies()
+    }
+
+    #[cold]
+    fn write_cookies(&self) -> Result<(), Status> {
+        let cookies = other_cookies(self, |_| false);
+        let cookies = (!cookies.is_empty()).then(|| cookies.join(&b"; "[..]));
+        abi::set_header(MapType::HttpRequestHeaders, "cookie", cookies.as_deref())
+    }
+
+    /// Whether a header was sent, or written by an earlier run. Where the headers cannot be read, any
+    /// may have been.
     pub(super) fn may_have(&self, name: &str) -> bool {
-        self.map().is_empty() || self.find_header(name, Some).is_some()
+        let unknown = self.first.is_some() || self.map().is_empty();
+        unknown || self.find_header(name, Some).is_some()
     }
 
     fn map(&self) -> &HeaderMap {

@@ -28,8 +28,9 @@ impl RootContext for Root {
         if plugin.changes() {
             tick_every(Duration::from_secs(1));
         }
-        self.leave();
-        self.plugin = Some(Rc::new(plugin));
+        if let Some(old) = self.plugin.replace(Rc::new(plugin)) {
+            old.end();
+        }
         true
     }
 
@@ -52,21 +53,12 @@ impl RootContext for Root {
     }
 }
 
-impl Root {
-    /// No request begins under the present configuration any more.
-    fn leave(&self) {
-        if let Some(plugin) = &self.plugin {
-            plugin.chain.leave();
-        }
-    }
-}
-
 /// The SDK drops a root context when Envoy has ended its configuration. Envoy does not end its timer,
 /// which would go off for ever.
 impl Drop for Root {
     fn drop(&mut self) {
-        if self.plugin.is_some() {
-            self.leave();
+        if let Some(plugin) = &self.plugin {
+            plugin.end();
             tick_every(Duration::ZERO);
         }
     }

@@ -8,30 +8,48 @@ use proxy_wasm::types::{Action, MapType};
 
 use super::abi::{self, Status};
 use super::caching;
-use super::environment::{Host, milliseconds};
+use super::environment::Host;
+use super::observed::Observed;
 use super::plugin::Plugin;
 use super::request::HostRequest;
-use crate::{Class, Due, Outcome, ResponseEffects};
+use crate::ending::RERUN;
+use crate::rerun::{Chance, FirstRun, Replay};
+use crate::{Due, Outcome, ResponseHeader};
 
-/// The context of one request.
+/// The context of one run of a request.
 pub(super) struct Stream {
     /// The configuration that the request began under; `None` where none was taken.
     plugin: Option<Rc<Plugin>>,
-    /// The effects that wait for the response.
-    pending: Option<Pending>,
+    /// The parts that wait for the response.
+    pending: Pending,
 }
 
+/// The parts of a request that wait for the response; most often there are none.
+#[derive(Default)]
 struct Pending {
-    effects: ResponseEffects,
-    /// Milliseconds since 1970 at which the request began; `None` if nobody asks, or no clock answers.
-    since: Option<u64>,
+    /// Headers to add to the response.
+    headers: Vec<ResponseHeader>,
+    /// Whether caches are told of the response.
+    caching: bool,
     /// The counters that wait for the other filters in the chain; `None` where there are none.
     company: Option<Box<[u32]>>,
+    /// The response, if it is counted.
+    observed: Option<Box<Observed>>,
+    /// The run, if a later one may have to know of it.
+    run: Option<Box<Run>>,
+}
+
+/// A run that may be followed by another.
+struct Run {
+    first: FirstRun,
+    /// Whether its response sets a cookie: then it matters to the end. Else it matters only until there
+    /// is a response, so that a client who returns costs no call of the host.
+    sets_cookies: bool,
 }
 
 impl Stream {
     pub(super) fn new(plugin: Option<Rc<Plugin>>) -> Self {
-        Stream { plugin, pending: None }
+        Stream { plugin, pending: Pending::default() }
     }
 }
 
@@ -53,62 +71,82 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        if let (Some(plugin), Some(pending)) = (&self.plugin, self.pending.take()) {
-            pending.answer(plugin);
+        let Pending { headers, caching, company, observed, run } = &self.pending;
+        let is_empty = headers.is_empty() && observed.is_none() && run.is_none();
+        let is_empty = is_empty && !caching && company.is_none();
+        if let Some(plugin) = self.plugin.as_ref().filter(|_| !is_empty) {
+            self.pending.on_response(plugin);
+        }
+        Action::Continue
+    }
+
+    /// Envoy calls it only where there are trailers.
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        if let Some(observed) = &mut self.pending.observed {
+            observed.on_trailers();
         }
         Action::Continue
     }
 }
 
-/// The SDK drops a request's context when Envoy has ended the request. Where something is still left
-/// to the response, there were no response headers: the request was reset.
+/// The SDK drops a request's context when Envoy has ended this run of the request.
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let (Some(plugin), Some(pending)) = (&self.plugin, self.pending.take())
-            && pending.settle(plugin)
-        {
-            pending.count(plugin, Class::Reset);
+        let Pending { company, observed, run, .. } = &self.pending;
+        let is_empty = observed.is_none() && run.is_none() && company.is_none();
+        if let Some(plugin) = self.plugin.as_ref().filter(|_| !is_empty) {
+            self.pending.end(plugin);
         }
     }
 }
 
-/// Decides about a request and changes its headers; returns the effects that wait for the response,
-/// if there are any.
+/// Decides about a request and changes its headers; returns the parts that wait for the response.
 ///
 /// # Errors
 /// The status of a change that Envoy refused.
-fn route(plugin: &Plugin) -> Result<Option<Pending>, Status> {
-    let request = &HostRequest::default();
+fn route(plugin: &Plugin) -> Result<Pending, Status> {
+    let request = HostRequest::new(plugin);
+    let environment = &mut Replay::new(Host, request.chance());
     let snapshot = plugin.snapshot.borrow();
-    let outcome = Outcome::decide(&plugin.plan, &snapshot, request, &mut Host);
+    let outcome = Outcome::decide(&plugin.plan, &snapshot, &request, environment);
+    request.restore_cookies()?;
     for change in outcome.request_headers() {
         // A header that nobody sent needs no removing.
         if change.value.is_some() || request.may_have(change.name) {
             abi::set_header(MapType::HttpRequestHeaders, change.name, change.value)?;
         }
     }
-    if plugin.chain.has_company() {
-        return Ok(Some(route_in_company(plugin, outcome)));
+    let company = plugin.chain.has_company().then(|| tell_company(plugin, &outcome));
+    if company.is_none() {
+        outcome.count(|index, _| plugin.metrics.increment(Some(index)));
+        for (name, value) in outcome.filter_state() {
+            // The access log then has no value.
+            let _ = abi::set_property(name, value.as_bytes());
+        }
     }
-    outcome.count(|index, _| plugin.metrics.increment(Some(index)));
-    for (name, value) in outcome.filter_state() {
-        // The access log then has no value.
-        let _ = abi::set_property(name, &value);
-    }
+    let sets_cookies = outcome.sets_cookies();
     let effects = outcome.into_response();
-    Ok((!effects.is_empty()).then(|| Pending::new(effects, None)))
+    let observed = effects.observed.map(|target| Observed::new(target, &request));
+    let run = plugin.reruns.as_ref().map(|_| keep(request, environment.noted, sets_cookies));
+    let (headers, caching) = (effects.headers, effects.caching);
+    Ok(Pending { headers, caching, company, observed, run })
 }
 
-/// Tells the other filters in the chain, and counts what none of them can undo.
+/// Tells the other filters in the chain; the counters that wait for them.
 #[inline(never)]
-fn route_in_company(plugin: &Plugin, outcome: Outcome<'_>) -> Pending {
+fn tell_company(plugin: &Plugin, outcome: &Outcome<'_>) -> Box<[u32]> {
     let mut waiting = Vec::new();
     outcome.count(|index, due| match due {
         Due::Now => plugin.metrics.increment(Some(index)),
         Due::OnceItStands => waiting.push(index),
     });
-    plugin.chain.announce(&plugin.plan, &outcome);
-    Pending::new(outcome.into_response(), Some(waiting.into()))
+    plugin.chain.announce(&plugin.plan, outcome);
+    waiting.into()
+}
+
+#[inline(never)]
+fn keep(request: HostRequest, chance: Chance, sets_cookies: bool) -> Box<Run> {
+    Box::new(Run { first: request.into_first_run(chance), sets_cookies })
 }
 
 /// Answers a request whose headers could not be changed: it would go where its client says.
@@ -121,57 +159,60 @@ fn reject(status: Status) -> Action {
 }
 
 impl Pending {
-    fn new(effects: ResponseEffects, company: Option<Box<[u32]>>) -> Self {
-        let since = effects.observed.as_ref().and_then(|_| milliseconds().ok());
-        Pending { effects, since, company }
-    }
-
-    /// Does what is left, now that there are response headers.
-    fn answer(self, plugin: &Plugin) {
-        let stands = self.settle(plugin);
-        for header in &self.effects.headers {
+    /// Does what is to be done to the response's headers.
+    #[inline(never)]
+    fn on_response(&mut self, plugin: &Plugin) {
+        self.settle(plugin);
+        let mut sets_cookie = false;
+        for header in self.headers.drain(..) {
             let explains = plugin.plan.debug_header.as_ref() == Some(&header.name);
             if explains && self.company.is_some() && !plugin.chain.explains(&header.name) {
                 continue;
             }
+            sets_cookie |= header.name == "set-cookie";
             let (name, value) = (&header.name, header.value.as_bytes());
             if let Err(status) = abi::add_header(MapType::HttpResponseHeaders, name, value) {
                 error!("cannot write the response header {name}: {status}");
             }
         }
-        if self.effects.caching {
-            let sets_cookie = self.effects.headers.iter().any(|header| header.name == "set-cookie");
+        self.company = None;
+        if std::mem::take(&mut self.caching) {
             caching::tell(&plugin.plan.caching, sets_cookie);
         }
-        let read = |name| abi::header(MapType::HttpResponseHeaders, name);
-        if stands && self.effects.observed.is_some() {
-            // A response whose status cannot be read tells nothing of its variant.
-            if let (Ok(status), Ok(grpc)) = (read(":status"), read("grpc-status")) {
-                let class = Class::of(status.as_deref(), grpc.as_deref());
-                self.count(plugin, class);
-            }
-        }
+        self.observed.take_if(|observed| !observed.on_headers(plugin));
+        self.run.take_if(|run| !run.sets_cookies);
     }
 
-    /// Whether no later filter in the chain has decided otherwise; counts what waited for that.
-    #[inline(never)]
-    fn settle(&self, plugin: &Plugin) -> bool {
-        let Some(waiting) = &self.company else { return true };
-        if waiting.is_empty() && self.effects.observed.is_none() {
-            return true;
+    /// Counts what waited for the other filters in the chain; forgets the response if one of them has
+    /// decided otherwise.
+    fn settle(&mut self, plugin: &Plugin) {
+        let Some(waiting) = &self.company else { return };
+        if waiting.is_empty() && self.observed.is_none() {
+            return;
         }
-        let stands = plugin.plan.routing_headers().all(|header| plugin.chain.owns(header));
-        if stands {
+        if plugin.plan.routing_headers().all(|header| plugin.chain.owns(header)) {
             waiting.iter().for_each(|index| plugin.metrics.increment(Some(*index)));
+        } else {
+            self.observed = None;
         }
-        stands
     }
 
-    fn count(self, plugin: &Plugin, class: Class) {
-        let Some(target) = self.effects.observed else { return };
-        let latency = self.since.and_then(|since| Some(milliseconds().ok()?.saturating_sub(since)));
-        // A cluster that cannot be read is one that no variant names.
-        let cluster = || abi::property(&["xds", "cluster_name"]).ok().flatten();
-        plugin.observe(target.answered(cluster), class, latency);
+    /// Counts the response, or hands the run over to the next one.
+    #[inline(never)]
+    fn end(&mut self, plugin: &Plugin) {
+        // An end that cannot be read says nothing: neither of the variant, nor of a next run.
+        let Ok(details) = abi::property(&["response", "code_details"]) else { return };
+        let details = details.unwrap_or_default();
+        if details == RERUN {
+            // The client gets the response of the next run, which counts it.
+            if let (Some(reruns), Some(run)) = (&plugin.reruns, &self.run) {
+                reruns.hand_over(&plugin.plan, &run.first);
+            }
+            return;
+        }
+        self.settle(plugin);
+        if let Some(observed) = &mut self.observed {
+            observed.count(plugin, &details);
+        }
     }
 }

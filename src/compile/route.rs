@@ -112,9 +112,10 @@ fn by_cluster(
         };
         let guard = guard.filter(|_| takes_part);
         let target = parts.target(rule.name, Arc::clone(&variant), &counted, guard);
-        known.push((cluster, target));
+        // Sorted as it grows: the module would get larger by a sort of its own.
+        let place = known.partition_point(|(before, _)| *before < cluster);
+        known.insert(place, (cluster, target));
     }
-    known.sort_by(|(a, _), (b, _)| a.cmp(b));
     known
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Parts;
 use crate::config::{Decimal, Errors, GuardSpec, Mode, RampSpec, SplitSpec, Weight};
+use crate::engine::Engine;
 use crate::guard::Guard;
 use crate::metrics::Counted;
 use crate::ramp::Ramp;
@@ -21,6 +22,8 @@ pub(super) struct RuleContext<'a> {
     pub(super) sticky: bool,
     /// XXH64 of the salt.
     pub(super) seed: u64,
+    /// The flag engine that chooses.
+    pub(super) engine: Option<Arc<Engine>>,
 }
 
 pub(super) fn compile(
@@ -33,6 +36,7 @@ pub(super) fn compile(
     let guarded =
         config.guard.as_ref().filter(|_| rule.mode == Mode::Enforce).map(|_| parts.guards.len());
     let targets = targets(rule, &config, guarded, parts, errors);
+    let otherwise = otherwise(rule, &config, &targets, parts, errors);
     let persist = config.persist.map(|persist| parts.cookies.persist(persist, errors));
     if let Some(guard) = config.guard {
         let guard = compile_guard(rule, guard, &targets, errors);
@@ -43,14 +47,21 @@ pub(super) fn compile(
         parts.ramps.push(compile_ramp(ramp, targets.clone()));
         parts.ramps.len().saturating_sub(1)
     });
-    let split = Split::new(&targets, config.history)?;
+    let mut split = Split::new(&targets, config.history)?;
+    if let Some(engine) = &rule.engine {
+        split = split.by_engine(Arc::clone(engine), otherwise);
+    }
     Some(Allocation { split, seed: rule.seed, persist, ramp, guard: guarded })
 }
 
 /// The reasons for which this variant of the split can be chosen.
 fn reasons(rule: &RuleContext<'_>, config: &SplitSpec, variant: &str) -> Vec<Reason> {
     let takes_over = config.guard.as_ref().is_some_and(|guard| guard.fallback == variant);
-    rule.reasons(config.persist.is_some(), takes_over)
+    let mut reasons = rule.reasons(config.persist.is_some(), takes_over);
+    if config.otherwise.as_deref() == Some(variant) && rule.mode == Mode::Enforce {
+        reasons.push(Reason::Otherwise);
+    }
+    reasons
 }
 
 impl RuleContext<'_> {
@@ -65,8 +76,9 @@ impl RuleContext<'_> {
             (persisted, Reason::Persisted),
             (takes_over, Reason::Guard),
         ];
+        let drawn = self.engine.is_none().then_some(Reason::Random);
         let possible = possible.into_iter().filter_map(|(can, reason)| can.then_some(reason));
-        possible.chain([Reason::Random]).collect()
+        possible.chain(drawn).collect()
     }
 
     /// A guard over two of the rule's targets.
@@ -112,6 +124,28 @@ fn targets(
         Some(Weighted { target, weight: *weight })
     };
     config.weights.iter().filter_map(target).collect()
+}
+
+/// The target of the clients that the engine leaves out.
+fn otherwise(
+    rule: &RuleContext<'_>,
+    config: &SplitSpec,
+    targets: &[Weighted],
+    parts: &mut Parts<'_>,
+    errors: &mut Errors,
+) -> Option<Arc<Target>> {
+    let name = config.otherwise.as_deref()?;
+    if let Some(known) = targets.iter().find(|known| known.name() == name) {
+        return Some(Arc::clone(&known.target));
+    }
+    let variant = parts.find(&format!("{}.otherwise", rule.path), name, errors)?;
+    let reasons = match rule.mode {
+        Mode::Enforce => [Reason::Otherwise],
+        Mode::Shadow => [Reason::Shadow],
+    };
+    let (rule, reasons) = (rule.name, &reasons);
+    let counted = Counted { rule, variant: Some(name), reasons, watched: false, weighed: true };
+    Some(parts.target(rule, variant, &counted, None))
 }
 
 fn in_split(

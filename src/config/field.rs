@@ -117,6 +117,11 @@ impl<'a> Field<'a> {
         check_name(&self.path, text, errors)
     }
 
+    /// Whether the value is a number.
+    pub(crate) fn is_number(&self) -> bool {
+        matches!(self.node, Node::Number(_))
+    }
+
     /// The value if it is a string, of any length.
     pub(crate) fn word(&self) -> Option<&'a str> {
         match self.node {

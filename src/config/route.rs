@@ -34,6 +34,7 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Given<Action
     let word = object.given("split", word, errors);
     for (name, remedy) in [
         ("history", "the route has the weights; for a `history`, give them in `split` here"),
+        ("otherwise", "the route has the weights, and a place for every client"),
         ("ramp", "the route has the weights: raise them there, or give them in `split` here"),
     ] {
         if let Some(field) = object.optional(name) {

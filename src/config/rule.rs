@@ -9,6 +9,7 @@ use super::mode::{self, Mode};
 use super::route::RouteSpec;
 use super::split::{self, SplitSpec};
 use super::sticky::{self, StickySpec};
+use crate::engine::SplitContext;
 use crate::limits;
 
 /// A rule as written.
@@ -94,9 +95,19 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
     let layer = layer(&mut object, errors);
     let mode = mode::read(&mut object, errors);
     let action = action(&mut object, errors);
-    let sticky = object.given("sticky", sticky::read, errors);
+    let path = object.path.clone();
+    let split = match &action {
+        Some(ActionSpec::To(_) | ActionSpec::Route(_)) => None,
+        Some(ActionSpec::Split(split)) => Some(Some(&**split)),
+        None => Some(None),
+    };
+    let context = split.map(|split| SplitContext { rule: &path, split });
+    let sticky = object.given(
+        "sticky",
+        |field, errors| sticky::read(field, context.as_ref(), errors),
+        errors,
+    );
     object.finish(errors);
-    let path = field.path.clone();
     let sticks = sticky.is_given();
     match &action {
         Some(ActionSpec::To(_)) if sticks && layer.is_none() => {
@@ -111,6 +122,9 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
             errors.required(&format!("{path}.sticky"), remedy);
         }
         _ => {}
+    }
+    if let Some(context) = context.filter(|_| !sticks) {
+        context.check(false, errors);
     }
     if layer.is_some() && !sticks {
         errors.required(&format!("{path}.sticky"), "a `layer` tells clients apart by `sticky`");

@@ -38,6 +38,10 @@ pub struct SplitSpec {
     /// The present weights, in the order written: at most [`limits::SPLIT_VARIANTS`], one of them
     /// above 0.
     pub weights: Vec<Weight>,
+    /// Whether the weights are written as a list, whose order is kept on every way to the filter.
+    pub listed: bool,
+    /// The variant of a client that the engine leaves out; without it, the next rule decides.
+    pub otherwise: Option<String>,
     /// The weights that the split had before, oldest first: at most [`limits::HISTORY`] steps. They
     /// let a change of weights move the fewest clients.
     pub history: Vec<Vec<Weight>>,
@@ -54,9 +58,9 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Given<Action
     if object.optional("split").is_some_and(|field| field.word().is_some()) {
         return route::read(object, errors);
     }
-    let weights = object.given("split", weights, errors);
+    let weights = object.given("split", split, errors);
     if !weights.is_given() {
-        for name in ["history", "ramp", "guard", "persist"] {
+        for name in ["history", "ramp", "guard", "persist", "otherwise"] {
             if let Some(field) = object.optional(name) {
                 errors.forbidden(&field.path, "only a `split` can have it");
             }
@@ -67,9 +71,35 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Given<Action
     let ramp = object.given("ramp", ramp::read, errors).value();
     let guard = object.given("guard", guard::read, errors).value();
     let persist = object.given("persist", sticky::persist, errors).value();
-    let Given::Value(weights) = weights else { return Given::Wrong };
-    let split = SplitSpec { weights, history, ramp, guard, persist };
+    let otherwise = object.given("otherwise", Field::name, errors).value();
+    let Given::Value((weights, listed)) = weights else { return Given::Wrong };
+    let split = SplitSpec { weights, listed, otherwise, history, ramp, guard, persist };
     Given::Value(ActionSpec::Split(Box::new(split)))
+}
+
+/// The weights, and whether they are a list.
+fn split(field: &Field<'_>, errors: &mut Errors) -> Option<(Vec<Weight>, bool)> {
+    let listed = field.is_list();
+    let weights = if listed { list(field, errors) } else { weights(field, errors) };
+    Some((weights?, listed))
+}
+
+/// Weights as a list of objects with one field each.
+fn list(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Weight>> {
+    let fields = field.list(limits::SPLIT_VARIANTS, errors)?;
+    let mut read: Vec<Weight> = Vec::new();
+    for one in &fields {
+        let object = one.object(errors)?;
+        let [(name, weight)] = object.entries(limits::SPLIT_VARIANTS, errors) else {
+            return one.wrong("must be one variant with its weight, as in {canary: 10}", errors);
+        };
+        if read.iter().any(|known| known.variant == *name) {
+            errors.duplicate(&weight.path, name);
+            return None;
+        }
+        read.extend(weighted(name, weight, errors));
+    }
+    some(field, read, fields.len(), errors)
 }
 
 fn history(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Vec<Weight>>> {
@@ -80,11 +110,23 @@ fn history(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Vec<Weight>>> {
 fn weights(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Weight>> {
     let object = field.object(errors)?;
     let entries = object.entries(limits::SPLIT_VARIANTS, errors);
-    let mut read = |(name, field): &(&str, Field<'_>)| {
-        Some(Weight { variant: (*name).to_owned(), weight: weight(field, errors)? })
-    };
+    let mut read = |(name, field): &(&str, Field<'_>)| weighted(name, field, errors);
     let weights: Vec<_> = entries.iter().filter_map(&mut read).collect();
-    if weights.len() == entries.len() && weights.iter().all(|it| it.weight == 0.0) {
+    some(field, weights, entries.len(), errors)
+}
+
+fn weighted(name: &str, field: &Field<'_>, errors: &mut Errors) -> Option<Weight> {
+    Some(Weight { variant: name.to_owned(), weight: weight(field, errors)? })
+}
+
+/// The weights, if one of them is above 0 or, being wrong, told already.
+fn some(
+    field: &Field<'_>,
+    weights: Vec<Weight>,
+    written: usize,
+    errors: &mut Errors,
+) -> Option<Vec<Weight>> {
+    if weights.len() == written && weights.iter().all(|it| it.weight == 0.0) {
         return field.wrong("must have a weight above 0", errors);
     }
     Some(weights)

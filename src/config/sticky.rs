@@ -2,11 +2,13 @@
 //! without one, and the cookie that keeps an assignment.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::cookie::{self, CookieSpec};
 use super::error::Errors;
-use super::field::Field;
+use super::field::{Field, Object};
 use super::part::{self, Part};
+use crate::engine::{self, Engine, SplitContext};
 use crate::limits;
 
 /// The stickiness of a rule: it recognises a client, so that the client keeps its variant.
@@ -35,6 +37,8 @@ pub struct StickySpec {
     /// The text that is hashed together with the key, which keeps experiments on one key independent;
     /// the rule's name if it is absent.
     pub salt: Option<String>,
+    /// The flag engine whose buckets choose, in place of the filter's own hash.
+    pub engine: Option<Arc<Engine>>,
 }
 
 /// A place in a request where a client's identity may be found.
@@ -87,7 +91,12 @@ pub struct PersistSpec {
     pub drain: bool,
 }
 
-pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<StickySpec> {
+/// Reads the stickiness of a rule with this split, or without one.
+pub(super) fn read(
+    field: &Field<'_>,
+    context: Option<&SplitContext<'_>>,
+    errors: &mut Errors,
+) -> Option<StickySpec> {
     let mut object = field.object(errors)?;
     let issue = object.given("issue", issue, errors);
     let key = object.given("key", keys, errors);
@@ -96,9 +105,39 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<StickySpec>
         errors.required(&format!("{}.key", field.path), remedy);
     }
     let salt = object.optional("salt").and_then(|field| salt(field, errors));
+    let engine = buckets(&mut object, context, errors);
     object.finish(errors);
     let (key, issue) = (key.value().unwrap_or_default(), issue.value());
-    Some(StickySpec { path: field.path.clone(), key, issue, salt })
+    Some(StickySpec { path: field.path.clone(), key, issue, salt, engine })
+}
+
+/// Reads `engine`, and refuses what the SDKs of flag engines do not have.
+fn buckets(
+    object: &mut Object<'_>,
+    context: Option<&SplitContext<'_>>,
+    errors: &mut Errors,
+) -> Option<Arc<Engine>> {
+    let field = object.optional("engine").cloned();
+    if let Some(context) = context {
+        context.check(field.is_some(), errors);
+    }
+    let field = field?;
+    let Some(context) = context else {
+        errors.forbidden(&field.path, "only a `split` has variants for an engine to choose from");
+        return None;
+    };
+    for (name, why) in [
+        (
+            "issue",
+            "the SDK in the application buckets by its own key, and knows no identity of ours",
+        ),
+        ("salt", "an engine has its own: the salt, seed or key of the flag, in `engine`"),
+    ] {
+        if let Some(given) = object.optional(name) {
+            errors.forbidden(&given.path, why);
+        }
+    }
+    engine::read(&field, context, errors).map(Arc::new)
 }
 
 fn issue(field: &Field<'_>, errors: &mut Errors) -> Option<CookieSpec> {

@@ -71,18 +71,15 @@ fn a_guards_gauge_is_that_of_the_watched_variant() {
 #[test]
 fn classes() {
     for (status, grpc, class) in [
-        ("200", None, Class::Success),
-        ("101", None, Class::Success),
-        ("304", None, Class::Redirect),
-        ("404", None, Class::ClientError),
-        ("503", None, Class::ServerError),
-        ("200", Some("0"), Class::Success),
-        ("200", Some("14"), Class::ServerError),
-        ("200", Some("5"), Class::ClientError),
-        ("200", Some("x"), Class::Success),
-        ("", None, Class::ServerError),
+        (200, None, Class::Success),
+        (101, None, Class::Success),
+        (304, None, Class::Redirect),
+        (404, None, Class::ClientError),
+        (503, None, Class::ServerError),
+        (200, Some(0), Class::Success),
+        (200, Some(14), Class::ServerError),
+        (200, Some(5), Class::ClientError),
     ] {
-        let grpc = grpc.map(str::as_bytes);
-        assert_eq!(Class::of(Some(status.as_bytes()), grpc), class, "{status} {grpc:?}");
+        assert_eq!(Class::of(status, grpc), class, "{status} {grpc:?}");
     }
 }

@@ -3,7 +3,7 @@
 use crate::message::{Reply, Request};
 use anyhow::Result;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -68,7 +68,22 @@ impl Client {
 
     /// Sends a request and reads the whole reply.
     pub async fn send(&mut self, request: &Request) -> Result<Reply> {
-        let response = match self {
+        let (head, body) = self.head(request).await?.into_parts();
+        let body = body.collect().await?;
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        let fields = head.headers.iter().chain(&trailers);
+        let headers = fields.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+        Ok(Reply {
+            status: head.status.as_u16(),
+            headers: headers.collect(),
+            body: body.to_bytes().to_vec(),
+        })
+    }
+
+    /// Sends a request and reads the head of the reply. Where the response is dropped before its body
+    /// has ended, HTTP/1.1 ends the connection, and HTTP/2 resets the stream.
+    pub async fn head(&mut self, request: &Request) -> Result<hyper::Response<Incoming>> {
+        Ok(match self {
             Self::Http1(sender) => {
                 let uri = request.path.clone();
                 let mut built = build(request, uri)?;
@@ -81,16 +96,6 @@ impl Client {
                 sender.ready().await?;
                 sender.send_request(build(request, uri)?).await?
             }
-        };
-        let (head, body) = response.into_parts();
-        let body = body.collect().await?;
-        let trailers = body.trailers().cloned().unwrap_or_default();
-        let fields = head.headers.iter().chain(&trailers);
-        let headers = fields.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
-        Ok(Reply {
-            status: head.status.as_u16(),
-            headers: headers.collect(),
-            body: body.to_bytes().to_vec(),
         })
     }
 }

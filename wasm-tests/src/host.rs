@@ -9,6 +9,7 @@ mod world;
 
 pub use world::{Headers, Map, Status, World};
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -25,6 +26,8 @@ pub struct Host {
     store: Store<World>,
     instance: Instance,
     next_context: i32,
+    /// The status of each response whose stream has not ended.
+    statuses: BTreeMap<Stream, u64>,
 }
 
 /// A plugin's configuration inside the module: what its streams belong to.
@@ -32,7 +35,7 @@ pub struct Host {
 pub struct Root(i32);
 
 /// One request inside the module, from its headers to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stream(i32);
 
 impl Host {
@@ -54,7 +57,7 @@ impl Host {
         store.limiter(|world| &mut world.limits);
         store.set_fuel(FUEL)?;
         let instance = linker.instantiate_and_start(&mut store, &module)?;
-        let mut host = Self { store, instance, next_context: 1 };
+        let mut host = Self { store, instance, next_context: 1, statuses: BTreeMap::new() };
         host.call::<_, ()>("_initialize", ())?;
         Ok(host)
     }
@@ -99,6 +102,26 @@ impl Host {
     }
 
     fn begin(&mut self, root: Root, headers: &Headers) -> Result<(Stream, i32)> {
+        self.world().state.clear();
+        self.run(root, headers)
+    }
+
+    /// Ends a run of a request and begins the next one, with these headers.
+    pub fn run_again(&mut self, root: Root, stream: Stream, headers: &Headers) -> Result<Stream> {
+        self.end_stream(stream, "internal_redirect", 0)?;
+        let World { state, declared, .. } = self.world();
+        state.retain(|name, _| declared.contains(name));
+        self.open_run(root, headers)
+    }
+
+    /// Begins a run of a request that has the properties of the one before.
+    pub fn open_run(&mut self, root: Root, headers: &Headers) -> Result<Stream> {
+        let (stream, action) = self.run(root, headers)?;
+        ensure!(action == CONTINUE, "the module holds the request back: action {action}");
+        Ok(stream)
+    }
+
+    fn run(&mut self, root: Root, headers: &Headers) -> Result<(Stream, i32)> {
         let stream = self.next()?;
         let count = i32::try_from(headers.len())?;
         self.world().request = Some(headers.clone());
@@ -111,12 +134,40 @@ impl Host {
     pub fn respond(&mut self, stream: Stream, headers: &Headers) -> Result<Headers> {
         let count = i32::try_from(headers.len())?;
         self.world().response = Some(headers.clone());
+        let status = headers.iter().find(|(name, _)| name == b":status");
+        let status = status.and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse().ok());
+        self.statuses.extend(status.map(|status| (stream, status)));
         self.call_if_exported::<_, i32>("proxy_on_response_headers", (stream.0, count, 0))?;
         Ok(self.store.data_mut().response.take().unwrap_or_default())
     }
 
-    /// Ends a request.
+    /// Passes the response's trailers through the module.
+    pub fn trail(&mut self, stream: Stream, trailers: &Headers) -> Result<()> {
+        let count = i32::try_from(trailers.len())?;
+        self.world().trailers = Some(trailers.clone());
+        self.call_if_exported::<_, i32>("proxy_on_response_trailers", (stream.0, count))?;
+        self.world().trailers = None;
+        Ok(())
+    }
+
+    /// Ends a request: complete if it has a response, or else since its client left.
     pub fn close(&mut self, stream: Stream) -> Result<()> {
+        if self.statuses.contains_key(&stream) {
+            self.end_stream(stream, "via_upstream", 0)
+        } else {
+            self.end_stream(stream, "downstream_remote_disconnect", 1 << 14)
+        }
+    }
+
+    /// Ends a request with these `response.code_details` and `response.flags`.
+    pub fn end_stream(&mut self, stream: Stream, details: &str, flags: u64) -> Result<()> {
+        let status = self.statuses.remove(&stream);
+        let properties = &mut self.world().properties;
+        properties.insert(b"response\0code_details".to_vec(), details.into());
+        properties.insert(b"response\0flags".to_vec(), flags.to_le_bytes().to_vec());
+        properties.remove(&b"response\0code"[..]);
+        let code = status.map(|status| (b"response\0code".to_vec(), status.to_le_bytes().to_vec()));
+        properties.extend(code);
         self.call_if_exported::<_, ()>("proxy_on_log", stream.0)?;
         self.end(stream.0)
     }

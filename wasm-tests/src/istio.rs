@@ -6,15 +6,21 @@
 //! - [`proxy`] is a pilot-agent with its Envoy, in the place of a pod.
 //! - [`registry`] serves the module's image; [`folder`] is a user's copy of the manifests.
 //! - [`mesh`] is all of these, shared by the tests; [`place`] is a test's part of it.
+//! - [`controller`] is one that writes weights into routes, [`analysis`] the Prometheus that it asks,
+//!   [`reports`] what it is told of pods; [`weights`] are those that arrive in Envoy.
 
+pub mod analysis;
 pub mod control_plane;
+pub mod controller;
 pub mod folder;
 pub mod kubernetes;
 pub mod mesh;
 pub mod place;
 pub mod proxy;
 pub mod registry;
+pub mod reports;
 pub mod tools;
+pub mod weights;
 
 use anyhow::Result;
 use std::net::{Ipv4Addr, TcpListener};

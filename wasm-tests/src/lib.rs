@@ -4,9 +4,11 @@
 //!   [`wait`] polls until it serves.
 //! - [`bootstrap`] and [`manifest`] say what it runs.
 //! - [`scene`] is the usual whole: one configuration of the filter, in one Envoy.
+//! - [`redirects`] makes Envoy run requests a second time.
 //! - [`updated`] is one whose configuration changes while it serves.
 //! - [`discovery`] is a filter that changes without its listener.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
+//! - [`grpc`] is gRPC's own client and server.
 //! - [`traffic`] is users who keep asking, while something changes.
 //! - [`prometheus`] runs a Prometheus that scrapes it, brought by [`debian`]; [`picture`] draws what
 //!   that knows.
@@ -27,6 +29,7 @@ pub mod discovery;
 pub mod envoy;
 pub mod fault;
 pub mod find;
+pub mod grpc;
 pub mod host;
 pub mod istio;
 pub mod load;
@@ -38,6 +41,7 @@ pub mod process;
 pub mod prometheus;
 pub mod raw;
 pub mod readme;
+pub mod redirects;
 pub mod route;
 pub mod scene;
 pub mod session;

@@ -2,16 +2,17 @@
 
 use crate::message::{Seen, Value};
 use anyhow::Result;
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use http_body_util::{BodyExt, Full, channel::Channel, combinators::BoxBody};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, UPGRADE,
+    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE, UPGRADE,
 };
 use hyper::{Request, Response, StatusCode, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,11 +28,21 @@ pub const ANSWER_COOKIE: &str = "x-answer-cookie";
 pub const ANSWER_HEADER: &str = "x-answer-header";
 
 /// This request header says what the answer is: a status, `grpc-header-N` for an error of gRPC
-/// without a message, `grpc-trailer-N` for one after a message, or `never`.
+/// without a message, `grpc-trailer-N` for one after a message, `grpc-none` for a call without a status,
+/// `never`, or a response that ends in its middle: `breaks` (the upstream gives up) or `hangs` (nothing
+/// more comes).
 pub const ANSWER: &str = "x-answer";
+
+/// A path with this beginning is answered by a 302 to the URL behind it.
+pub const REDIRECT: &str = "/to?";
+
+/// A path with this beginning is answered by a 503.
+pub const FAILING: &str = "/failing";
 
 /// The size of the largest request through an Envoy under test.
 const HEAD_BYTES: u32 = 1 << 20;
+
+type Body = BoxBody<Bytes, io::Error>;
 
 /// A server on a free loopback port: HTTP/1.1, HTTP/2 without TLS, gRPC-shaped answers, upgrades.
 pub struct Upstream {
@@ -67,6 +78,11 @@ impl Upstream {
         let state = Arc::new(State::default());
         let accepting = tokio::spawn(accept(listener, name.into(), Arc::clone(&state)));
         Ok(Self { address, state, accepting })
+    }
+
+    /// A server that someone else runs.
+    pub fn elsewhere(address: SocketAddr) -> Self {
+        Self { address, state: Arc::default(), accepting: tokio::spawn(async {}) }
     }
 
     /// Starts one that answers every HTTP/1.1 request without a body by its name, and does nothing
@@ -142,7 +158,7 @@ async fn respond(
     name: Arc<str>,
     state: Arc<State>,
     request: Request<Incoming>,
-) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+) -> Result<Response<Body>, Infallible> {
     let fails = state.fails();
     let delay = state.delay.load(Ordering::Relaxed);
     if delay > 0 {
@@ -183,21 +199,31 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
 }
 
-fn answer(name: &str, request: Request<Incoming>) -> Response<BoxBody<Bytes, Infallible>> {
+fn answer(name: &str, request: Request<Incoming>) -> Response<Body> {
     let seen = seen(name, &request);
     let asked = asked(&request).unwrap_or_default();
+    let target = request.uri().path_and_query().map_or("", |target| target.as_str()).to_owned();
     let status = asked.parse().unwrap_or(StatusCode::OK);
     let in_headers = asked.strip_prefix("grpc-header-").map(HeaderValue::from_str);
     let trailer = asked.strip_prefix("grpc-trailer-").unwrap_or("0");
     let upgrade = request.headers().get(UPGRADE).cloned();
     let grpc = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/grpc");
-    let mut response = match (&upgrade, grpc) {
-        (Some(_), _) => Response::new(Full::default().boxed()),
-        (None, true) if in_headers.is_some() => Response::new(Full::default().boxed()),
-        (None, true) => Response::new(grpc_body(&seen, trailer)),
-        (None, false) => Response::new(Full::from(seen).boxed()),
-    };
+    let mut response = Response::new(match (&upgrade, grpc) {
+        _ if matches!(asked, "breaks" | "hangs") => unfinished(asked == "breaks"),
+        (Some(_), _) => whole(Bytes::new()),
+        (None, true) if in_headers.is_some() => whole(Bytes::new()),
+        (None, true) if asked == "grpc-none" => whole(seen),
+        (None, true) => grpc_body(&seen, trailer),
+        (None, false) => whole(seen),
+    });
     *response.status_mut() = status;
+    if let Some(url) = target.strip_prefix(REDIRECT) {
+        *response.status_mut() = StatusCode::FOUND;
+        response.headers_mut().extend(HeaderValue::from_str(url).ok().map(|url| (LOCATION, url)));
+    }
+    if target.starts_with(FAILING) {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
     let headers = response.headers_mut();
     if let Some(Ok(error)) = in_headers {
         headers.insert("grpc-status", error);
@@ -242,15 +268,37 @@ fn seen(name: &str, request: &Request<Incoming>) -> Vec<u8> {
     serde_json::to_vec(&seen).unwrap_or_default()
 }
 
+fn whole(body: impl Into<Bytes>) -> Body {
+    Full::new(body.into()).map_err(|never| match never {}).boxed()
+}
+
+/// The first part of a body, and then the end of the connection, or nothing more.
+fn unfinished(breaks: bool) -> Body {
+    let (mut sender, body) = Channel::new(1);
+    tokio::spawn(async move {
+        if sender.send_data(Bytes::from_static(b"part")).await.is_err() {
+            return;
+        }
+        if !breaks {
+            std::future::pending::<()>().await;
+        }
+        // Meanwhile the part is written: an error would overtake it.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        sender.abort(io::Error::other("the upstream gives up"));
+    });
+    body.boxed()
+}
+
 /// One message and the trailer that says how all went.
-fn grpc_body(seen: &[u8], status: &str) -> BoxBody<Bytes, Infallible> {
+fn grpc_body(seen: &[u8], status: &str) -> Body {
     let length = u32::try_from(seen.len()).unwrap_or_default().to_be_bytes();
     let message = [&[0][..], &length, seen].concat();
     let trailers = HeaderMap::from_iter([(
         hyper::header::HeaderName::from_static("grpc-status"),
         HeaderValue::from_str(status).unwrap_or(HeaderValue::from_static("2")),
     )]);
-    Full::from(message).with_trailers(std::future::ready(Some(Ok(trailers)))).boxed()
+    let body = Full::from(message).with_trailers(std::future::ready(Some(Ok(trailers))));
+    body.map_err(|never| match never {}).boxed()
 }
 
 /// The request's connection, once it is upgraded, gives back what it gets.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-use serde_json::Value;
-use wasm_tests::host::{Host, Root};
+use serde_json::{Value, json};
+use wasm_tests::host::{Headers, Host, Root};
 use wasm_tests::standard::Standard;
 
 #[derive(Deserialize)]
@@ -16,6 +16,12 @@ struct Budgets {
     standard_set: Request,
     /// The same with `metrics: counts`.
     counts: Request,
+    /// The same with `metrics: full`, by which responses are counted.
+    full: Request,
+    /// A client that is issued a signed identity, and assigned.
+    new_client: Request,
+    /// The same client, which returns with both cookies.
+    returning_client: Request,
     /// Fuel that a request takes under 1,000 rules above what it takes under 1.
     thousand_rules_above_one: u64,
     /// Fuel that it takes under a list of 10,000 values above what it takes under a single value.
@@ -53,20 +59,33 @@ fn start(configuration: &Value) -> Result<(Host, Root)> {
 
 /// One request and its response, after a few that make everything ready.
 fn fuel(host: &mut Host, root: Root, standard: &Standard) -> Result<u64> {
-    let headers = standard.headers();
+    exchange(host, root, &standard.headers()).map(|(fuel, _)| fuel)
+}
+
+/// The fuel of a request with these headers and its response, and the response.
+fn exchange(host: &mut Host, root: Root, headers: &Headers) -> Result<(u64, Headers)> {
     let response = vec![(b":status".to_vec(), b"200".to_vec())];
-    let mut fuel = 0;
+    let (mut fuel, mut answer) = (0, Headers::new());
     for _ in 0..10 {
         host.world().calls.clear();
         let before = host.instructions()?;
-        let stream = host.open(root, &headers)?;
+        let stream = host.open(root, headers)?;
         let seen = host.world().request.clone().unwrap_or_default();
         ensure!(seen.iter().any(|(name, _)| name == b"x-split-cluster"), "nothing was decided");
-        host.respond(stream, &response)?;
+        answer = host.respond(stream, &response)?;
         host.close(stream)?;
         fuel = host.instructions()? - before;
     }
-    Ok(fuel)
+    Ok((fuel, answer))
+}
+
+fn check(what: &str, host: &mut Host, fuel: u64, bound: &Request) -> Result<()> {
+    ensure!(fuel <= bound.fuel, "{what}: fuel {fuel}, more than {}", bound.fuel);
+    for (name, count) in &host.world().calls {
+        let bound = bound.calls.get(name).copied().unwrap_or_default();
+        ensure!(*count <= bound, "{what}: {name}: {count}, more than {bound}");
+    }
+    Ok(())
 }
 
 #[test]
@@ -81,20 +100,44 @@ fn the_module_is_small() -> Result<()> {
 fn a_request_of_the_standard_set() -> Result<()> {
     let standard = Standard::read()?;
     let budgets = budgets()?;
-    let mut counts = standard.configuration.clone();
-    counts["metrics"] = "counts".into();
-    for (configuration, bound) in
-        [(&standard.configuration, budgets.standard_set), (&counts, budgets.counts)]
+    for (metrics, bound) in
+        [("off", budgets.standard_set), ("counts", budgets.counts), ("full", budgets.full)]
     {
-        let (mut host, root) = start(configuration)?;
+        let mut configuration = standard.configuration.clone();
+        configuration["metrics"] = metrics.into();
+        let (mut host, root) = start(&configuration)?;
         let fuel = fuel(&mut host, root, &standard)?;
-        ensure!(fuel <= bound.fuel, "fuel {fuel}, more than {}", bound.fuel);
-        for (name, count) in &host.world().calls {
-            let bound = bound.calls.get(name).copied().unwrap_or_default();
-            ensure!(*count <= bound, "{name}: {count}, more than {bound}");
-        }
+        check(metrics, &mut host, fuel, &bound)?;
     }
     Ok(())
+}
+
+#[test]
+fn a_new_client_and_one_that_returns() -> Result<()> {
+    let standard = Standard::read()?;
+    let budgets = budgets()?;
+    let mut configuration = standard.configuration.clone();
+    let rule = &mut configuration["rules"][2];
+    let signing = json!({ "env": "KEYS" });
+    rule["sticky"] = json!({ "issue": { "cookie": "id", "maxAge": "30d", "signing": signing } });
+    rule["persist"] = json!({ "cookie": "kept", "maxAge": "1h", "signing": signing });
+    let mut host = Host::load(&wasm_tests::module()?)?;
+    host.world().environment.insert("KEYS".into(), "k".repeat(32));
+    let root = host.configure(configuration.to_string().as_bytes())?;
+    let root = root.with_context(|| host.world().logged())?;
+    let mut headers = standard.headers();
+    let (fuel, answer) = exchange(&mut host, root, &headers)?;
+    check("a new client", &mut host, fuel, &budgets.new_client)?;
+    let set = answer.iter().filter(|(name, _)| name == b"set-cookie");
+    let mut cookies = Vec::new();
+    for (_, value) in set {
+        cookies.extend(value.split(|b| *b == b';').next().map(<[u8]>::to_vec));
+    }
+    ensure!(cookies.len() == 2, "{answer:?}");
+    headers.push((b"cookie".to_vec(), cookies.join(&b"; "[..])));
+    let (fuel, answer) = exchange(&mut host, root, &headers)?;
+    ensure!(answer.len() == 1, "{answer:?}");
+    check("a client who returns", &mut host, fuel, &budgets.returning_client)
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn what_was_counted_while_a_record_could_not_be_read_is_kept() -> Result<()> {
 fn a_response_whose_status_cannot_be_read_is_not_counted() -> Result<()> {
     for status in Status::FAILURES.into_iter().filter(|status| *status != Status::NotFound) {
         let (mut host, root) = configured()?;
-        refuse(&mut host, "proxy_get_header_map_value", status);
+        refuse(&mut host, "proxy_get_property", status);
         for _ in 0..20 {
             assert_eq!(visit(&mut host, root, "503")?, "canary");
         }

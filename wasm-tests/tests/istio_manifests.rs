@@ -29,7 +29,7 @@ fn folders() -> Result<Vec<String>> {
 
 #[test]
 fn every_folder_renders_and_istio_finds_nothing_wrong() -> Result<()> {
-    let tools = Tools::install()?;
+    let tools = Tools::install("istio")?;
     let temporary = tempfile::tempdir()?;
     let folder = Folder::copy(&temporary.path().join("manifests"))?;
     let folders = folders()?;
@@ -62,7 +62,7 @@ fn every_folder_renders_and_istio_finds_nothing_wrong() -> Result<()> {
 /// The mesh configuration that Istio's installer makes of `mesh.yaml` has the filter's labels.
 #[test]
 fn the_mesh_takes_the_labels_of_the_metrics() -> Result<()> {
-    let tools = Tools::install()?;
+    let tools = Tools::install("istio")?;
     let file = root().join("manifests/istio/mesh.yaml");
     let file = file.to_str().context("the path is not UTF-8")?;
     let all = resources(&tools.run("istioctl", &["manifest", "generate", "-f", file])?)?;
@@ -77,7 +77,7 @@ fn the_mesh_takes_the_labels_of_the_metrics() -> Result<()> {
 /// So that the first of these can fail.
 #[test]
 fn istio_does_find_what_is_wrong() -> Result<()> {
-    let tools = Tools::install()?;
+    let tools = Tools::install("istio")?;
     let temporary = tempfile::tempdir()?;
     let folder = Folder::copy(&temporary.path().join("manifests"))?;
     folder.replace(

@@ -1,5 +1,6 @@
 //! `splitctl explain`: the rule that decides a request, and why the ones before it do not.
 
+mod bucket;
 mod explained;
 mod table;
 

@@ -41,7 +41,10 @@ pub fn hints(old: &Checked, new: &Checked, movement: &Movement) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if before.salt != after.salt {
+    let engines = [before, after].map(|it| it.sticky.engine.as_ref().map(|engine| engine.name()));
+    if engines.iter().any(Option::is_some) {
+        hints.extend(engine(engines));
+    } else if before.salt != after.salt {
         hints.push(format!(
             "The salt is not the same, so every client is drawn anew. To keep them where they are, \
              give in sticky:\n\n  salt: {}",
@@ -59,7 +62,25 @@ pub fn hints(old: &Checked, new: &Checked, movement: &Movement) -> Vec<String> {
     hints
 }
 
+/// The advice about a change between the filter's own hash and the buckets of a flag engine.
+fn engine(engines: [Option<&str>; 2]) -> Option<String> {
+    let named = |engine: Option<&str>| match engine {
+        Some(name) => format!("the buckets of {name}"),
+        None => "the filter's own hash".to_owned(),
+    };
+    let [before, after] = engines;
+    (before != after).then(|| {
+        format!(
+            "The old rule assigns by {}, the new one by {}, so every client is drawn anew. `persist` \
+             in both keeps the clients whose cookie has not expired.",
+            named(before),
+            named(after)
+        )
+    })
+}
+
 /// A sticky split as written, with its salt.
+#[derive(Clone, Copy)]
 struct StickySplit<'c> {
     split: &'c SplitSpec,
     sticky: &'c StickySpec,
@@ -94,11 +115,13 @@ fn history(old: &Node, index: usize) -> Option<String> {
 }
 
 fn weights(split: &Node) -> String {
+    // A list has one field in each element.
+    let fields = split.elements().iter().flat_map(Node::fields).chain(split.fields());
     let weight = |(name, weight): &(String, Node)| match weight.value {
         Value::Number(weight) => format!("{}: {weight}", quoted(name)),
         _ => quoted(name),
     };
-    format!("{{{}}}", split.fields().iter().map(weight).collect::<Vec<_>>().join(", "))
+    format!("{{{}}}", fields.map(weight).collect::<Vec<_>>().join(", "))
 }
 
 /// Writes a text as a YAML scalar that every reader takes for a string.
@@ -118,6 +141,8 @@ mod tests {
     fn the_line_has_all_earlier_weights() {
         let yaml = "rules:\n- split: {a: 99.9, 'on': 0.1}\n  history: [ {a: 50, b: 30} ]";
         let tree = document::parse(yaml).unwrap().remove(0);
+        let list = document::parse("rules:\n- split: [ {b: 1}, {a: 2} ]").unwrap().remove(0);
+        assert_eq!(history(&list, 0).as_deref(), Some("history: [ {b: 1, a: 2} ]"));
         let line = "history: [ {a: 50, b: 30}, {a: 99.9, \"on\": 0.1} ]";
         assert_eq!(history(&tree, 0).as_deref(), Some(line));
     }

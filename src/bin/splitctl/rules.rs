@@ -14,6 +14,9 @@ pub fn find<'p>(plan: &'p Plan, name: &str, file: &str) -> Result<&'p Rule> {
 /// The clients outside a rule's slice, in place of a variant, whose name has no blank.
 pub const OUTSIDE: &str = "outside slice";
 
+/// The clients whom a rule's flag engine leaves to the rules after it.
+pub const LEFT_OUT: &str = "left out";
+
 /// A rule at one time, which decides how far its ramp is.
 #[derive(Clone, Copy)]
 pub struct RuleAt<'p> {
@@ -23,26 +26,34 @@ pub struct RuleAt<'p> {
 
 impl<'p> RuleAt<'p> {
     /// The rule's variants with their shares of all clients, which add up to 1 together with
-    /// [`OUTSIDE`].
+    /// [`LEFT_OUT`] and [`OUTSIDE`].
     pub fn shares(self) -> Vec<(&'p str, f64)> {
         let weights = self.rule.weights(self.snapshot);
-        let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
+        let sum: f64 = weights.iter().map(|(_, weight)| weight).sum();
         let inside = self.rule.slice_share();
+        // An engine's weights are shares of all clients already.
+        let total = if self.rule.engine().is_some() { 1.0 } else { sum };
         let mut shares: Vec<_> = weights
             .into_iter()
             .map(|(variant, weight)| (variant.name.as_str(), rounded(weight / total * inside)))
             .collect();
+        let left_out = rounded((1.0 - sum / total) * inside);
+        if left_out > 0.0 {
+            shares.push((LEFT_OUT, left_out));
+        }
         if inside < 1.0 {
             shares.push((OUTSIDE, rounded(1.0 - inside)));
         }
         shares
     }
 
-    /// The name of the variant that a key gets, or [`OUTSIDE`]. `None` if it cannot be a key.
+    /// The name of the variant that a key gets, [`LEFT_OUT`] or [`OUTSIDE`]. `None` if it cannot be a
+    /// key.
     pub fn place(self, key: &[u8]) -> Option<&'p str> {
         match self.rule.assign(self.snapshot, key) {
             Ok(variant) => Some(&variant.name),
             Err(Unassigned::OutsideSlice) => Some(OUTSIDE),
+            Err(Unassigned::LeftOut) => Some(LEFT_OUT),
             Err(Unassigned::Unusable | Unassigned::ByRoute) => None,
         }
     }

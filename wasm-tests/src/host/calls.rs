@@ -94,8 +94,7 @@ impl Call<'_, '_> {
                 self.caller.data_mut().local_response = Some(self.number(0));
                 Ok(Status::Ok)
             }
-            // What a host does not know of.
-            "proxy_call_foreign_function" => Ok(Status::NotFound),
+            "proxy_call_foreign_function" => self.foreign(),
             _ => Err(Error::new(format!("this host has no {name}"))),
         }
     }
@@ -197,6 +196,20 @@ impl Call<'_, '_> {
         Ok(Status::Ok)
     }
 
+    /// Declares a property of a request: field 1 of the message is its name, and field 5 the span.
+    fn foreign(&mut self) -> Answer {
+        let (function, argument) = (self.text(0)?, self.text(2)?);
+        let named =
+            argument.split_at_checked(2).and_then(|(_, name)| name.strip_suffix(b"\x28\x01"));
+        match named {
+            Some(name) if function == b"declare_property" => {
+                let new = self.caller.data_mut().declared.insert(name.to_vec());
+                Ok(if new { Status::Ok } else { Status::BadArgument })
+            }
+            _ => Ok(Status::NotFound),
+        }
+    }
+
     /// Data and the number of its last write; another VM may write right behind this.
     fn shared(&mut self) -> Answer {
         let key = self.text(0)?;
@@ -240,6 +253,7 @@ impl Call<'_, '_> {
         match self.number(0) {
             0 => Some(Map::Request),
             2 => Some(Map::Response),
+            3 => Some(Map::Trailers),
             _ => None,
         }
     }

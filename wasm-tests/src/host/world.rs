@@ -14,6 +14,8 @@ pub enum Map {
     Request,
     /// The response's headers.
     Response,
+    /// The response's trailers.
+    Trailers,
 }
 
 /// The status that a host call returns.
@@ -52,6 +54,8 @@ pub struct World {
     pub request: Option<Headers>,
     /// The response's headers, where there is a response.
     pub response: Option<Headers>,
+    /// The response's trailers, where there are any.
+    pub trailers: Option<Headers>,
     /// Properties, by their paths joined with `\0`.
     pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The plugin's configuration.
@@ -64,6 +68,8 @@ pub struct World {
     pub overtaken: u32,
     /// The properties that the module has set, by their paths.
     pub state: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The properties that last over all runs of a request, by their names.
+    pub declared: BTreeSet<Vec<u8>>,
     /// The contexts that there are.
     pub(super) contexts: BTreeSet<u32>,
     /// The status with which the module answered the request itself.
@@ -92,12 +98,14 @@ impl Default for World {
         Self {
             request: None,
             response: None,
+            trailers: None,
             properties: BTreeMap::new(),
             configuration: Vec::new(),
             metrics: Vec::new(),
             shared: BTreeMap::new(),
             overtaken: 0,
             state: BTreeMap::new(),
+            declared: BTreeSet::new(),
             contexts: BTreeSet::new(),
             local_response: None,
             period: None,
@@ -123,6 +131,7 @@ impl World {
         match map {
             Map::Request => self.request.as_mut(),
             Map::Response => self.response.as_mut(),
+            Map::Trailers => self.trailers.as_mut(),
         }
     }
 

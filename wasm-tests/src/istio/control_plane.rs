@@ -4,7 +4,7 @@ use super::free_port;
 use super::kubernetes::Kubernetes;
 use super::tools::Tools;
 use crate::process::Process;
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde_json::json;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -59,11 +59,4 @@ impl ControlPlane {
         let page = format!("/debug/config_dump?proxyID={pod}.{namespace}");
         Ok(String::from_utf8(crate::envoy::get(self.http, &page).await?)?)
     }
-}
-
-/// The version of Istio that `istio/go.mod` pins, as its sources say it.
-pub fn version() -> Result<String> {
-    let version = fs::read_to_string(super::tools::module("istio.io/istio")?.join("VERSION"))?;
-    ensure!(!version.trim().is_empty(), "Istio's VERSION is empty");
-    Ok(version.trim().to_owned())
 }

@@ -48,10 +48,15 @@ impl Folder {
 
     /// Replaces what occurs once.
     pub fn replace(&self, file: &str, from: &str, to: &str) -> Result<()> {
+        self.replace_all(file, 1, from, to)
+    }
+
+    /// Replaces what occurs so many times.
+    pub fn replace_all(&self, file: &str, times: usize, from: &str, to: &str) -> Result<()> {
         let path = self.0.join(file);
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let found = text.matches(from).count();
-        ensure!(found == 1, "{file} holds `{from}` {found} times, not once");
+        ensure!(found == times, "{file} holds `{from}` {found} times, not {times}");
         fs::write(&path, text.replace(from, to))?;
         Ok(())
     }

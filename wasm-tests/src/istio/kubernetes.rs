@@ -2,12 +2,13 @@
 //! that is applied is ever run; Istio only reads it.
 
 use super::free_port;
-use super::tools::{Tools, module, output};
+use super::tools::{Tools, output};
 use crate::process::Process;
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -16,7 +17,10 @@ pub struct Kubernetes {
     kubectl: PathBuf,
     /// The file by which clients reach it.
     pub kubeconfig: PathBuf,
+    /// The address at which `kubectl proxy` serves it without TLS.
+    plain: SocketAddr,
     // In the order in which they end.
+    _proxy: Process,
     _api: Process,
     _etcd: Process,
 }
@@ -52,12 +56,12 @@ impl Kubernetes {
         let kubectl = tools.path("kubectl");
         let ready = async || run(&kubectl, &kubeconfig, &["get", "--raw", "/readyz"]);
         api.until("the API server", ready).await?;
-        let kubernetes = Self { kubectl, kubeconfig, _api: api, _etcd: etcd };
-        let istio = module("istio.io/istio")?.join("manifests/charts/base/files/crd-all.gen.yaml");
-        let gateway = module("sigs.k8s.io/gateway-api")?.join("config/crd/standard");
-        for types in [istio, gateway] {
-            kubernetes.run(&["apply", "--server-side", "-f", &types.to_string_lossy()])?;
-        }
+        let (proxy, plain) = proxy(&kubectl, &kubeconfig, folder).await?;
+        let kubernetes = Self { kubectl, kubeconfig, plain, _proxy: proxy, _api: api, _etcd: etcd };
+        let istio = tools.module("istio.io/istio")?;
+        kubernetes.types(&istio.join("manifests/charts/base/files/crd-all.gen.yaml"))?;
+        let gateway = tools.module("sigs.k8s.io/gateway-api")?;
+        kubernetes.types(&gateway.join("config/crd/standard"))?;
         kubernetes.run(&["create", "namespace", "istio-system"])?;
         Ok(kubernetes)
     }
@@ -67,8 +71,18 @@ impl Kubernetes {
         run(&self.kubectl, &self.kubeconfig, arguments)
     }
 
+    /// Adds the resource types of a file or folder.
+    pub fn types(&self, path: &Path) -> Result<()> {
+        self.run(&["apply", "--server-side", "-f", &path.to_string_lossy()]).map(drop)
+    }
+
+    /// Reads a path of the API, such as `/api/v1/namespaces`: quicker than [`Self::run`].
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        Ok(serde_json::from_slice(&crate::envoy::get(self.plain, path).await?)?)
+    }
+
     /// Applies resources.
-    pub fn apply(&self, namespace: &str, resources: &[serde_json::Value]) -> Result<()> {
+    pub fn apply(&self, namespace: &str, resources: &[Value]) -> Result<()> {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": resources});
         let mut child = Command::new(&self.kubectl)
             .arg("--kubeconfig")
@@ -123,6 +137,20 @@ async fn etcd(tools: &Tools, folder: &Path) -> Result<(Process, String)> {
     };
     etcd.until("etcd", ready).await?;
     Ok((etcd, client))
+}
+
+async fn proxy(kubectl: &Path, kubeconfig: &Path, folder: &Path) -> Result<(Process, SocketAddr)> {
+    let plain = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+    let options = [
+        format!("--kubeconfig={}", kubeconfig.display()),
+        "proxy".into(),
+        format!("--port={}", plain.port()),
+        // A client may name any host.
+        "--accept-hosts=.*".into(),
+    ];
+    let mut proxy = Process::spawn(kubectl, options, folder.join("kubectl-proxy.log"))?;
+    proxy.until("kubectl proxy", async || crate::envoy::get(plain, "/readyz").await).await?;
+    Ok((proxy, plain))
 }
 
 fn run(kubectl: &Path, kubeconfig: &Path, arguments: &[&str]) -> Result<String> {

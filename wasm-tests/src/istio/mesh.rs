@@ -38,7 +38,7 @@ impl Mesh {
     }
 
     async fn start() -> Result<Self> {
-        let tools = Tools::install()?;
+        let tools = Tools::install("istio")?;
         let envoy = match std::env::var_os("ENVOY") {
             Some(envoy) => envoy.into(),
             None => crate::find::install(ENVOY)?,

@@ -9,7 +9,7 @@ use crate::upstream::{self, Upstream};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// A namespace with the service to split: version v1 and version v3, both real servers.
 pub struct Place {
@@ -76,6 +76,30 @@ impl Place {
     /// A sidecar of the workload `app`, and where it listens for the service.
     pub async fn sidecar(&self, app: &str) -> Result<(Proxy, SocketAddr)> {
         self.sidecar_with(app, &[]).await
+    }
+
+    /// A sidecar of the workload `app` that listens at another address of the loopback interface:
+    /// two of one namespace would share the first.
+    pub async fn sidecar_at(&self, app: &str, address: Ipv4Addr) -> Result<(Proxy, SocketAddr)> {
+        let sidecar = json!({
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "Sidecar",
+            "metadata": {"name": app},
+            "spec": {
+                "workloadSelector": {"labels": {"app": app}},
+                "egress": [{
+                    "bind": address,
+                    "port": {"number": self.port, "name": "http", "protocol": "HTTP"},
+                    "hosts": ["./*"]
+                }]
+            }
+        });
+        self.mesh.kubernetes.apply(self.namespace, &[sidecar])?;
+        let labels = json!({"app": app});
+        let pod = Pod { kind: "sidecar", namespace: self.namespace, labels, environment: &[] };
+        let proxy = Proxy::start(self.mesh, &pod).await?;
+        let address = proxy.listens_at((address, self.port).into()).await?;
+        Ok((proxy, address))
     }
 
     /// The same sidecar, with these variables in its environment.

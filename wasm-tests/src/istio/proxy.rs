@@ -30,7 +30,7 @@ pub struct Pod<'a> {
 
 /// A running proxy. It ends when this value is dropped.
 pub struct Proxy {
-    admin: SocketAddr,
+    pub(super) admin: SocketAddr,
     process: Process,
 }
 
@@ -72,7 +72,11 @@ impl Proxy {
     /// Waits until Envoy listens on this port of the loopback interface, and serves the plugin's
     /// configuration there.
     pub async fn listens(&self, port: u16) -> Result<SocketAddr> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        self.listens_at((Ipv4Addr::LOCALHOST, port).into()).await
+    }
+
+    /// The same for any address.
+    pub async fn listens_at(&self, address: SocketAddr) -> Result<SocketAddr> {
         let page = format!("{address}");
         eventually("the listener", async || {
             let listeners = String::from_utf8(self.admin("/listeners").await?)?;
@@ -141,7 +145,7 @@ fn environment(
         "concurrency": 2,
         "binaryPath": mesh.envoy,
         "configPath": folder.join("proxy"),
-        "proxyBootstrapTemplatePath": template(folder)?,
+        "proxyBootstrapTemplatePath": template(mesh, folder)?,
         "terminationDrainDuration": "0.1s",
         "extraStatTags": stat_tags()?,
         "proxyMetadata": {"METRICS_LOCALHOST_ACCESS_ONLY": "true"}
@@ -176,10 +180,9 @@ fn stat_tags() -> Result<Value> {
 
 /// Istio's own template of Envoy's bootstrap, without an extension that only Istio's own build of
 /// Envoy has: a waypoint's telemetry names its peers with it.
-fn template(folder: &Path) -> Result<PathBuf> {
-    let original =
-        super::tools::module("istio.io/istio")?.join("tools/packaging/common/envoy_bootstrap.json");
-    let text = fs::read_to_string(original)?;
+fn template(mesh: &Mesh, folder: &Path) -> Result<PathBuf> {
+    let istio = mesh.tools.module("istio.io/istio")?;
+    let text = fs::read_to_string(istio.join("tools/packaging/common/envoy_bootstrap.json"))?;
     let path = folder.join("bootstrap-template.json");
     fs::write(&path, text.replace("{{- if .metadata_discovery }}", "{{- if false }}"))?;
     Ok(path)

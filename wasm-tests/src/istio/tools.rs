@@ -1,41 +1,55 @@
-//! Istio's programs and those it needs, built from the Go modules that `istio/go.mod` pins.
+//! The programs of the mesh, built from the Go modules that a folder's `go.mod` pins.
 
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The programs, under `target/istio/bin`.
+/// The programs of one `go.mod`, in a folder of their own under `target/`.
 #[derive(Clone, Debug)]
 pub struct Tools {
+    source: PathBuf,
     bin: PathBuf,
 }
 
 impl Tools {
-    /// Builds what is not built yet. Go's own cache makes a second time cheap.
-    pub fn install() -> Result<Self> {
+    /// Builds what is not built yet of `wasm-tests/FOLDER/go.mod`. Go's own cache makes a second
+    /// time cheap.
+    pub fn install(folder: &str) -> Result<Self> {
         ensure!(
             crate::find::which("go").is_some(),
-            "`go` is not on the search path: Istio's programs are built from their Go modules \
+            "`go` is not on the search path: the mesh's programs are built from their Go modules \
              (Go 1.26 or newer)"
         );
-        let bin = crate::target().join("istio/bin");
-        fs::create_dir_all(&bin)?;
-        let lock = File::create(crate::target().join("istio/lock"))?;
-        lock.lock().context("waiting for another process that builds Istio")?;
-        if !bin.join("server").exists() {
-            crate::say(
-                "Building Istio, the Kubernetes API server, etcd and crane from their Go modules \
-                 into target/istio, once: minutes ...",
-            );
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let tools = Self { source, bin: crate::target().join(folder).join("bin") };
+        fs::create_dir_all(&tools.bin)?;
+        let lock = File::create(crate::target().join(folder).join("lock"))?;
+        lock.lock().context("waiting for another process that builds these programs")?;
+        if fs::read_dir(&tools.bin)?.next().is_none() {
+            crate::say(&format!(
+                "Building the programs of wasm-tests/{folder}/go.mod into target/{folder}, once: \
+                 minutes ..."
+            ));
         }
         let status = Command::new("go")
-            .args(["install", "-ldflags", "-s -w", "tool"])
-            .current_dir(source())
-            .env("GOBIN", &bin)
+            .args(["install", "-ldflags", &tools.linker_flags()?, "tool"])
+            .current_dir(&tools.source)
+            .env("GOBIN", &tools.bin)
             .status()?;
-        ensure!(status.success(), "go install: {status}");
-        Ok(Self { bin })
+        ensure!(status.success(), "go install in wasm-tests/{folder}: {status}");
+        Ok(tools)
+    }
+
+    /// Without symbols. An API server that is built from its module has no version of its own, and
+    /// Flagger refuses one whose version is not a semantic one.
+    fn linker_flags(&self) -> Result<String> {
+        let kubernetes = "k8s.io/kubernetes";
+        if !fs::read_to_string(self.source.join("go.mod"))?.contains(kubernetes) {
+            return Ok("-s -w".into());
+        }
+        let version = self.pinned(kubernetes, "{{.Version}}")?;
+        Ok(format!("-s -w -X k8s.io/component-base/version.gitVersion={version}"))
     }
 
     /// The path of a program.
@@ -47,13 +61,17 @@ impl Tools {
     pub fn run(&self, name: &str, arguments: &[&str]) -> Result<String> {
         output(Command::new(self.path(name)).args(arguments))
     }
-}
 
-/// The folder that Go keeps a pinned module's files in.
-pub fn module(path: &str) -> Result<PathBuf> {
-    let mut command = Command::new("go");
-    command.args(["list", "-m", "-f", "{{.Dir}}", path]).current_dir(source());
-    Ok(PathBuf::from(output(&mut command)?.trim_end()))
+    /// The folder that Go keeps a pinned module's files in.
+    pub fn module(&self, path: &str) -> Result<PathBuf> {
+        self.pinned(path, "{{.Dir}}").map(PathBuf::from)
+    }
+
+    fn pinned(&self, module: &str, what: &str) -> Result<String> {
+        let mut command = Command::new("go");
+        command.args(["list", "-m", "-f", what, module]).current_dir(&self.source);
+        Ok(output(&mut command)?.trim_end().to_owned())
+    }
 }
 
 /// Runs a command and returns its output; if it fails, the error holds all that it printed.
@@ -67,8 +85,4 @@ pub fn output(command: &mut Command) -> Result<String> {
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(text)
-}
-
-fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("istio")
 }

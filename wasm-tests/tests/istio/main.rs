@@ -1,11 +1,16 @@
 //! The manifests in a real mesh: applied to a real Kubernetes API, served by a real istiod, the
 //! module fetched from a registry and run by a real pilot-agent with its Envoy.
 
+mod argo_rollouts;
 mod bookinfo;
+mod callers;
+mod crowd;
 mod extension;
 mod fetch;
+mod flagger;
 mod places;
 mod readme;
+mod route_weights;
 mod routes;
 mod signing;
 mod steer;

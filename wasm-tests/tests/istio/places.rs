@@ -4,6 +4,7 @@
 use crate::steer::{self, is_not_fooled, stable_user, steers};
 use anyhow::Result;
 use serde_json::json;
+use std::net::SocketAddr;
 use wasm_tests::istio::free_port;
 use wasm_tests::istio::place::Place;
 use wasm_tests::istio::proxy::{Pod, Proxy};
@@ -29,12 +30,25 @@ async fn gateway() -> Result<()> {
     is_not_fooled(address, &request, &plan, "x-split-variant", "canary").await
 }
 
-/// Its Deployment and Service would be Istio's work: here the service's endpoint is the proxy.
 #[tokio::test]
 async fn gateway_of_the_gateway_api() -> Result<()> {
     const FOLDER: &str = "istio/gateway-api";
-    const NAMESPACE: &str = "gateway-api";
-    let place = Place::new(NAMESPACE).await?;
+    let (place, port) = gateway_api("gateway-api", FOLDER).await?;
+    let plan = steer::plan(&place, FOLDER)?;
+    let (proxy, address) = gateway_proxy(&place, port).await?;
+    proxy.plugin(|_| true).await?;
+    let request = Request { authority: "reviews.example.com".into(), ..Request::get("/reviews/0") };
+    let tester = request.clone().with("x-user-group", "beta");
+    eventually("the routes", async || steer::reaches(address, &tester, "v3").await).await?;
+    steers(address, &request, &plan).await?;
+    is_not_fooled(address, &request, &plan, "x-split-variant", "canary").await
+}
+
+/// A namespace with a Gateway of the Gateway API, to whose port on loopback the folder's HTTPRoute
+/// is applied. Its Deployment and Service would be Istio's work: here the service's endpoint is the
+/// proxy.
+pub async fn gateway_api(namespace: &'static str, folder: &str) -> Result<(Place, u16)> {
+    let place = Place::new(namespace).await?;
     let port = free_port()?;
     let gateway = json!({
         "apiVersion": "gateway.networking.k8s.io/v1",
@@ -50,37 +64,35 @@ async fn gateway_of_the_gateway_api() -> Result<()> {
         "kind": "ServiceEntry",
         "metadata": {"name": "my-gateway-istio"},
         "spec": {
-            "hosts": [format!("my-gateway-istio.{NAMESPACE}.svc.cluster.local")],
+            "hosts": [format!("my-gateway-istio.{namespace}.svc.cluster.local")],
             "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
             "resolution": "STATIC",
             "location": "MESH_INTERNAL",
             "endpoints": [{"address": "127.0.0.1", "ports": {"http": port}}]
         }
     });
-    place.mesh.kubernetes.apply(NAMESPACE, &[gateway, service, on_loopback(port)])?;
-    for version in ["v1", "v3"] {
-        let name = format!("reviews-{version}");
-        let service = place.service(&name, place.port, &[(version, version)]);
+    place.mesh.kubernetes.apply(namespace, &[gateway, service, on_loopback(port)])?;
+    // The cluster of the canary is told by its name.
+    for (version, name) in [("v1", "reviews-v1"), ("v3", "reviews-v3-canary")] {
+        let service = place.service(name, place.port, &[(version, version)]);
         // What a Service of Kubernetes cannot have, an endpoint on loopback, a ServiceEntry can.
-        let from = format!("{{ name: {name}, port: 9080 }}");
+        let from = format!("name: reviews-{version}, port: 9080");
         let host = &service["spec"]["hosts"][0];
-        let to =
-            format!("{{ group: networking.istio.io, kind: Hostname, name: {host}, port: 9080 }}");
-        place.folder.replace("istio/gateway-api/http-route.yaml", &from, &to)?;
-        place.mesh.kubernetes.apply(NAMESPACE, &[service])?;
+        let to = format!("group: networking.istio.io, kind: Hostname, name: {host}, port: 9080");
+        place.folder.replace(&format!("{folder}/http-route.yaml"), &from, &to)?;
+        place.mesh.kubernetes.apply(namespace, &[service])?;
     }
-    place.kubectl(&["apply", "-k", &place.folder.path(FOLDER)])?;
-    let plan = steer::plan(&place, FOLDER)?;
+    place.kubectl(&["apply", "-k", &place.folder.path(folder)])?;
+    Ok((place, port))
+}
+
+/// That Gateway's proxy.
+pub async fn gateway_proxy(place: &Place, port: u16) -> Result<(Proxy, SocketAddr)> {
     let labels = json!({"gateway.networking.k8s.io/gateway-name": "my-gateway"});
-    let pod = Pod { kind: "router", namespace: NAMESPACE, labels, environment: &[] };
+    let pod = Pod { kind: "router", namespace: place.namespace, labels, environment: &[] };
     let proxy = Proxy::start(place.mesh, &pod).await?;
     let address = proxy.listens(port).await?;
-    proxy.plugin(|_| true).await?;
-    let request = Request { authority: "reviews.example.com".into(), ..Request::get("/reviews/0") };
-    let tester = request.clone().with("x-user-group", "beta");
-    eventually("the routes", async || steer::reaches(address, &tester, "v3").await).await?;
-    steers(address, &request, &plan).await?;
-    is_not_fooled(address, &request, &plan, "x-split-variant", "canary").await
+    Ok((proxy, address))
 }
 
 /// Istio has such a gateway listen on every address.

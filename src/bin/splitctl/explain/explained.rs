@@ -6,6 +6,7 @@ use traffic_split::{
     Explanation, HeaderChange, HeaderList, Outcome, Reason, Rule, Snapshot, explain,
 };
 
+use super::bucket::Buckets;
 use crate::curve;
 use crate::describe;
 use crate::given::Example;
@@ -50,12 +51,15 @@ pub struct Key {
 pub struct Step {
     pub rule: String,
     pub matched: Option<bool>,
-    /// Whether it matches, but the client is outside its slice.
+    /// Whether it matches, but the client is outside its slice or left out by its engine.
     #[serde(skip)]
     pub outside: bool,
     /// Whether it is in shadow.
     pub shadow: bool,
     pub why: Vec<String>,
+    /// The buckets of its flag engine, if the request was asked for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Buckets>,
 }
 
 impl Explained {
@@ -126,6 +130,8 @@ fn steps(checked: &Checked, request: &HeaderList, explanation: &Explanation<'_>)
             };
             let layer = step.filter(|step| step.matches);
             why.extend(layer.and_then(|step| describe::layer(rule, step)));
+            let engine = layer.and_then(|step| Buckets::new(rule, step));
+            why.extend(engine.iter().flat_map(Buckets::lines));
             let outside = !decided && layer.is_some();
             let matched = step.map(|_| decided);
             Step {
@@ -134,6 +140,7 @@ fn steps(checked: &Checked, request: &HeaderList, explanation: &Explanation<'_>)
                 outside,
                 shadow: rule.mode == Mode::Shadow,
                 why,
+                engine,
             }
         })
         .collect()

@@ -1,5 +1,6 @@
 //! An explanation as a table for people.
 
+use super::bucket::Buckets;
 use super::explained::{Explained, Key};
 use crate::output::{BAD, FAINT, GOOD, Ordered, STRONG, percent};
 
@@ -54,10 +55,17 @@ pub fn table(explained: &Explained) -> String {
     lines.join("\n")
 }
 
+/// The buckets of the rule that decided.
+fn engine(explained: &Explained) -> Option<&Buckets> {
+    explained.rules.iter().find(|step| step.matched == Some(true))?.engine.as_ref()
+}
+
 fn reason(explained: &Explained) -> String {
     let name = explained.reason;
     let why = match (name, &explained.key) {
         ("pinned", _) => "the rule names the variant",
+        ("sticky", _) if engine(explained).is_some() => "the bucket of the flag engine chooses",
+        ("otherwise", _) => "the flag engine leaves the client out",
         ("sticky", Some(key)) if key.issued => {
             return format!("{name}: a new identity is issued in {}, and hashed", key.source);
         }
