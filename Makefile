@@ -72,7 +72,7 @@ push: image ## Build that image and push it: make push IMAGE=registry.example.co
 	@test -n "$(CRANE)" || { echo "Neither crane nor Go is on the search path." >&2; exit 2; }
 	@pushed=$$($(CRANE) push "$(CURDIR)/target/image" "$(IMAGE)") && echo "  image: oci://$$pushed"
 
-mesh-test: wasm ## Run the Istio manifests in a real mesh, and func-e (needs Go, which builds them once: 20 CPU minutes)
+mesh-test: wasm ## Run the Istio manifests in a real mesh, and func-e (needs Go, which builds them once: 30 CPU minutes)
 	cargo test --package wasm-tests --features mesh --test istio --test istio_manifests --test func_e \
 		-- --test-threads 2
 
@@ -143,8 +143,8 @@ fuzz: ## Look for inputs that break a property: RUNS=25000000 tries more
 CARGO_MUTANTS_VERSION := 27.1.0
 CARGO_MUTANTS := target/tools/cargo-mutants-$(CARGO_MUTANTS_VERSION)
 MUTANTS := target/mutants
-MUTATED := $(filter-out %/tests.rs,$(foreach part,config cookie decide guard history key layer matcher \
-	ramp rendezvous request split,$(wildcard src/$(part).rs src/$(part)/*.rs)))
+MUTATED := $(filter-out %/tests.rs,$(foreach part,config cookie decide ending guard history key layer matcher \
+	ramp rendezvous request rerun split,$(wildcard src/$(part).rs src/$(part)/*.rs)))
 # cargo-mutants works in a copy of the sources, so that one can go on with them.
 MUTATE := $(CARGO_MUTANTS)/bin/cargo-mutants mutants --no-config --dir $(MUTANTS)/source
 TRY := nice -n 15 env CARGO_TARGET_DIR=$(CURDIR)/$(MUTANTS)/build $(MUTATE) --in-place \

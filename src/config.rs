@@ -40,12 +40,13 @@ pub use ramp::RampSpec;
 pub use route::RouteSpec;
 pub use rule::{ActionSpec, LayerSpec, RuleSpec};
 pub use split::{SplitSpec, Weight};
-pub use sticky::{KeySource, PersistSpec, StickySpec};
+pub use sticky::{Inner, KeySource, PersistSpec, StickySpec};
 pub use time::{format as format_time, parse as parse_time};
 pub use variant::VariantSpec;
 
 pub(crate) use decimal::Decimal;
 pub(crate) use field::{Field, Object, long};
+pub(crate) use node::text_of_json;
 
 use crate::limits;
 use node::Node;

@@ -8,8 +8,8 @@ use std::fmt::Write;
 
 use crate::config::{CookieSpec, SameSite};
 use crate::limits;
-use crate::request::Ignored;
 use crate::request::{self, Request};
+use crate::request::{AUTHORITY, Ignored};
 
 /// A cookie of the configuration, ready to be read and set.
 #[derive(Debug)]
@@ -96,7 +96,12 @@ impl Cookie {
         match &self.domain {
             Some(domain) => Some(domain.as_bytes()),
             None => {
-                let asked = || request::first_value(request, ":authority");
+                // A longer one costs no look at each byte.
+                let named = |authority: &[u8]| authority.len() <= 2 * limits::HOST_BYTES;
+                let asked = || {
+                    let authority = request.find_header(AUTHORITY, Some).filter(|a| named(a))?;
+                    request::usable(authority)
+                };
                 let host = request.first_authority().or_else(asked).map(request::host)?;
                 (host.len() <= limits::HOST_BYTES).then_some(host)
             }

@@ -2,7 +2,7 @@
 //! `response.flags` tell of them: by them a response is counted once, as its client got it.
 
 use crate::metrics::Class;
-use crate::request::Request;
+use crate::request::{Request, trim};
 
 /// The kind of a response, by its request: each has an end of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,22 +15,34 @@ pub(crate) enum Kind {
     GrpcWeb,
     /// Server-sent events: they go on until the client leaves.
     Events,
-    /// A CONNECT or an upgrade, such as WebSocket: once it is accepted, either side may end it.
-    Tunnel,
+    /// An upgrade, such as to WebSocket: once it is accepted, either side may end it.
+    Upgrade,
+    /// The tunnel of a CONNECT: once it is accepted, either side may end it.
+    Connect,
 }
 
 impl Kind {
     /// The kind of the response to a request.
     pub(crate) fn of(request: &impl Request) -> Self {
+        // `:method` is as long as `upgrade`.
         const LENGTHS: u64 = 1 << "accept".len() | 1 << "upgrade".len() | 1 << "content-type".len();
         let kind = |name: &[u8], value: &[u8]| match name {
             b"content-type" => grpc(value),
-            b"accept" => contains(value, b"text/event-stream").then_some(Kind::Events),
-            b"upgrade" => Some(Kind::Tunnel),
-            b":method" => (value == b"CONNECT").then_some(Kind::Tunnel),
+            b"accept" => accepts_events(value).then_some(Kind::Events),
+            b"upgrade" => Some(Kind::Upgrade),
+            b":method" => (value == b"CONNECT").then_some(Kind::Connect),
             _ => None,
         };
         request.find_field_of_lengths(LENGTHS, kind).unwrap_or(Kind::Plain)
+    }
+
+    /// The first bytes of the status that opens a tunnel, of which no end is an error.
+    pub(crate) fn opens_with(self) -> Option<&'static [u8]> {
+        match self {
+            Kind::Upgrade => Some(b"101"),
+            Kind::Connect => Some(b"2"),
+            Kind::Plain | Kind::Grpc | Kind::GrpcWeb | Kind::Events => None,
+        }
     }
 
     /// Whether the response's headers may say how a call went.
@@ -48,8 +60,9 @@ fn grpc(content_type: &[u8]) -> Option<Kind> {
     }
 }
 
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
+/// Whether one of the types in an `accept` header is that of server-sent events.
+fn accepts_events(value: &[u8]) -> bool {
+    value.split(|b| *b == b',').any(|part| trim(part).starts_with(b"text/event-stream"))
 }
 
 /// The `grpc-status` in a header or trailer; one that is no number means UNKNOWN.
@@ -161,7 +174,7 @@ mod tests {
             ("via_upstream", Some(503), 0, Kind::Grpc, Class::ServerError),
             ("via_upstream", Some(200), 0, Kind::Grpc, Class::Reset),
             ("via_upstream", Some(200), 0, Kind::GrpcWeb, Class::Success),
-            ("via_upstream", Some(403), 0, Kind::Tunnel, Class::ClientError),
+            ("via_upstream", Some(403), 0, Kind::Upgrade, Class::ClientError),
         ] {
             let details_ = details.as_bytes();
             let ending = Ending { details: details_, code, flags, grpc_status: None };
@@ -200,8 +213,8 @@ mod tests {
             ("accept", "text/event-stream", Kind::Events),
             ("accept", "application/json, text/event-stream", Kind::Events),
             ("accept", "*/*", Kind::Plain),
-            ("upgrade", "websocket", Kind::Tunnel),
-            (":method", "CONNECT", Kind::Tunnel),
+            ("upgrade", "websocket", Kind::Upgrade),
+            (":method", "CONNECT", Kind::Connect),
             (":method", "GET", Kind::Plain),
         ] {
             let request = HeaderList::new([("x", "y"), (name, value)]);

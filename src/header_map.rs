@@ -1,6 +1,8 @@
 //! A header map as the proxy-wasm ABI hands it over: a count, the lengths of every name and value,
 //! then these, each with a NUL behind it. Numbers are 32 bits, little endian.
 
+use crate::request::length;
+
 /// The bytes of a header map, read where they lie: the SDK would copy every name and value.
 #[derive(Debug, Default)]
 pub(crate) struct HeaderMap(pub(crate) Vec<u8>);
@@ -23,58 +25,75 @@ impl HeaderMap {
     }
 
     /// Looks at each field, name and value.
-    #[cold]
-    pub(crate) fn each<'a>(&'a self, look: &mut dyn FnMut(&'a [u8], &'a [u8])) {
-        let _: Option<()> = self.find(
-            |_| true,
-            |name, value| {
-                look(name, value);
-                None
-            },
-        );
+    pub(crate) fn each<'a>(&'a self, mut look: impl FnMut(&'a [u8], &'a [u8])) {
+        let _: Option<()> = self.find(u64::MAX, |name, value| {
+            look(name, value);
+            None
+        });
     }
 
-    /// Calls `find` on each field, name and value, whose name has a wanted length, in their order and
-    /// up to where the bytes make no sense, and returns its first answer. Most fields are passed over
-    /// by the length.
+    /// Calls `find` on each field, name and value, whose name has one of these lengths, in their order
+    /// and up to where the bytes make no sense, and returns its first answer.
     pub(crate) fn find<'a, T>(
         &'a self,
-        wanted: impl Fn(usize) -> bool,
+        wanted: u64,
         mut find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>,
     ) -> Option<T> {
-        let (count, rest) = self.0.split_first_chunk()?;
-        let table = (u32::from_le_bytes(*count) as usize).checked_mul(8)?;
-        let (table, mut texts) = rest.split_at_checked(table)?;
-        let (lengths, _) = table.as_chunks::<8>();
-        for lengths in lengths {
-            // Two numbers in one, little endian: the length of the name lies below.
-            let lengths = u64::from_le_bytes(*lengths);
-            let (name, value) = (lengths as u32 as usize, (lengths >> 32) as usize);
-            let field = name.checked_add(value)?.checked_add(2)?;
-            let (field, others) = texts.split_at_checked(field)?;
-            if wanted(name)
-                && let Some((name, rest)) = field.split_at_checked(name)
-                && let Some(value) = rest.get(1..).and_then(|rest| rest.get(..value))
-            {
-                let found = find(name, value);
-                if found.is_some() {
-                    return found;
-                }
+        let mut fields = self.fields()?;
+        while let Some((name, value)) = fields.next_of(wanted) {
+            let found = find(name, value);
+            if found.is_some() {
+                return found;
             }
-            texts = others;
         }
         None
+    }
+
+    fn fields(&self) -> Option<Fields<'_>> {
+        let (count, rest) = self.0.split_first_chunk()?;
+        let table = (u32::from_le_bytes(*count) as usize).checked_mul(8)?;
+        let (table, texts) = rest.split_at_checked(table)?;
+        Some(Fields { lengths: table.as_chunks().0, texts })
     }
 
     /// The first value of the field with this name.
     pub(crate) fn first(&self, name: &str) -> Option<&[u8]> {
         let found = |known: &[u8], value| (known == name.as_bytes()).then_some(value);
-        self.find(|length| length == name.len(), found)
+        self.find(length(name.len()), found)
     }
 
     /// Whether it has no field that could be read.
     pub(crate) fn is_empty(&self) -> bool {
-        self.find(|_| true, |_, _| Some(())).is_none()
+        self.find(u64::MAX, |_, _| Some(())).is_none()
+    }
+}
+
+/// The fields that are still to be looked at.
+struct Fields<'a> {
+    lengths: &'a [[u8; 8]],
+    texts: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    /// The next one whose name has one of these lengths. Most fields are passed over by the length, and
+    /// so in one tight loop, whatever is done with the others.
+    #[inline(never)]
+    fn next_of(&mut self, wanted: u64) -> Option<(&'a [u8], &'a [u8])> {
+        let Fields { mut lengths, mut texts } = *self;
+        while let [first, rest @ ..] = lengths {
+            // Two numbers in one, little endian: the length of the name lies below.
+            let both = u64::from_le_bytes(*first);
+            let (name, value) = (both as u32 as usize, (both >> 32) as usize);
+            let (field, others) =
+                texts.split_at_checked(name.checked_add(value)?.checked_add(2)?)?;
+            (lengths, texts) = (rest, others);
+            if wanted & length(name) != 0 {
+                *self = Fields { lengths, texts };
+                let (name, rest) = field.split_at_checked(name)?;
+                return Some((name, rest.get(1..)?.get(..value)?));
+            }
+        }
+        None
     }
 }
 
@@ -85,7 +104,7 @@ mod tests {
     const MAP: &[u8] = b"\x02\0\0\0\x01\0\0\0\x02\0\0\0\x03\0\0\0\0\0\0\0a\0bc\0x-\xff\0\0";
 
     /// The fields whose names have a wanted length.
-    fn fields(bytes: &[u8], wanted: impl Fn(usize) -> bool) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn fields(bytes: &[u8], wanted: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut fields = Vec::new();
         HeaderMap(bytes.to_vec()).find(wanted, |name, value| -> Option<()> {
             fields.push((name.to_vec(), value.to_vec()));
@@ -95,7 +114,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-        fields(bytes, |_| true)
+        fields(bytes, u64::MAX)
     }
 
     #[test]
@@ -111,14 +130,14 @@ mod tests {
 
     #[test]
     fn finds_the_first_answer_among_names_of_a_length() {
-        let names = |length| -> Vec<_> {
-            fields(MAP, |known| known == length).into_iter().map(|(name, _)| name).collect()
+        let names = |bytes| -> Vec<_> {
+            fields(MAP, length(bytes)).into_iter().map(|(name, _)| name).collect()
         };
         assert_eq!(names(1), [b"a"]);
         assert_eq!(names(3), [b"x-\xff"]);
         assert!(names(2).is_empty());
         let map = HeaderMap(MAP.to_vec());
-        assert_eq!(map.find(|_| true, |_, value| value.first()), Some(&b'b'));
+        assert_eq!(map.find(u64::MAX, |_, value| value.first()), Some(&b'b'));
         assert!(!map.is_empty() && HeaderMap::default().is_empty());
     }
 

@@ -116,14 +116,19 @@ impl Index {
             }
             self.prefixes.add(path, &mut found);
         }
-        if self.hosts
-            && let Some(authority) = request::first_value(request, AUTHORITY)
-        {
-            for host in [Some(authority), request::bare_host(authority)].into_iter().flatten() {
-                self.add_need(folded(host, HOST), &mut found);
-            }
+        if self.hosts {
+            self.add_hosts(request, &mut found);
         }
         found
+    }
+
+    #[inline(never)]
+    fn add_hosts(&self, request: &impl Request, found: &mut Candidates) {
+        let authority = request::first_value(request, AUTHORITY);
+        let host = authority.and_then(request::bare_host);
+        for host in authority.into_iter().chain(host) {
+            self.add_need(folded(host, HOST), found);
+        }
     }
 
     fn add(&self, name: u64, value: &[u8], found: &mut Candidates) {

@@ -1,20 +1,26 @@
 //! The key of a sticky rule: a client's identity, found in the request or issued to it.
 
+mod json;
+
+use std::borrow::Cow;
 use std::io::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::config::KeySource;
+use percent_encoding::percent_decode;
+
+use crate::config::{Inner, KeySource};
 use crate::environment::Environment;
 use crate::identity::{Id, Issue, Issued};
 use crate::limits;
-use crate::request::Ignored;
-use crate::request::Request;
+use crate::request::{Ignored, IgnoredSet, Request};
 
 /// The sources of a client's identity.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) sources: Vec<KeySource>,
+    /// The values that are no identity.
+    pub(crate) ignore: Vec<Box<[u8]>>,
     /// The cookie with the identity that a client without one is issued.
     pub(crate) issue: Option<Arc<Issue>>,
 }
@@ -22,7 +28,8 @@ pub(crate) struct Key {
 /// A client's identity.
 #[derive(Debug)]
 pub(crate) enum Identity<'a> {
-    Sent(&'a [u8]),
+    /// A value, or a text inside it, which is copied only where it was encoded.
+    Sent(Cow<'a, [u8]>),
     Address([u8; ADDRESS_TEXT], usize),
     Issued(Id),
 }
@@ -51,9 +58,9 @@ impl Key {
         let sent = self.sent(request).map(|(_, identity)| identity);
         sent.or_else(|| {
             let issue = self.issue.as_ref()?;
-            let id = |text| Id::is_form_of(text).then_some(Identity::Sent(text));
+            let id = |text| Id::is_form_of(text).then_some(Cow::Borrowed(text));
             if let Some(returned) = issue.cookie.find(request, || environment.now(), id) {
-                return Some(returned);
+                return Some(Identity::Sent(returned));
             }
             let id = issued.id.or_else(|| Id::new(environment.entropy()?))?;
             issued.id = Some(id);
@@ -67,22 +74,58 @@ impl Key {
         &'a self,
         request: &'a impl Request,
     ) -> Option<(&'a KeySource, Identity<'a>)> {
-        self.sources.iter().find_map(|source| Some((source, find(source, request)?)))
+        self.sources.iter().find_map(|source| Some((source, self.find(source, request)?)))
+    }
+
+    fn find<'a>(&self, source: &'a KeySource, request: &'a impl Request) -> Option<Identity<'a>> {
+        let (part, inner) = match source {
+            KeySource::Part(part) => (part, None),
+            KeySource::Inner(part, inner) => (part, Some(inner)),
+            KeySource::SourceIp => {
+                let address = address(request.source_address()?)?;
+                return self.is_identity(address.as_bytes()).then_some(address);
+            }
+        };
+        let sent = part.find(request, |value| self.sent_as(value, inner, request.ignored()));
+        sent.map(Identity::Sent)
+    }
+
+    /// The identity that a value is. A function of its own, since it would be part of a loop over all
+    /// headers.
+    #[inline(never)]
+    fn sent_as<'a>(
+        &self,
+        value: &'a [u8],
+        inner: Option<&Inner>,
+        ignored: &IgnoredSet,
+    ) -> Option<Cow<'a, [u8]>> {
+        if value.len() > limits::KEY_BYTES {
+            ignored.insert(Ignored::Key);
+            return None;
+        }
+        let value = match inner {
+            None => Cow::Borrowed(value),
+            Some(inner) => read(inner, value)?,
+        };
+        self.is_identity(&value).then_some(value)
+    }
+
+    /// An empty value is no identity: hashing it would put every anonymous client into one variant. Some
+    /// servers write an empty cookie as two quotes.
+    fn is_identity(&self, value: &[u8]) -> bool {
+        !matches!(value, [] | [b'"', b'"']) && !self.ignore.iter().any(|known| **known == *value)
     }
 }
 
-/// An empty value is no identity: hashing it would put every anonymous client into one variant.
-fn find<'a>(source: &'a KeySource, request: &'a impl Request) -> Option<Identity<'a>> {
-    let sent = |value: &'a [u8]| {
-        if value.len() > limits::KEY_BYTES {
-            request.ignored().insert(Ignored::Key);
-            return None;
-        }
-        (!value.is_empty()).then_some(Identity::Sent(value))
-    };
-    match source {
-        KeySource::Part(part) => part.find(request, sent),
-        KeySource::SourceIp => address(request.source_address()?),
+/// Reads a text inside another one. It is copied only where it was encoded.
+#[inline(never)]
+fn read<'a>(inner: &Inner, value: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    let Inner { percent, json } = inner;
+    let value = if *percent { percent_decode(value).into() } else { Cow::Borrowed(value) };
+    match value {
+        value if json.is_empty() => Some(value),
+        Cow::Borrowed(value) => json::member(value, json),
+        Cow::Owned(value) => Some(Cow::Owned(json::member(&value, json)?.into_owned())),
     }
 }
 
@@ -111,7 +154,7 @@ mod tests {
     }
 
     fn find(sources: &[KeySource], request: &HeaderList) -> Option<String> {
-        let key = Key { sources: sources.to_vec(), issue: None };
+        let key = Key { sources: sources.to_vec(), ignore: Vec::new(), issue: None };
         let identity =
             key.identity(request, &mut FixedEnvironment::default(), &mut Issued::default());
         identity.map(|identity| String::from_utf8(identity.as_bytes().to_vec()).unwrap())
@@ -126,6 +169,10 @@ mod tests {
             (vec![("x-user", " \t"), ("x-user", "9")], Some("9")),
             (vec![("cookie", "uid= ;uid=7"), ("x-user", "")], Some("7")),
             (vec![("cookie", "uid= "), ("x-user", "")], None),
+            (vec![("cookie", "uid=\"\""), ("x-user", "8")], Some("8")),
+            (vec![("cookie", "uid=\"\"; uid=7")], Some("7")),
+            (vec![("x-user", "\"\"")], None),
+            (vec![("x-user", "\"")], Some("\"")),
             (vec![], None),
         ] {
             assert_eq!(find(&sources, &HeaderList::new(headers.clone())).as_deref(), expected);

@@ -25,12 +25,19 @@
 //! 3. `src/configuration.md` and `src/bin/splitctl/schema.json`: the field.
 //! 4. `wasm-tests/cases/`: a case, which runs in the core and in Envoy.
 //!
-//! A way to split, such as the buckets of a flag engine:
-//! 1. A file with the choice, such as `history.rs`, and its vectors in `wasm-tests/vectors/`.
+//! A way to split, such as by earlier weights:
+//! 1. A file with the choice, as `history.rs` is, and its vectors in `wasm-tests/vectors/`.
 //! 2. `split.rs`: one variant of `Picker`, and its arm in `Split::pick`.
 //! 3. `config/split.rs` and `compile/split.rs`: the field that asks for it, and where it becomes that
 //!    variant.
 //! 4. `src/configuration.md`, `src/wire-contract.md` and the schema.
+//!
+//! A flag engine whose buckets a split may use:
+//! 1. `engine/`: a file with its settings, its hash and its ranges, and one line in the table of
+//!    `engine.rs`.
+//! 2. `wasm-tests/vectors/engines.json`: assignments by another implementation, and a test beside the
+//!    engine itself in `wasm-tests/tests/sdks.rs`.
+//! 3. `src/configuration.md` and the schema: its settings.
 //!
 //! An effect on the response, such as a `Server-Timing` header:
 //! 1. `outcome.rs`: one more header in `Outcome::into_response`. The adapter adds whatever headers it

@@ -66,11 +66,17 @@ pub const WEIGHT_MAX: f64 = 1e6;
 /// The least weight other than 0.
 pub const WEIGHT_MIN: f64 = 1e-6;
 
-/// Bytes of the value of one request header, `:path` included; a longer one counts as absent.
-pub const VALUE_BYTES: usize = 8 << 10;
+/// Bytes of the value of one request header, of a path and of a query: as many as Envoy takes of all
+/// headers by default (`max_request_headers_kb`).
+pub const VALUE_BYTES: usize = 60 << 10;
 
-/// Bytes of `cookie` headers scanned per lookup; browsers send at most about 8 KiB.
-pub const COOKIE_BYTES: usize = 16 << 10;
+/// Bytes of a value that a regular expression or `contains` looks at: a few steps for each of them are
+/// the most expensive thing that a request can ask for.
+pub const SEARCH_BYTES: usize = 8 << 10;
+
+/// Bytes of `cookie` headers scanned per lookup: as many as Envoy takes of all headers by default.
+/// Sessions kept in cookies are often of 16 KiB and more.
+pub const COOKIE_BYTES: usize = 60 << 10;
 
 /// Cookie pairs scanned per lookup; RFC 6265 section 6.1 asks user agents for 50 a domain.
 pub const COOKIE_PAIRS: usize = 256;
@@ -78,8 +84,15 @@ pub const COOKIE_PAIRS: usize = 256;
 /// Query parameters scanned per lookup.
 pub const QUERY_PAIRS: usize = 256;
 
-/// Bytes of a sticky key.
-pub const KEY_BYTES: usize = 1024;
+/// Names of members, one inside the other, that lead to a part of a JSON value.
+pub const JSON_NAMES: usize = 8;
+
+/// Values that are no identity, of one sticky key.
+pub const NO_IDENTITIES: usize = 64;
+
+/// Bytes of a sticky key: bearer tokens have some thousand, and most servers take no longer line
+/// (`large_client_header_buffers` of nginx, `LimitRequestFieldSize` of httpd).
+pub const KEY_BYTES: usize = 8 << 10;
 
 /// Earlier weights of one split: each is a step of hashing per decision.
 pub const HISTORY: usize = 32;

@@ -11,7 +11,7 @@ pub(crate) use search::Search;
 pub(crate) use text::{Operand, Text};
 
 use crate::config::Part;
-use crate::request::{self, Request};
+use crate::request::{self, AUTHORITY, Request};
 
 /// A condition that is ready to be asked.
 #[derive(Debug)]
@@ -40,16 +40,23 @@ impl Matcher {
 impl Test {
     fn passes(&self, request: &impl Request) -> bool {
         match self {
-            Test::Text(part, text) => part.any(request, |value| text.matches(value)),
-            Test::Host(text) => Part::Authority.any(request, |authority| {
-                text.matches(authority)
-                    || request::bare_host(authority).is_some_and(|host| text.matches(host))
-            }),
+            Test::Text(part, text) => {
+                part.any(request, |value| text.matches(value, request.ignored()))
+            }
+            Test::Host(text) => passes_host(text, request),
             Test::SourceIp(networks) => {
                 request.source_address().is_some_and(|address| networks.contain(address))
             }
         }
     }
+}
+
+/// Whether the authority passes a test as it stands, or by its host alone.
+#[inline(never)]
+fn passes_host(text: &Text, request: &impl Request) -> bool {
+    let authority = request::first_value(request, AUTHORITY);
+    let host = authority.and_then(request::bare_host);
+    authority.into_iter().chain(host).any(|value| text.matches(value, request.ignored()))
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! A new effect on the request is one more change in [`Outcome::request_headers`]; a new effect on
 //! the response is one more header or field of [`ResponseEffects`].
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::config::{MetricsLevel, Mode};
@@ -153,24 +152,29 @@ impl<'p> Outcome<'p> {
         let variant = self.decision.variant().filter(|_| self.is_carried_out());
         let cluster = variant.and_then(|variant| Some(variant.cluster.as_ref()?.as_bytes()));
         let name = variant.map(|variant| variant.name.as_bytes());
-        let point = self.point.as_ref().filter(|_| self.is_carried_out());
-        let routing = [
-            (&self.plan.cluster_header, cluster),
-            (&self.plan.variant_header, name),
-            (&self.plan.point_header, point.map(point::Text::as_bytes)),
-        ];
         let stays = |name| self.earlier.as_ref().is_some_and(|earlier| earlier.wrote(name));
-        let routing = routing.into_iter().filter_map(move |(header, value)| {
+        let routing = |header: &'p Option<String>, value: Option<_>| {
             let name = header.as_deref().filter(|name| value.is_some() || !stays(name))?;
             Some(HeaderChange { name, value })
-        });
+        };
         let cookie = self.cookies.as_ref().and_then(|cookies| cookies.request.as_deref());
-        routing.chain(cookie.map(|v| HeaderChange { name: "cookie", value: Some(v) }))
+        [
+            routing(&self.plan.cluster_header, cluster),
+            routing(&self.plan.variant_header, name),
+            routing(&self.plan.point_header, self.point_text().filter(|_| self.is_carried_out())),
+            cookie.map(|value| HeaderChange { name: "cookie", value: Some(value) }),
+        ]
+        .into_iter()
+        .filter_map(|change| change)
     }
 
     /// Whether the response sets a cookie of the filter.
     pub fn sets_cookies(&self) -> bool {
         self.cookies.as_ref().is_some_and(|cookies| !cookies.response.is_empty())
+    }
+
+    fn point_text(&self) -> Option<&[u8]> {
+        self.point.as_ref().map(point::Text::as_bytes)
     }
 
     /// Calls `increment` with the index in [`crate::Metrics`] of each counter that the request adds
@@ -246,14 +250,8 @@ impl<'p> Outcome<'p> {
     pub fn into_response(self) -> ResponseEffects {
         let mut headers = Vec::new();
         let mut observed = None;
-        let debug = self.plan.debug_header.as_ref().map(|name| {
-            let ([rule, variant], reason) = (self.names(), self.reason.name());
-            let mut value = format!("rule={rule}; variant={variant}; reason={reason}");
-            if let Some(point) = self.decision.point() {
-                let _ = write!(value, "; point={point}");
-            }
-            ResponseHeader { name: name.clone(), value }
-        });
+        let debug = self.plan.debug_header.as_ref();
+        let debug = debug.map(|name| ResponseHeader { name: name.clone(), value: self.told() });
         if let Some(cookies) = self.cookies {
             let set = |value| ResponseHeader { name: "set-cookie".to_owned(), value };
             headers.extend(cookies.response.into_iter().map(set));
@@ -264,6 +262,22 @@ impl<'p> Outcome<'p> {
         let caching = !caching.vary.is_empty() || caching.private && !headers.is_empty();
         headers.extend(debug);
         ResponseEffects { headers, caching, observed: observed.cloned() }
+    }
+
+    /// The decision in the words of the debug header.
+    #[cold]
+    fn told(&self) -> String {
+        let ([rule, variant], reason) = (self.names(), self.reason.name());
+        let point = self.decision.point().map(|point| format!("; point={point}"));
+        let point = point.unwrap_or_default();
+        let mut text = format!("rule={rule}; variant={variant}; reason={reason}{point}");
+        let mut before = "; absent=";
+        for what in self.ignored.iter() {
+            text.push_str(before);
+            text.push_str(what.name());
+            before = ",";
+        }
+        text
     }
 
     /// The names of the rule and the variant, `-` where there is none.
@@ -290,7 +304,9 @@ fn cookies(
         Some(id) => issue(plan, decision, id, request, environment.now()),
         None => Cookies::default(),
     };
-    if let (Some(persist), Some(payload)) = (decision.persist, decision.payload()) {
+    if let Some(persist) = decision.persist
+        && let Some(payload) = decision.payload()
+    {
         let value = persist.cookie.value(&payload, request, environment.now());
         cookies.response.push(persist.cookie.set(&value));
     }

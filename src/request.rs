@@ -8,6 +8,7 @@ mod ignored;
 mod list;
 mod part;
 mod query;
+mod scan;
 
 pub use ignored::{Ignored, IgnoredSet};
 pub use list::HeaderList;
@@ -20,6 +21,9 @@ pub(crate) use query::query_param;
 use std::net::IpAddr;
 
 use crate::limits;
+use scan::{is_clean, split_at_byte};
+
+const PATH: &str = ":path";
 
 /// A request as it arrived.
 ///
@@ -128,21 +132,26 @@ pub(crate) fn first_value<'a>(request: &'a impl Request, name: &str) -> Option<&
     find_value(request, name, Some)
 }
 
-/// `:path` up to its query (RFC 3986 section 3.3), as Envoy normalised it.
+/// `:path` up to its query (RFC 3986 section 3.3), as Envoy normalised it. Its bounds are those of any
+/// value, and the query does not count.
 pub(crate) fn path(request: &impl Request) -> Option<&[u8]> {
-    let target = first_value(request, ":path")?;
-    target.split(|b| matches!(b, b'?' | b'#')).next()
+    let target = trim(request.find_header(PATH, Some)?);
+    let (path, _) = split_at_byte(target, b'?');
+    let (path, _) = split_at_byte(path, b'#');
+    if !fits(path) {
+        request.ignored().insert(Ignored::Value);
+        return None;
+    }
+    Some(path)
 }
 
 /// A value without the blanks around it (RFC 9110 section 5.5), if it can be looked at.
 pub(crate) fn usable(value: &[u8]) -> Option<&[u8]> {
-    (value.len() <= limits::VALUE_BYTES && is_clean(value)).then(|| trim(value))
+    fits(value).then(|| trim(value))
 }
 
-/// RFC 9110 section 5.5: such bytes end a field, or worse.
-fn is_clean(text: &[u8]) -> bool {
-    // Most bytes are clean by the first comparison.
-    text.iter().all(|b| *b > b'\r' || !matches!(b, b'\0' | b'\r' | b'\n'))
+fn fits(value: &[u8]) -> bool {
+    value.len() <= limits::VALUE_BYTES && is_clean(value)
 }
 
 /// Without leading and trailing SP and HTAB, and no other white space.
@@ -199,6 +208,23 @@ mod tests {
         for (target, expected) in [("/a?b=/c", "/a"), ("/a#b", "/a"), ("/a%3Fb", "/a%3Fb")] {
             assert_eq!(path(&HeaderList::new([(":path", target)])), Some(expected.as_bytes()));
         }
+    }
+
+    #[test]
+    fn a_path_is_measured_without_its_query() {
+        for (path_bytes, query_bytes, fits) in [
+            (limits::VALUE_BYTES, 0, true),
+            (limits::VALUE_BYTES, limits::VALUE_BYTES, true),
+            (limits::VALUE_BYTES + 1, 0, false),
+            (limits::VALUE_BYTES + 1, 1, false),
+        ] {
+            let target = format!("{}?{}", "p".repeat(path_bytes), "q".repeat(query_bytes));
+            let request = HeaderList::new([(":path", target)]);
+            assert_eq!(path(&request).map(<[u8]>::len), fits.then_some(path_bytes));
+            assert_eq!(request.ignored().iter().next().is_none(), fits);
+        }
+        let ended = |target: &str| path(&HeaderList::new([(":path", target)])).is_none();
+        assert!(ended("/a\n?b") && !ended("/a?b"));
     }
 
     #[test]

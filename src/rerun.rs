@@ -39,7 +39,7 @@ impl FirstRun {
         bytes.extend(entropy.unwrap_or_default());
         bytes.extend(now.unwrap_or(0).to_le_bytes());
         let mut kept = Vec::new();
-        self.headers.each(&mut |name, value| {
+        self.headers.each(|name, value| {
             if is_one_of(name, names) || is_one_of(name, &[AUTHORITY, REQUEST_ID]) {
                 kept.push((name, value));
             }
@@ -68,7 +68,7 @@ impl FirstRun {
     pub(crate) fn restore(&self, later: &HeaderMap, names: &[&str]) -> HeaderMap {
         let mut fields = Vec::new();
         for (map, written) in [(later, false), (&self.headers, true)] {
-            map.each(&mut |name, value| {
+            map.each(|name, value| {
                 if is_one_of(name, names) == written {
                     fields.push((name, value));
                 }
@@ -150,7 +150,7 @@ mod tests {
     fn fields(map: &HeaderMap) -> Vec<(String, String)> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let mut fields = Vec::new();
-        map.each(&mut |name, value| fields.push((text(name), text(value))));
+        map.each(|name, value| fields.push((text(name), text(value))));
         fields
     }
 

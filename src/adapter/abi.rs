@@ -212,9 +212,8 @@ pub(super) fn set_header(map: MapType, name: &str, value: Option<&[u8]>) -> Resu
     })
 }
 
-/// A property of the request or the plugin, by the segments of its path.
-pub(super) fn property(path: &[&str]) -> Result<Option<Vec<u8>>, Status> {
-    let path = path.join("\0");
+/// A property of the request or the plugin, by its path: segments with NUL between them.
+pub(super) fn property(path: &str) -> Result<Option<Vec<u8>>, Status> {
     // SAFETY: the host reads the path before it returns; `take` owns both places that it writes to.
     take_if_found(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }

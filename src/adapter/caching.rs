@@ -15,13 +15,7 @@ pub(super) fn tell(caching: &Caching, sets_cookie: bool) {
     });
     let map = HeaderMap(map);
     let mut fields = Vec::new();
-    map.find(
-        |_| true,
-        |name, value| -> Option<()> {
-            fields.push((name, value));
-            None
-        },
-    );
+    map.each(|name, value| fields.push((name, value)));
     for (name, value) in caching.changes(sets_cookie, &fields) {
         let name = String::from_utf8_lossy(name);
         let set = abi::set_header(MapType::HttpResponseHeaders, &name, value.as_deref());

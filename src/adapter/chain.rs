@@ -111,7 +111,7 @@ fn claim(header: &str) -> String {
 
 /// A property that cannot be read counts as absent: a header is then taken for the client's.
 fn read(property: &str) -> Option<Vec<u8>> {
-    abi::property(&[property]).ok().flatten()
+    abi::property(property).ok().flatten()
 }
 
 /// Where a property cannot be set, later filters take the header for the client's, and the access log

@@ -94,9 +94,9 @@ fn settle(all: &[Shown], which: &[Shown]) {
 /// The plugin by its root id, its name and its direction, which an update has in common with it; `None`
 /// where it was given no name.
 fn plugin() -> Option<u64> {
-    let read = |path: &[&str]| abi::property(path).ok().flatten().unwrap_or_default();
-    let names = [read(&["plugin_root_id"]), read(&["plugin_name"])];
-    let direction = read(&["xds", "listener_direction"]);
+    let read = |path| abi::property(path).ok().flatten().unwrap_or_default();
+    let names = [read("plugin_root_id"), read("plugin_name")];
+    let direction = read("xds\0listener_direction");
     let named = names.iter().any(|name| !name.is_empty());
     named.then(|| xxh64(&[&names[0], &names[1], &direction].map(Vec::as_slice).join(&0), 0))
 }

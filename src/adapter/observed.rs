@@ -37,19 +37,12 @@ impl Observed {
         if self.kind.is_grpc() {
             self.read_grpc_status(MapType::HttpResponseHeaders);
         }
-        let opened = self.kind == Kind::Tunnel && self.is_opened();
+        let opened = self.kind.opens_with().is_some_and(has_status);
         if opened {
-            // It may go on for days, and no end of it is an error.
+            // It may go on for days.
             plugin.observe(&self.target, Class::Success, self.latency);
         }
         !opened
-    }
-
-    /// Whether the upstream has accepted an upgrade (101) or a CONNECT (2xx). A status that cannot be
-    /// read is looked at in the end.
-    fn is_opened(&self) -> bool {
-        let status = abi::header(MapType::HttpResponseHeaders, ":status").ok().flatten();
-        status.is_some_and(|status| status == b"101" || status.starts_with(b"2"))
     }
 
     /// Notes the status of a call in the trailers of the response.
@@ -69,7 +62,7 @@ impl Observed {
     /// Finds out whose response it is, where the weights of the route decide. A cluster that cannot be
     /// read is one that no variant names.
     fn find_target(&mut self) {
-        let cluster = || abi::property(&["xds", "cluster_name"]).ok().flatten();
+        let cluster = || abi::property("xds\0cluster_name").ok().flatten();
         self.target = Arc::clone(self.target.answered(cluster));
     }
 
@@ -84,15 +77,21 @@ impl Observed {
     }
 
     fn class(&self, details: &[u8]) -> Result<Class, Status> {
-        let code = number("code")?.and_then(|code| u16::try_from(code).ok());
-        let flags = if details == COMPLETE { None } else { number("flags")? };
+        let code = number("response\0code")?.and_then(|code| u16::try_from(code).ok());
+        let flags = if details == COMPLETE { None } else { number("response\0flags")? };
         let (flags, grpc_status) = (flags.unwrap_or(0), self.grpc_status);
         Ok(Ending { details, code, flags, grpc_status }.class(self.kind))
     }
 }
 
-/// An attribute of the response that is a number: 64 bits, little endian.
-fn number(attribute: &str) -> Result<Option<u64>, Status> {
-    let bytes = abi::property(&["response", attribute])?;
+/// Whether the response's status begins so. A status that cannot be read is looked at in the end.
+fn has_status(start: &[u8]) -> bool {
+    let status = abi::header(MapType::HttpResponseHeaders, ":status").ok().flatten();
+    status.is_some_and(|status| status.starts_with(start))
+}
+
+/// A property that is a number: 64 bits, little endian.
+fn number(path: &str) -> Result<Option<u64>, Status> {
+    let bytes = abi::property(path)?;
     Ok(bytes.and_then(|bytes| Some(u64::from_le_bytes(*bytes.first_chunk()?))))
 }

@@ -28,7 +28,7 @@ pub(super) struct HostRequest {
 
 impl Request for HostRequest {
     fn find_field<'a, T>(&'a self, find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>) -> Option<T> {
-        self.map().find(|_| true, find)
+        self.map().find(u64::MAX, find)
     }
 
     fn find_header<'a, T>(
@@ -36,9 +36,8 @@ impl Request for HostRequest {
         name: &str,
         mut find: impl FnMut(&'a [u8]) -> Option<T>,
     ) -> Option<T> {
-        let (name, length) = (name.as_bytes(), name.len());
-        let found = |known: &[u8], value| if known == name { find(value) } else { None };
-        self.map().find(|known| known == length, found)
+        let found = |known: &[u8], value| if known == name.as_bytes() { find(value) } else { None };
+        self.map().find(request::length(name.len()), found)
     }
 
     fn find_field_of_lengths<'a, T>(
@@ -46,7 +45,7 @@ impl Request for HostRequest {
         lengths: u64,
         find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>,
     ) -> Option<T> {
-        self.map().find(|known| lengths & request::length(known) != 0, find)
+        self.map().find(lengths, find)
     }
 
     fn first_authority(&self) -> Option<&[u8]> {
@@ -140,7 +139,7 @@ fn read_headers() -> HeaderMap {
 
 /// An address that cannot be read counts as absent.
 fn source_address() -> Option<IpAddr> {
-    let text = abi::property(&["source", "address"]).ok()??;
+    let text = abi::property("source\0address").ok()??;
     let address: SocketAddr = std::str::from_utf8(&text).ok()?.parse().ok()?;
     Some(address.ip())
 }

@@ -37,7 +37,7 @@ impl Reruns {
         let hint = hint(headers);
         let place = Vm::with(|vm| vm.reruns.iter().position(|known| *known == hint))?;
         // A property that cannot be read proves nothing: this is then a request like any other.
-        let bytes = abi::property(&[&self.0]).ok()??;
+        let bytes = abi::property(&self.0).ok()??;
         Vm::with(|vm| vm.reruns.remove(place));
         FirstRun::from_bytes(&bytes)
     }

@@ -201,7 +201,7 @@ impl Pending {
     #[inline(never)]
     fn end(&mut self, plugin: &Plugin) {
         // An end that cannot be read says nothing: neither of the variant, nor of a next run.
-        let Ok(details) = abi::property(&["response", "code_details"]) else { return };
+        let Ok(details) = abi::property("response\0code_details") else { return };
         let details = details.unwrap_or_default();
         if details == RERUN {
             // The client gets the response of the next run, which counts it.

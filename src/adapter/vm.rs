@@ -65,5 +65,5 @@ impl Vm {
 /// The number that tells a plugin from others, by its root id: all plugins of a VM share one store. A
 /// plugin whose root id cannot be read has the number of those that have none.
 pub(super) fn plugin_id() -> u64 {
-    xxh64(&abi::property(&["plugin_root_id"]).ok().flatten().unwrap_or_default(), 0)
+    xxh64(&abi::property("plugin_root_id").ok().flatten().unwrap_or_default(), 0)
 }

@@ -1,7 +1,7 @@
 //! The request headers on which responses depend.
 
 use crate::caching::Caching;
-use crate::config::{ActionSpec, ConditionTest, Config, KeySource, Mode, Part, RuleSpec};
+use crate::config::{ActionSpec, ConditionTest, Config, Mode, Part, RuleSpec};
 
 /// What a configuration says to caches. Nothing of a response depends on a plan in shadow.
 pub(super) fn compile(config: &Config) -> Caching {
@@ -25,10 +25,7 @@ fn looked_at(rule: &RuleSpec) -> impl Iterator<Item = &str> {
         ConditionTest::SourceIp(_) => None,
     });
     let key = rule.sticky.iter().flat_map(|sticky| &sticky.key);
-    let key = key.filter_map(|source| match source {
-        KeySource::Part(part) => header(part),
-        KeySource::SourceIp => None,
-    });
+    let key = key.filter_map(|source| header(source.part()?));
     let issues = rule.sticky.as_ref().is_some_and(|sticky| sticky.issue.is_some());
     let persists = match &rule.action {
         Some(ActionSpec::Split(split)) => split.persist.is_some(),

@@ -31,13 +31,13 @@ fn text(path: &str, operator: Operator, ignore_case: bool, errors: &mut Errors) 
         Operator::Exact(text) => Text::Exact(operand(text)),
         Operator::Prefix(text) => Text::Prefix(operand(text)),
         Operator::PathPrefix(text) => {
-            Text::PathPrefix(Operand::new(text.trim_end_matches('/'), ignore_case))
+            Text::PathPrefix(Operand::new(text.strip_suffix('/').unwrap_or(&text), ignore_case))
         }
         Operator::Suffix(text) => Text::Suffix(operand(text)),
         Operator::Contains(text) => Text::Contains(Search::new(&text, ignore_case)),
         Operator::In(texts) => Text::In(List::new(texts.iter().map(String::as_str), ignore_case)),
         Operator::Regex(pattern) => Text::Regex(regex(path, &pattern, ignore_case, errors)?),
-        Operator::Range(range) => Text::Range(Box::new(range)),
+        Operator::Range(range) => Text::Range(range),
         Operator::Present(_) => Text::Present,
     })
 }

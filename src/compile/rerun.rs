@@ -35,10 +35,7 @@ fn reads(rule: &RuleSpec, own: impl Fn(&Part) -> bool) -> bool {
         ConditionTest::Text { part, .. } => own(part),
         ConditionTest::SourceIp(_) => false,
     };
-    let key = |source: &KeySource| match source {
-        KeySource::Part(part) => own(part),
-        KeySource::SourceIp => false,
-    };
+    let key = |source: &KeySource| source.part().is_some_and(&own);
     rule.entries.iter().flatten().flatten().any(condition)
         || rule.sticky.iter().flat_map(|sticky| &sticky.key).any(key)
 }

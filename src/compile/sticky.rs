@@ -42,7 +42,8 @@ impl<'e> CookieRegistry<'e> {
     pub(super) fn key(&mut self, sticky: &StickySpec, errors: &mut Errors) -> Key {
         let at = format!("{}.issue", sticky.path);
         let issue = sticky.issue.as_ref().and_then(|cookie| self.issue(at, cookie, errors));
-        Key { sources: sticky.key.clone(), issue }
+        let ignore = sticky.ignore.iter().map(|text| text.as_bytes().into()).collect();
+        Key { sources: sticky.key.clone(), ignore, issue }
     }
 
     /// Rules may share an identity, but not under two sets of attributes.
@@ -128,7 +129,7 @@ pub(super) fn check_layers(rules: &[RuleSpec], errors: &mut Errors) {
             errors.invalid(&format!("{}.slice", rule.path), value, remedy);
         }
         if let Some((other, _)) = earlier.find(|(other, _)| !same_key(rule, other)) {
-            let remedy = format!("must have the key and issue of {}.sticky", other.path);
+            let remedy = format!("must have key, ignore and issue of {}.sticky", other.path);
             let why = format!("a layer tells clients apart in one way: {remedy}");
             errors.forbidden(&format!("{}.sticky", rule.path), why);
         }
@@ -144,7 +145,8 @@ fn same_key(rule: &RuleSpec, other: &RuleSpec) -> bool {
 }
 
 /// The means by which a rule recognises a client: its key, and the cookie of an issued identity.
-fn recognised(rule: &RuleSpec) -> Option<(&[KeySource], Option<&str>)> {
+fn recognised(rule: &RuleSpec) -> Option<(&[KeySource], &[String], Option<&str>)> {
     let sticky = rule.sticky.as_ref()?;
-    Some((&sticky.key, sticky.issue.as_ref().map(|cookie| cookie.name.as_str())))
+    let issued = sticky.issue.as_ref().map(|cookie| cookie.name.as_str());
+    Some((&sticky.key, &sticky.ignore, issued))
 }

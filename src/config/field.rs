@@ -81,7 +81,7 @@ impl<'a> Field<'a> {
     pub(crate) fn number(&self, errors: &mut Errors) -> Option<f64> {
         match self.node {
             Node::Number(value) => Some(*value),
-            Node::Large(value) => Some(*value as f64),
+            Node::Large(value) => Some(**value as f64),
             _ => self.wrong("must be a number", errors),
         }
     }
@@ -99,7 +99,7 @@ impl<'a> Field<'a> {
     /// through a Struct of Kubernetes a number keeps 53 bits.
     pub(crate) fn long(&self, errors: &mut Errors) -> Option<i128> {
         match self.node {
-            Node::Large(value) => Some(*value),
+            Node::Large(value) => Some(**value),
             Node::Number(value) if value.fract() == 0.0 && value.abs() > EXACT_INTEGER as f64 => {
                 self.wrong("must be exact; write all its digits, in quotes", errors)
             }
@@ -120,6 +120,11 @@ impl<'a> Field<'a> {
     /// Whether the value is a number.
     pub(crate) fn is_number(&self) -> bool {
         matches!(self.node, Node::Number(_))
+    }
+
+    /// Whether the value is null.
+    pub(crate) fn is_null(&self) -> bool {
+        *self.node == Node::Null
     }
 
     /// The value if it is a string, of any length.

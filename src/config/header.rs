@@ -68,6 +68,9 @@ pub(super) fn routing(path: &str, name: &str, errors: &mut Errors) -> Option<Str
 
 /// Whether a name is a token (RFC 9110 section 5.6.2).
 pub(super) fn is_token(name: &str) -> bool {
-    !name.is_empty()
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    !name.is_empty() && name.bytes().all(is_token_byte)
+}
+
+pub(super) fn is_token_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }

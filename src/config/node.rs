@@ -18,7 +18,7 @@ pub(crate) enum Node {
     /// A number. There is one kind only, since a Struct of Kubernetes delivers 90 as 90.0.
     Number(f64),
     /// An integer beyond those that an `f64` keeps exactly.
-    Large(i128),
+    Large(Box<i128>),
     Text(String),
     List(Vec<Node>),
     /// An object: its keys with their values.
@@ -31,7 +31,7 @@ impl fmt::Display for Node {
             Node::Null => write!(f, "null"),
             Node::Bool(value) => write!(f, "{value}"),
             Node::Number(value) => write!(f, "{}", Decimal(*value)),
-            Node::Large(value) => write!(f, "{}", Decimal(*value as f64)),
+            Node::Large(value) => write!(f, "{}", Decimal(**value as f64)),
             Node::Text(value) => write!(f, "{value:?}"),
             Node::List(_) => write!(f, "[…]"),
             Node::Object(_) => write!(f, "{{…}}"),
@@ -42,6 +42,14 @@ impl fmt::Display for Node {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+/// The text of a JSON string with its quotes.
+pub(crate) fn text_of_json(json: &[u8]) -> Option<String> {
+    match serde_json::from_slice(json) {
+        Ok(Node::Text(text)) => Some(text),
+        _ => None,
     }
 }
 
@@ -65,14 +73,14 @@ impl<'de> Visitor<'de> for NodeVisitor {
     fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
         Ok(match value.unsigned_abs() <= EXACT_INTEGER {
             true => Node::Number(value as f64),
-            false => Node::Large(value.into()),
+            false => Node::Large(Box::new(value.into())),
         })
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
         Ok(match value <= EXACT_INTEGER {
             true => Node::Number(value as f64),
-            false => Node::Large(value.into()),
+            false => Node::Large(Box::new(value.into())),
         })
     }
 

@@ -19,7 +19,7 @@ use crate::limits;
 /// let rules = Config::parse(config).unwrap().rules;
 /// let condition = &rules[0].entries.as_ref().unwrap()[0][0];
 /// let ConditionTest::Text { operator, .. } = &condition.test else { panic!() };
-/// assert_eq!(*operator, Operator::Range(1..10));
+/// assert_eq!(*operator, Operator::Range(Box::new(1..10)));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operator {
@@ -40,7 +40,7 @@ pub enum Operator {
     In(Vec<String>),
     /// The text is an integer from `start` to less than `end`, which have 64 bits, with a sign or
     /// without.
-    Range(Range<i128>),
+    Range(Box<Range<i128>>),
     /// The part of the request is present, or with `false` absent.
     Present(bool),
 }
@@ -119,7 +119,7 @@ pub(super) fn read(
 }
 
 /// Reads a text that whole values are compared with.
-fn operand(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
+pub(super) fn operand(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
     plain(field, |text| starts_blank(text) || ends_blank(text), errors)
 }
 
@@ -132,8 +132,10 @@ fn part(field: &Field<'_>, is_blank: impl Fn(&str) -> bool, errors: &mut Errors)
 }
 
 fn path_prefix(field: &Field<'_>, errors: &mut Errors) -> Option<Operator> {
-    let text = plain(field, ends_blank, errors)?;
-    if !text.starts_with('/') || text.contains("//") || text.contains(['?', '#']) {
+    let text = operand(field, errors)?;
+    let bytes = text.as_bytes();
+    let doubled = bytes.windows(2).any(|pair| pair == b"//");
+    if bytes.first() != Some(&b'/') || doubled || bytes.iter().any(|b| matches!(b, b'?' | b'#')) {
         return field.wrong("must be a path, as in /reviews or /api/v1", errors);
     }
     Some(Operator::PathPrefix(text))
@@ -174,7 +176,7 @@ fn range(field: &Field<'_>, errors: &mut Errors) -> Option<Operator> {
         .and_then(|field| field.long(errors));
     object.finish(errors);
     match (start?, end?) {
-        (start, end) if start < end => Some(Operator::Range(start..end)),
+        (start, end) if start < end => Some(Operator::Range(Box::new(start..end))),
         _ => field.wrong("must have `start` less than `end`, which is excluded", errors),
     }
 }

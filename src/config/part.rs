@@ -64,7 +64,7 @@ pub(super) const NAMED: [NamedPart; 3] = [
     NamedPart {
         in_match: "cookies",
         in_key: "cookie",
-        read: |path, name, errors| check_cookie(path, name, errors).map(Part::Cookie),
+        read: |path, name, errors| check_sent_cookie(path, name, errors).map(Part::Cookie),
     },
     NamedPart {
         in_match: "queryParams",
@@ -78,20 +78,43 @@ pub(super) const NAMED: [NamedPart; 3] = [
 pub(super) const UNNAMED: [(&str, Part); 3] =
     [("path", Part::Path), ("method", Part::Method), ("authority", Part::Authority)];
 
+/// Reads the name of a cookie that the filter sets, which is a token (RFC 6265bis section 4.1.1).
 pub(super) fn cookie_name(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
-    check_cookie(&field.path, field.text(limits::TEXT_BYTES, errors)?, errors)
+    let name = field.text(limits::TEXT_BYTES, errors)?;
+    let wrong = name.chars().find(|c| !c.is_ascii() || !header::is_token_byte(*c as u8));
+    check_cookie(&field.path, name, wrong, errors)
 }
 
-/// Checks that a cookie's name is a token (RFC 6265 section 4.1.1).
-fn check_cookie(path: &str, name: &str, errors: &mut Errors) -> Option<String> {
-    if header::is_token(name) {
-        return Some(name.to_owned());
+/// Checks the name of a cookie that is read: servers set, and browsers send, nearly any character
+/// (RFC 6265bis section 5.6).
+fn check_sent_cookie(path: &str, name: &str, errors: &mut Errors) -> Option<String> {
+    if name.starts_with(' ') || name.ends_with(' ') {
+        errors.invalid(
+            path,
+            format!("{name:?}"),
+            "must have no blanks around it: they are trimmed",
+        );
+        return None;
     }
-    errors.invalid(
-        path,
-        format!("{name:?}"),
-        "must be a cookie's name: no blanks, ';', '=' or '\"'",
-    );
+    let wrong = name.chars().find(|c| c.is_ascii_control() || matches!(c, ';' | '='));
+    check_cookie(path, name, wrong, errors)
+}
+
+/// Checks the name of a cookie in which this character is wrong.
+fn check_cookie(
+    path: &str,
+    name: &str,
+    wrong: Option<char>,
+    errors: &mut Errors,
+) -> Option<String> {
+    match wrong {
+        None if !name.is_empty() => return Some(name.to_owned()),
+        None => errors.invalid(path, "\"\"", "must be a cookie's name"),
+        Some(wrong) => {
+            let remedy = format!("must be a cookie's name, without {wrong:?}");
+            errors.invalid(path, format!("{name:?}"), remedy);
+        }
+    }
     None
 }
 

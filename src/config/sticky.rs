@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::cookie::{self, CookieSpec};
 use super::error::Errors;
 use super::field::{Field, Object};
+use super::operator;
 use super::part::{self, Part};
 use crate::engine::{self, Engine, SplitContext};
 use crate::limits;
@@ -32,6 +33,8 @@ pub struct StickySpec {
     /// The places to look for the client's identity, at most [`limits::KEY_SOURCES`]. The first one
     /// that a request has, and that is not empty, is hashed.
     pub key: Vec<KeySource>,
+    /// The values that are no identity, at most [`limits::NO_IDENTITIES`].
+    pub ignore: Vec<String>,
     /// The cookie in which a client without a key gets an identity.
     pub issue: Option<CookieSpec>,
     /// The text that is hashed together with the key, which keeps experiments on one key independent;
@@ -53,8 +56,43 @@ pub struct StickySpec {
 pub enum KeySource {
     /// The text of a part of the request.
     Part(Part),
+    /// A text inside that of a part of the request.
+    Inner(Part, Inner),
     /// The client's address, as Envoy sees it.
     SourceIp,
+}
+
+/// The place of a text inside another one.
+///
+/// ```
+/// use traffic_split::config::{Config, Inner, KeySource, Part};
+///
+/// let config = br#"{ "variantHeader": "x-variant", "variants": { "v1": {}, "v2": {} }, "rules": [
+///     { "name": "rollout", "split": { "v1": 90, "v2": 10 },
+///       "sticky": { "key": [ { "cookie": "session", "json": "user.id" } ] } } ] }"#;
+/// let rules = Config::parse(config).unwrap().rules;
+/// let source = &rules[0].sticky.as_ref().unwrap().key[0];
+/// let inner = Inner { percent: false, json: vec!["user".into(), "id".into()] };
+/// assert_eq!(*source, KeySource::Inner(Part::Cookie("session".into()), inner));
+/// assert_eq!(source.to_string(), "user.id in cookie session");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inner {
+    /// Whether the text around is percent-encoded (RFC 3986 section 2.1).
+    pub percent: bool,
+    /// The names of members of JSON objects, one inside the other, at most [`limits::JSON_NAMES`];
+    /// none for the text as a whole.
+    pub json: Vec<String>,
+}
+
+impl KeySource {
+    /// The part of the request that it looks at, if it does.
+    pub fn part(&self) -> Option<&Part> {
+        match self {
+            KeySource::Part(part) | KeySource::Inner(part, _) => Some(part),
+            KeySource::SourceIp => None,
+        }
+    }
 }
 
 /// Writes the source as people call it, as in `cookie uid`.
@@ -62,6 +100,10 @@ impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KeySource::Part(part) => part.fmt(f),
+            KeySource::Inner(part, Inner { json, .. }) if json.is_empty() => {
+                write!(f, "{part}, decoded")
+            }
+            KeySource::Inner(part, Inner { json, .. }) => write!(f, "{} in {part}", json.join(".")),
             KeySource::SourceIp => f.write_str("source address"),
         }
     }
@@ -104,11 +146,17 @@ pub(super) fn read(
         let remedy = "give where to look for the client's identity, as in [{cookie: uid}]";
         errors.required(&format!("{}.key", field.path), remedy);
     }
+    let ignore = object.given("ignore", ignore, errors);
+    if ignore.is_given() && !key.is_given() {
+        let why = "an issued identity is none of these; leave it out, or give a key";
+        errors.forbidden(&format!("{}.ignore", field.path), why);
+    }
     let salt = object.optional("salt").and_then(|field| salt(field, errors));
     let engine = buckets(&mut object, context, errors);
     object.finish(errors);
     let (key, issue) = (key.value().unwrap_or_default(), issue.value());
-    Some(StickySpec { path: field.path.clone(), key, issue, salt, engine })
+    let ignore = ignore.value().unwrap_or_default();
+    Some(StickySpec { path: field.path.clone(), key, ignore, issue, salt, engine })
 }
 
 /// Reads `engine`, and refuses what the SDKs of flag engines do not have.
@@ -176,11 +224,48 @@ fn key(field: &Field<'_>, errors: &mut Errors) -> Option<KeySource> {
     if let Some(field) = object.optional("sourceIp") {
         given.push(source_ip(field, errors));
     }
+    let json = object.given("json", json, errors);
+    let decode = object.given("decode", decode, errors);
     object.finish(errors);
+    let is_inner = json.is_given() || decode.is_given();
     match given.as_mut_slice() {
+        [source] if is_inner => match source.take()? {
+            KeySource::Part(part) => {
+                let (json, percent) = (json.value_or(Vec::new())?, decode.value_or(false)?);
+                Some(KeySource::Inner(part, Inner { percent, json }))
+            }
+            _ => field.wrong("must not have json or decode: an address has no parts", errors),
+        },
         [source] => source.take(),
         _ => field.wrong("must have one of header, cookie, queryParam, sourceIp", errors),
     }
+}
+
+fn json(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<String>> {
+    let text = field.text(limits::TEXT_BYTES, errors)?;
+    let names: Vec<_> = text.split('.').map(str::to_owned).collect();
+    if names.len() > limits::JSON_NAMES || names.iter().any(String::is_empty) {
+        let remedy = format!("must be 1 to {} names, as in user.id", limits::JSON_NAMES);
+        return field.wrong(&remedy, errors);
+    }
+    Some(names)
+}
+
+fn decode(field: &Field<'_>, errors: &mut Errors) -> Option<bool> {
+    match field.text(limits::TEXT_BYTES, errors)? {
+        "percent" => Some(true),
+        _ => field.wrong("must be percent", errors),
+    }
+}
+
+/// Reads the values that are no identity. `null` in YAML is no text, but it is meant as one here.
+fn ignore(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<String>> {
+    let fields = field.list(limits::NO_IDENTITIES, errors)?;
+    let value = |field: &Field<'_>, errors: &mut Errors| match field.is_null() {
+        true => Some("null".to_owned()),
+        false => operator::operand(field, errors),
+    };
+    Some(fields.iter().filter_map(|field| value(field, errors)).collect())
 }
 
 fn source_ip(field: &Field<'_>, errors: &mut Errors) -> Option<KeySource> {
@@ -211,6 +296,10 @@ mod tests {
             (KeySource::Part(Part::Method), "method"),
             (KeySource::Part(Part::Authority), "authority"),
             (KeySource::SourceIp, "source address"),
+            (
+                KeySource::Inner(Part::Path, Inner { percent: true, json: Vec::new() }),
+                "path, decoded",
+            ),
         ] {
             assert_eq!(source.to_string(), shown);
         }

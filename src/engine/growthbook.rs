@@ -3,9 +3,9 @@
 use super::settings::Settings;
 use super::{Engine, Keyless, Range, Step, Text};
 
-const VERSIONS: &str = "give it as the experiment has it: 1 or 2. An experiment without one is \
-    version 1, the only one of SDKs from before 2023; GrowthBook itself has made experiments of \
-    version 2 since then";
+/// GrowthBook's own list of its SDKs' abilities calls version 2 `bucketingV2`.
+const VERSIONS: &str = "give the experiment's: 1 or 2. SDKs before JavaScript 0.23, Python 1.0, Go \
+    0.1.4 and Java 0.6 have only 1; newer ones have both, and use 1 for an experiment without one";
 
 pub(super) fn read(settings: &mut Settings<'_, '_>) -> Engine {
     let version = settings.integer("hashVersion", 1.0, 2.0);

@@ -58,7 +58,7 @@ impl List {
 }
 
 /// A hash that is the same in either case of ASCII letters. Piece by piece, since a decision
-/// allocates nothing, and the longest value would need 8 KiB of the stack.
+/// allocates nothing, and the longest value would need 60 KiB of the stack.
 pub(crate) fn folded(value: &[u8], seed: u64) -> u64 {
     value.chunks(64).fold(seed, |seed, chunk| {
         let mut piece = [0; 64];

@@ -6,7 +6,8 @@ use regex_lite::Regex;
 
 use super::list::List;
 use super::search::Search;
-use crate::config;
+use crate::request::{Ignored, IgnoredSet};
+use crate::{config, limits};
 
 /// A question to a value.
 #[derive(Debug)]
@@ -25,25 +26,27 @@ pub(crate) enum Text {
 }
 
 impl Text {
-    pub(crate) fn matches(&self, value: &[u8]) -> bool {
+    /// Whether a value matches. One that is too long to be searched does not, and is noted.
+    pub(crate) fn matches(&self, value: &[u8], ignored: &IgnoredSet) -> bool {
         match self {
             Text::Exact(operand) => operand.equals(value),
             Text::Prefix(operand) => {
                 value.get(..operand.bytes.len()).is_some_and(|head| operand.equals(head))
             }
-            Text::PathPrefix(operand) => {
-                value.split_at_checked(operand.bytes.len()).is_some_and(|(head, rest)| {
-                    matches!(rest, [] | [b'/', ..]) && operand.equals(head)
-                })
-            }
+            Text::PathPrefix(operand) => operand.begins_path(value),
             Text::Suffix(operand) => value
                 .len()
                 .checked_sub(operand.bytes.len())
                 .and_then(|start| value.get(start..))
                 .is_some_and(|tail| operand.equals(tail)),
-            Text::Contains(search) => search.found_in(value),
+            Text::Contains(search) => {
+                searchable(value, ignored).is_some_and(|value| search.found_in(value))
+            }
             Text::In(list) => list.contains(value),
-            Text::Regex(regex) => std::str::from_utf8(value).is_ok_and(|v| regex.is_match(v)),
+            Text::Regex(regex) => {
+                let text = searchable(value, ignored).and_then(|v| std::str::from_utf8(v).ok());
+                text.is_some_and(|text| regex.is_match(text))
+            }
             Text::Range(range) => integer(value).is_some_and(|number| range.contains(&number)),
             Text::Present => true,
         }
@@ -75,6 +78,17 @@ impl Text {
     }
 }
 
+/// A value that may be searched; one that is too long is noted. A function of its own, as the others
+/// marked so: code that most requests jump over still costs them, in its length.
+#[inline(never)]
+fn searchable<'v>(value: &'v [u8], ignored: &IgnoredSet) -> Option<&'v [u8]> {
+    if value.len() > limits::SEARCH_BYTES {
+        ignored.insert(Ignored::Search);
+        return None;
+    }
+    Some(value)
+}
+
 /// A text to compare with, in either case of ASCII letters if so asked.
 #[derive(Debug)]
 pub(crate) struct Operand {
@@ -85,6 +99,13 @@ pub(crate) struct Operand {
 impl Operand {
     pub(crate) fn new(text: &str, ignore_case: bool) -> Self {
         Operand { bytes: text.as_bytes().into(), ignore_case }
+    }
+
+    /// Whether the segments of a path begin with those of this one.
+    #[inline(never)]
+    fn begins_path(&self, path: &[u8]) -> bool {
+        path.split_at_checked(self.bytes.len())
+            .is_some_and(|(head, rest)| matches!(rest, [] | [b'/', ..]) && self.equals(head))
     }
 
     fn equals(&self, value: &[u8]) -> bool {
@@ -106,6 +127,10 @@ mod tests {
 
     fn operand(text: &str, ignore_case: bool) -> Operand {
         Operand::new(text, ignore_case)
+    }
+
+    fn matches(text: &Text, value: &[u8]) -> bool {
+        text.matches(value, &IgnoredSet::default())
     }
 
     #[test]
@@ -142,21 +167,38 @@ mod tests {
             (Text::Present, &["", "a"], &[]),
         ] {
             for value in yes {
-                assert!(text.matches(value.as_bytes()), "{text:?} {value}");
+                assert!(matches(&text, value.as_bytes()), "{text:?} {value}");
             }
             for value in no {
-                assert!(!text.matches(value.as_bytes()), "{text:?} {value}");
+                assert!(!matches(&text, value.as_bytes()), "{text:?} {value}");
             }
+        }
+    }
+
+    #[test]
+    fn a_value_too_long_to_be_searched_is_noted() {
+        let (at, beyond) = (limits::SEARCH_BYTES, limits::SEARCH_BYTES + 1);
+        for (text, length, matched, noted) in [
+            (Text::Contains(Search::new("aa", false)), at, true, false),
+            (Text::Contains(Search::new("aa", false)), beyond, false, true),
+            (Text::Regex(Regex::new("^a*$").unwrap()), at, true, false),
+            (Text::Regex(Regex::new("^a*$").unwrap()), beyond, false, true),
+            (Text::Prefix(operand("aa", false)), beyond, true, false),
+            (Text::Present, beyond, true, false),
+        ] {
+            let ignored = IgnoredSet::default();
+            assert_eq!(text.matches(&b"a".repeat(length), &ignored), matched, "{text:?}");
+            assert_eq!(ignored.iter().eq([Ignored::Search]), noted, "{text:?}");
         }
     }
 
     #[test]
     fn bytes_that_are_not_utf8_are_compared_as_bytes() {
         let value = b"1 \xc0\xa7";
-        assert!(Text::Prefix(operand("1 ", false)).matches(value));
-        assert!(!Text::Exact(operand("1 ", false)).matches(value));
-        assert!(!Text::Regex(Regex::new("^.*$").unwrap()).matches(value));
-        assert!(!Text::Range(Box::new(0..2)).matches(value));
+        assert!(matches(&Text::Prefix(operand("1 ", false)), value));
+        assert!(!matches(&Text::Exact(operand("1 ", false)), value));
+        assert!(!matches(&Text::Regex(Regex::new("^.*$").unwrap()), value));
+        assert!(!matches(&Text::Range(Box::new(0..2)), value));
     }
 
     #[test]

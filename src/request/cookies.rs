@@ -1,6 +1,7 @@
 //! Cookies, parsed in place (RFC 6265bis section 5.6).
 
-use super::{Ignored, Request, is_clean, trim, trim_start};
+use super::scan::{is_clean, split_at_byte};
+use super::{Ignored, IgnoredSet, Request, trim, trim_start};
 use crate::limits;
 
 /// Calls `find` on each value of the cookie with this name, in the order of arrival, and returns its
@@ -56,55 +57,45 @@ fn find_text<'a, T>(
     request: &'a impl Request,
     mut find: impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
-    let (mut bytes, mut pairs) = (limits::COOKIE_BYTES, limits::COOKIE_PAIRS);
-    request.find_header("cookie", |line| {
-        let mut rest = Some(line);
-        while let Some(line) = rest {
-            let (text, others) = split_at_semicolon(line);
-            match (bytes.checked_sub(text.len()), pairs.checked_sub(1)) {
-                (Some(left_bytes), Some(left_pairs)) => (bytes, pairs) = (left_bytes, left_pairs),
-                _ => {
-                    request.ignored().insert(Ignored::Cookies);
-                    // Nor is any line that follows looked at.
-                    pairs = 0;
-                    return None;
-                }
-            }
-            let found = find(text);
-            if found.is_some() {
-                return found;
-            }
-            rest = others;
-        }
-        None
-    })
+    let mut left = Left { bytes: limits::COOKIE_BYTES, pairs: limits::COOKIE_PAIRS };
+    let ignored = request.ignored();
+    request.find_header("cookie", |line| find_in_line(line, &mut left, ignored, &mut find))
 }
 
-fn split_at_semicolon(line: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match semicolon(line).and_then(|end| line.split_at_checked(end)) {
-        Some((text, rest)) => (text, rest.get(1..)),
-        None => (line, None),
-    }
+/// How much is still looked at.
+struct Left {
+    bytes: usize,
+    pairs: usize,
 }
 
-/// The place of the first semicolon. Eight bytes are looked at together, by the test for a zero byte of
-/// Hacker's Delight, section 6-1: memchr takes four in Wasm, for all its care about alignment.
-fn semicolon(line: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
-    const SEMICOLONS: u64 = u64::from_le_bytes([b';'; 8]);
-    let (words, rest) = line.as_chunks::<8>();
-    let mut places = (0_usize..).step_by(8);
-    for (word, place) in words.iter().zip(places.by_ref()) {
-        let word = u64::from_le_bytes(*word) ^ SEMICOLONS;
-        let zeros = word.wrapping_sub(ONES) & !word & HIGHS;
-        if zeros != 0 {
-            // Only above the first zero byte can another one be mistaken for it.
-            return Some(place | (zeros.trailing_zeros() / 8) as usize);
+/// The same in one line. A function of its own: inside the loop over all headers it would slow down
+/// that loop.
+#[inline(never)]
+fn find_in_line<'a, T>(
+    line: &'a [u8],
+    left: &mut Left,
+    ignored: &IgnoredSet,
+    find: &mut impl FnMut(&'a [u8]) -> Option<T>,
+) -> Option<T> {
+    let mut rest = Some(line);
+    while let Some(line) = rest {
+        let (text, others) = split_at_byte(line, b';');
+        match (left.bytes.checked_sub(text.len()), left.pairs.checked_sub(1)) {
+            (Some(bytes), Some(pairs)) => *left = Left { bytes, pairs },
+            _ => {
+                ignored.insert(Ignored::Cookies);
+                // Nor is any line that follows looked at.
+                left.pairs = 0;
+                return None;
+            }
         }
+        let found = find(text);
+        if found.is_some() {
+            return found;
+        }
+        rest = others;
     }
-    let in_rest = rest.iter().position(|b| *b == b';')?;
-    places.next()?.checked_add(in_rest)
+    None
 }
 
 /// Name and value; `None` of what is no pair, or has no name. Quotes and `$` have no special
@@ -143,21 +134,6 @@ mod tests {
             (&[], None),
         ] {
             assert_eq!(find(lines, "split").as_deref(), expected, "{lines:?}");
-        }
-    }
-
-    #[test]
-    fn a_semicolon_is_found_wherever_it_is() {
-        // `:` and `<` differ from it in the lowest bits, and \xbb in the highest one.
-        for filler in [b'a', b':', b'<', 0, 0xbb, 0xff] {
-            for length in 0..40 {
-                let mut line = vec![filler; length];
-                assert_eq!(semicolon(&line), None, "{line:?}");
-                for place in (0..length).rev() {
-                    line[place] = b';';
-                    assert_eq!(semicolon(&line), Some(place), "{line:?}");
-                }
-            }
         }
     }
 

@@ -13,20 +13,32 @@ pub enum Ignored {
     Key,
     /// An identity or assignment in a cookie does not verify.
     Signature,
+    /// Query parameters lie beyond the limits.
+    Query,
+    /// A value is too long for a regular expression or `contains`.
+    Search,
 }
 
 impl Ignored {
     /// Every kind, in the order of their numbers.
-    pub(crate) const ALL: [Ignored; 4] =
-        [Ignored::Value, Ignored::Cookies, Ignored::Key, Ignored::Signature];
+    pub(crate) const ALL: [Ignored; 6] = [
+        Ignored::Value,
+        Ignored::Cookies,
+        Ignored::Key,
+        Ignored::Signature,
+        Ignored::Query,
+        Ignored::Search,
+    ];
 
-    /// The label `what` of the metric `tsplit_absent_total`.
-    pub(crate) fn name(self) -> &'static str {
+    /// The label `what` of the metric `tsplit_absent_total`, which the debug header shows as well.
+    pub fn name(self) -> &'static str {
         match self {
             Ignored::Value => "value",
             Ignored::Cookies => "cookies",
             Ignored::Key => "key",
             Ignored::Signature => "seal",
+            Ignored::Query => "query",
+            Ignored::Search => "search",
         }
     }
 }
@@ -76,6 +88,9 @@ mod tests {
     /// The names are labels of a metric, and so part of the public contract.
     #[test]
     fn names_never_change() {
-        assert_eq!(Ignored::ALL.map(Ignored::name), ["value", "cookies", "key", "seal"]);
+        assert_eq!(
+            Ignored::ALL.map(Ignored::name),
+            ["value", "cookies", "key", "seal", "query", "search"]
+        );
     }
 }

@@ -44,6 +44,14 @@ fn decide_standard(bencher: Bencher<'_, '_>) {
     decided(bencher, &standard().configuration, "rollout");
 }
 
+/// The standard set with its split by a flag engine.
+#[divan::bench(args = ["flagd", "growthbook", "launchdarkly", "nginx", "posthog", "unleash"])]
+fn decide_engine(bencher: Bencher<'_, '_>, engine: &str) {
+    let engines = standard().engines();
+    let named = engines.iter().find(|(name, _)| *name == engine).expect("an engine");
+    decided(bencher, &named.1, "rollout");
+}
+
 /// A key to a variant: the hashes and logarithms of three variants, and the cookie they need.
 #[divan::bench]
 fn hash(bencher: Bencher<'_, '_>) {

@@ -13,6 +13,7 @@
 //! - [`prometheus`] runs a Prometheus that scrapes it, brought by [`debian`]; [`picture`] draws what
 //!   that knows.
 //! - [`session`] runs a program of ours as a person does; [`splitctl`] is one.
+//! - [`sdk`] asks the SDKs of flag engines, and nginx.
 //! - [`host`] runs its module without Envoy, in an interpreter that counts.
 //! - [`fault`] puts a fault into the module, for Envoy to run.
 //! - [`soak`] keeps an Envoy under load for long.
@@ -44,6 +45,7 @@ pub mod readme;
 pub mod redirects;
 pub mod route;
 pub mod scene;
+pub mod sdk;
 pub mod session;
 pub mod soak;
 pub mod splitctl;

@@ -4,8 +4,11 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 8] = [
+pub const DOCUMENTS: [&str; 11] = [
     "README.md",
+    "manifests/argo-rollouts/README.md",
+    "manifests/engines/README.md",
+    "manifests/flagger/README.md",
     "manifests/istio/README.md",
     "manifests/monitoring/README.md",
     "src/changes.md",

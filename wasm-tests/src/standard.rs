@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::bootstrap::POINT_HEADER;
 use crate::host::Headers;
 use crate::message::{self, Request};
 
@@ -46,6 +47,14 @@ impl Standard {
         }
     }
 
+    /// The same set with the weights in the route, whose entries the pins choose by their places.
+    pub fn by_route(&self) -> Value {
+        let mut rules = self.configuration["rules"].clone();
+        rules[2]["split"] = "route".into();
+        let variants = json!({ "canary": { "point": "last" }, "next": { "point": 80 } });
+        json!({ "metrics": "off", "pointHeader": POINT_HEADER, "variants": variants, "rules": rules })
+    }
+
     /// A configuration of `count` rules by exact headers, cookies and path prefixes in turn, which
     /// all miss, and last the standard split.
     pub fn rules(&self, count: usize) -> Value {
@@ -69,6 +78,41 @@ impl Standard {
     /// The same configuration with a single value.
     pub fn exact(&self) -> Value {
         self.customers(json!({ "exact": "customer-0" }))
+    }
+
+    /// The standard set with its last split by the buckets of each flag engine, by the engine's name.
+    pub fn engines(&self) -> Vec<(&'static str, Value)> {
+        let with = |(name, weights, settings): (&'static str, [f64; 3], Value)| {
+            let split: Value = ["stable", "canary", "next"]
+                .into_iter()
+                .zip(weights)
+                .map(|(variant, weight)| json!({ variant: weight }))
+                .collect();
+            let mut configuration = self.configuration.clone();
+            configuration["variants"]["next"] = json!({ "cluster": "next" });
+            if let Some(rule) =
+                configuration["rules"].as_array_mut().and_then(|rules| rules.last_mut())
+            {
+                rule["split"] = split;
+                rule["otherwise"] = "stable".into();
+                rule["sticky"] =
+                    json!({ "key": rule["sticky"]["key"], "engine": { name: settings } });
+            }
+            (name, configuration)
+        };
+        let engines = [
+            ("flagd", [80.0, 10.0, 10.0], json!({ "prefix": "checkout" })),
+            (
+                "growthbook",
+                [0.8, 0.1, 0.1],
+                json!({ "hashVersion": 2, "seed": "2f1c", "coverage": 0.8, "namespace": ["pricing", 0, 1] }),
+            ),
+            ("launchdarkly", [8e4, 1e4, 1e4], json!({ "flag": "checkout", "salt": "5f1e0c" })),
+            ("nginx", [80.0, 10.0, 10.0], json!({ "suffix": "exp1" })),
+            ("posthog", [80.0, 10.0, 10.0], json!({ "flag": "checkout" })),
+            ("unleash", [800.0, 100.0, 100.0], json!({ "groupId": "checkout" })),
+        ];
+        engines.into_iter().map(with).collect()
     }
 
     fn customers(&self, operator: Value) -> Value {

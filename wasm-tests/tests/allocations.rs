@@ -12,9 +12,9 @@ fn none_inside_decide() -> Result<()> {
     let standard = Standard::read()?;
     let request = standard.message();
     let request = native::request(&request);
-    for configuration in
-        [standard.configuration.clone(), standard.rules(1000), standard.list(10_000)]
-    {
+    let engines = standard.engines().into_iter().map(|(_, configuration)| configuration);
+    let standards = [standard.configuration.clone(), standard.rules(1000), standard.list(10_000)];
+    for configuration in standards.into_iter().chain(engines) {
         let plan = Plan::compile(configuration.to_string().as_bytes(), &|_| None);
         let plan = plan.map_err(|errors| anyhow!("{errors}"))?;
         let snapshot = Snapshot::new(&plan, 0);

@@ -47,8 +47,9 @@ fn every_block_is_run() -> Result<()> {
             "console" => begins(&["$ splitctl ", "$ make demo\n"]),
             // The picture is not run. The second is the demo's guard, the third a list of errors.
             "text" => text.contains('┌') || begins(&["second ", "rules["]),
-            // `tests/istio/readme.rs`
-            "sh" => ["README.md", "manifests/istio/README.md"].contains(&document),
+            "sh" if document == "manifests/engines/README.md" => true, // `tests/agreement.rs`
+            // `tests/istio/`: `readme.rs`, and the file of the controller.
+            "sh" => document == "README.md" || in_the_mesh(document),
             // `tests/monitoring/main.rs`
             "promql" => document == "manifests/monitoring/README.md",
             // Doctests of what includes the document.
@@ -58,6 +59,13 @@ fn every_block_is_run() -> Result<()> {
         ensure!(is_run, "{document}: no test runs this block of {language}\n{text}");
     }
     Ok(())
+}
+
+/// Whether this document's commands are run in the mesh.
+fn in_the_mesh(document: &str) -> bool {
+    ["argo-rollouts", "flagger", "istio"]
+        .iter()
+        .any(|folder| document == format!("manifests/{folder}/README.md"))
 }
 
 /// Links to files and folders of the repository, and to headings.
@@ -99,7 +107,7 @@ fn included(document: &str) -> Result<bool> {
     Ok(text("src/lib.rs")?.contains(&include) || text("src/config.rs")?.contains(&include))
 }
 
-/// README's commands for the mesh are among those that `tests/istio/readme.rs` runs.
+/// README's commands for the mesh are among those that `tests/istio/` runs.
 #[test]
 fn every_command_for_the_mesh_is_one_that_is_tested() -> Result<()> {
     let mut blocks = readme::all()?;

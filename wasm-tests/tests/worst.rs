@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use wasm_tests::host::{Headers, Host, World};
 
 const VALUE: usize = traffic_split::limits::VALUE_BYTES;
+const SEARCH: usize = traffic_split::limits::SEARCH_BYTES;
+const KEY: usize = traffic_split::limits::KEY_BYTES;
 const COOKIE: usize = traffic_split::limits::COOKIE_BYTES;
 
 struct Worst {
@@ -46,6 +48,27 @@ fn layer() -> Value {
     with((0..100).map(rule).collect())
 }
 
+/// A thousand experiments that share out the clients that a header names. None of them takes one whose
+/// key is so long, since the slices end at 10 %.
+fn keyed() -> Value {
+    let rule = |n: usize| {
+        let slice = [n as f64 / 100.0, (n + 1) as f64 / 100.0];
+        json!({"name": format!("r{n}"), "layer": "l", "slice": slice, "to": "a",
+               "sticky": {"key": [{"header": "x"}]}})
+    };
+    with((0..1000).map(rule).collect())
+}
+
+/// The same, with the key inside JSON whose every character is encoded. It is no identity in the end.
+fn inner() -> Value {
+    let rule = |n: usize| {
+        json!({"name": format!("r{n}"), "layer": "l", "slice": [n as f64 / 100.0, (n + 1) as f64 / 100.0],
+               "to": "a", "sticky": {"key": [{"header": "x", "decode": "percent", "json": "id"}],
+                                     "ignore": ["0"]}})
+    };
+    with((0..1000).map(rule).collect())
+}
+
 fn forged() -> String {
     let pairs = (0..255).map(|n| format!("id=AAAAAAAAAAAAAAAAAAAAAA.0.ffffffff.{:A>43}", n % 8));
     pairs.collect::<Vec<_>>().join(";")
@@ -53,6 +76,8 @@ fn forged() -> String {
 
 fn worst() -> Vec<Worst> {
     let long = || ("x", "ab".repeat(VALUE / 2));
+    let searched = || ("x", "ab".repeat(SEARCH / 2));
+    let path = || (":path", format!("/{}", "p".repeat(VALUE - 1)));
     let last = || ("cookie", format!("a={};c=zz", "b".repeat(COOKIE - 10)));
     let query = || (":path", format!("/?{}", "a&".repeat(VALUE / 2 - 2)));
     let worst = |name, configuration, request, bound| Worst {
@@ -62,45 +87,45 @@ fn worst() -> Vec<Worst> {
         bound,
     };
     vec![
-        worst("a regex that goes back and forth", regex("((a|b)*(a|b)*)*c"), long(), 185),
-        worst("a regex of many dots", regex(".*.*.*.*.*.*.*.*c"), long(), 220),
-        worst("a regex of many states", regex("(a?b?){100}c"), long(), 88),
-        worst("a regex as large as may be", regex("[a-z]{0,500}c"), long(), 4),
+        worst("a regex that goes back and forth", regex("((a|b)*(a|b)*)*c"), searched(), 185),
+        worst("a regex of many dots", regex(".*.*.*.*.*.*.*.*c"), searched(), 220),
+        worst("a regex of many states", regex("(a?b?){100}c"), searched(), 88),
+        worst("a regex as large as may be", regex("[a-z]{0,500}c"), searched(), 4),
         worst(
             "twenty regexes",
             rules(20, |n| json!({"headers": {"x": {"regex": format!("(a|b)*{n}")}}})),
-            long(),
+            searched(),
             1700,
         ),
         worst(
             "a thousand prefixes of one long header",
             rules(1000, |n| json!({"headers": {"x": {"prefix": format!("p{n}")}}})),
             long(),
-            305,
+            112,
         ),
         worst(
             "a thousand texts in one long header",
             rules(1000, |n| json!({"headers": {"x": {"contains": format!("ab{n}")}}})),
-            long(),
-            1120,
+            searched(),
+            870,
         ),
         worst(
             "a thousand prefixes of one cookie behind a long one",
             rules(1000, |n| json!({"cookies": {"c": {"prefix": format!("p{n}")}}})),
             last(),
-            100,
+            150,
         ),
         worst(
             "a thousand query parameters",
             rules(1000, |n| json!({"queryParams": {format!("q{n}"): {"exact": "1"}}})),
             query(),
-            475,
+            290,
         ),
         worst(
             "a thousand endings of a long path",
             rules(1000, |n| json!({"path": {"suffix": format!("s{n}")}})),
-            query(),
-            305,
+            path(),
+            390,
         ),
         worst(
             "a thousand headers that are not there",
@@ -127,11 +152,18 @@ fn worst() -> Vec<Worst> {
             19,
         ),
         Worst {
-            name: "the same, for a host of 8 KiB",
+            name: "the same, for a host of 60 KiB",
             configuration: layer(),
             request: vec![(":authority", "h".repeat(VALUE)), ("cookie", forged())],
-            bound: 365,
+            bound: 14,
         },
+        worst(
+            "a long key in encoded JSON, to a thousand rules",
+            inner(),
+            ("x", format!("%7b%22a%22:%22{}%22,%22id%22:0}}", "%61".repeat((KEY - 35) / 3))),
+            510,
+        ),
+        worst("a long key, to a layer of a thousand rules", keyed(), ("x", "k".repeat(KEY)), 52),
     ]
 }
 

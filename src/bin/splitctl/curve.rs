@@ -46,7 +46,7 @@ impl Curve {
         times.dedup();
         let point = |at: u64| {
             let snapshot = Snapshot::new(plan, at);
-            let shares = RuleAt { rule, snapshot: &snapshot }.shares();
+            let shares = RuleAt { rule, snapshot: &snapshot, route: None }.shares();
             let share = shares.iter().find(|(name, _)| *name == ramp.variant);
             let share = share.map_or(0.0, |(_, share)| *share);
             Point { at: format_time(at), share, asked: at == asked }

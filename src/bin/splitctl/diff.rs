@@ -9,6 +9,7 @@ use crate::input::{Checked, Choice};
 use crate::keys::{Keys, Source};
 use crate::movement::Movement;
 use crate::output::{Answer, FAINT, Format, Ordered, STRONG, columns, percent};
+use crate::routes::{self, Routes};
 use crate::rules::{self, RuleAt};
 use crate::when::When;
 
@@ -21,9 +22,11 @@ use crate::when::When;
 #[command(after_help = "Examples:
   splitctl diff -f old.yaml -f new.yaml
   kubectl get wasmplugin split -o yaml | splitctl diff -f - -f new.yaml --rule rollout
-  git show HEAD:split.yaml | splitctl diff -f - -f split.yaml -o json")]
+  git show HEAD:split.yaml | splitctl diff -f - -f split.yaml -o json
+  splitctl diff -f wasm-plugin.yaml -f old-route.yaml -f new-route.yaml")]
 pub struct Diff {
-    /// The old file, then the new one; one may be - for standard input
+    /// The old file, then the new one; one may be - for standard input. With `split: route`: the
+    /// configuration, then the file with the old route, then that with the new one
     #[arg(short, long = "filename", value_name = "FILE", required = true)]
     files: Vec<String>,
     #[command(flatten)]
@@ -42,12 +45,21 @@ pub struct Diff {
 
 impl Diff {
     pub fn run(&self) -> Result<Answer> {
-        let [old_file, new_file] = self.files.as_slice() else {
-            bail!("give two files, the old one first: -f OLD -f NEW");
+        // With three, the configuration stays and the route changes.
+        let (old_file, new_file, [old_route, new_route]) = match self.files.as_slice() {
+            [old, new] => (old, new, [old, new]),
+            [both, old, new] => (both, both, [old, new]),
+            _ => bail!(
+                "give two files, the old one first: -f OLD -f NEW; or a configuration and two files \
+                 with routes: -f CONFIGURATION -f OLD -f NEW"
+            ),
         };
-        if old_file == "-" && new_file == "-" {
+        if old_file == "-" && new_file == "-" && old_route == "-" {
             bail!("only one of the two files can be standard input");
         }
+        let [old_routes, new_routes] =
+            [old_route, new_route].map(|file| Routes::read(std::slice::from_ref(file)));
+        let (old_routes, new_routes) = (old_routes?, new_routes?);
         let now = self.when.seconds();
         let old = self.choice.read_one(old_file, now)?;
         let new = self.choice.read_one(new_file, now)?;
@@ -58,10 +70,13 @@ impl Diff {
         let old_rule = sticky(rules::find(&old.plan, &name, old_file)?, old_file)?;
         let new_rule = sticky(rules::find(&new.plan, &name, new_file)?, new_file)?;
         let keys = self.keys.read()?;
-        let before = RuleAt { rule: old_rule, snapshot: &old.snapshot };
-        let after = RuleAt { rule: new_rule, snapshot: &new.snapshot };
+        let before = RuleAt::new(old_rule, &old.snapshot, &old_routes)?;
+        let after = RuleAt::new(new_rule, &new.snapshot, &new_routes)?;
         let mut movement = Movement::count(before, after, &keys);
         movement.hints = hint::hints(&old, &new, &movement);
+        if let (Some(before), Some(after)) = (before.route, after.route) {
+            movement.hints.extend(routes::changes(before, after));
+        }
         Ok(Answer::good(match self.output {
             Format::Json => serde_json::to_string_pretty(&movement)?,
             Format::Table => table(&movement, &keys),

@@ -1,5 +1,6 @@
 //! `splitctl explain`: the rule that decides a request, and why the ones before it do not.
 
+mod absent;
 mod bucket;
 mod explained;
 mod table;
@@ -13,6 +14,7 @@ use traffic_split::HeaderList;
 use crate::given;
 use crate::input::Choice;
 use crate::output::{Answer, Format};
+use crate::routes::Routes;
 use crate::when::When;
 use explained::Explained;
 
@@ -23,11 +25,12 @@ use explained::Explained;
 #[command(after_help = "Examples:
   splitctl explain -f envoy.yaml -H 'cookie: uid=7' --path /reviews/1
   splitctl explain -f wasm-plugin.yaml -H 'x-user-group: beta' -o json
+  splitctl explain -f wasm-plugin.yaml -f virtual-service.yaml -H 'cookie: uid=7'
   splitctl explain -f - --source-ip 10.1.2.3 < config.json")]
 pub struct Explain {
-    /// A file, or - for standard input
-    #[arg(short, long = "filename", value_name = "FILE")]
-    file: String,
+    /// A file, or - for standard input; then files with the routes of `split: route`
+    #[arg(short, long = "filename", value_name = "FILE", required = true)]
+    files: Vec<String>,
     #[command(flatten)]
     choice: Choice,
     /// A header of the request; may be repeated
@@ -54,8 +57,10 @@ pub struct Explain {
 
 impl Explain {
     pub fn run(&self) -> Result<Answer> {
-        let checked = self.choice.read_one(&self.file, self.when.seconds())?;
-        let explained = Explained::new(&checked, &self.request());
+        let file = self.files.first().map_or("-", String::as_str);
+        let checked = self.choice.read_one(file, self.when.seconds())?;
+        let routes = Routes::read(&self.files)?;
+        let explained = Explained::new(&checked, &self.request(), &routes);
         Ok(Answer::good(match self.output {
             Format::Json => serde_json::to_string_pretty(&explained)?,
             Format::Table => table::table(&explained),

@@ -34,7 +34,7 @@ pub fn hints(old: &Checked, new: &Checked, movement: &Movement) -> Vec<String> {
     if let Some(at) = old.at().or_else(|| new.at()).filter(|_| ramped) {
         hints.push(format!("Ramps are taken as they stand at {at}."));
     }
-    if before.sticky.key != after.sticky.key {
+    if before.sticky.key != after.sticky.key || before.sticky.ignore != after.sticky.ignore {
         hints.push(
             "The sticky key is not the same: a client whose identity differs under the new one is \
              drawn anew. That is not counted here."

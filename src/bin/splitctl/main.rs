@@ -29,6 +29,7 @@ mod keys;
 mod movement;
 mod output;
 mod plugin;
+mod routes;
 mod rules;
 mod schema;
 mod simulate;

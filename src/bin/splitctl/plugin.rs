@@ -21,7 +21,8 @@ pub struct Plugin {
 const FIELDS: [&str; 4] = ["clusterHeader", "variantHeader", "variants", "rules"];
 
 /// The fields by which Envoy's own configuration is recognised.
-const BOOTSTRAP: [&str; 4] = ["static_resources", "staticResources", "admin", "node"];
+const BOOTSTRAP: [&str; 6] =
+    ["static_resources", "staticResources", "admin", "node", "virtual_hosts", "virtualHosts"];
 
 /// Finds all configurations in the documents of a file. Configurations of other filters are left out
 /// if there is one of this filter.

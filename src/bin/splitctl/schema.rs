@@ -34,18 +34,22 @@ mod tests {
 
     use crate::document;
 
-    const EVERY_FIELD: &str = include_str!("../../../wasm-tests/splitctl/every-field.yaml");
+    /// Samples that have every field between them.
+    const SAMPLES: [&str; 2] = [
+        include_str!("../../../wasm-tests/splitctl/every-field.yaml"),
+        include_str!("../../../wasm-tests/splitctl/every-engine.yaml"),
+    ];
     const REFUSED: &str = include_str!("../../../wasm-tests/cases/refused.json");
 
     /// The errors that a schema cannot express: of fields that depend on each other, and of texts with
     /// a grammar of their own.
-    const BEYOND: [&str; 16] = [
+    const BEYOND: [&str; 17] = [
         "Duplicate value",
         "must be one of the variants",
         "define it under variants",
         "must differ from",
         "must not overlap",
-        "must have the key and issue of",
+        "must have key, ignore and issue of",
         "must be the same as",
         "is taken by",
         "environment",
@@ -56,15 +60,18 @@ mod tests {
         "no route could tell it otherwise",
         "tells responses apart by it",
         "responses are told apart by it",
+        "weights with the sum",
     ];
 
     fn schema() -> Value {
         serde_json::from_str(super::SCHEMA).unwrap()
     }
 
-    fn every_field() -> Value {
-        let documents = document::parse(EVERY_FIELD).unwrap();
-        serde_json::to_value(&documents[0]).unwrap()
+    fn samples() -> impl Iterator<Item = Value> {
+        SAMPLES.into_iter().map(|sample| {
+            let documents = document::parse(sample).unwrap();
+            serde_json::to_value(&documents[0]).unwrap()
+        })
     }
 
     fn errors(config: &Value) -> Vec<(String, String)> {
@@ -78,9 +85,10 @@ mod tests {
     #[test]
     fn what_the_filter_takes_fits() {
         let validator = jsonschema::validator_for(&schema()).unwrap();
-        let config = every_field();
-        assert_eq!(errors(&config), []);
-        assert_eq!(validator.validate(&config).map_err(|error| error.to_string()), Ok(()));
+        for config in samples() {
+            assert_eq!(errors(&config), []);
+            assert_eq!(validator.validate(&config).map_err(|error| error.to_string()), Ok(()));
+        }
     }
 
     #[test]
@@ -103,12 +111,16 @@ mod tests {
     /// ones.
     #[test]
     fn every_object_has_the_fields_that_the_filter_knows() {
-        let (root, config) = (schema(), every_field());
+        let root = schema();
         let mut missing = BTreeSet::new();
         let mut given = BTreeSet::new();
         let mut objects = Vec::new();
-        collect(&config, String::new(), &mut objects);
-        for pointer in objects {
+        for config in samples() {
+            let mut pointers = Vec::new();
+            collect(&config, String::new(), &mut pointers);
+            objects.extend(pointers.into_iter().map(|pointer| (config.clone(), pointer)));
+        }
+        for (config, pointer) in objects {
             let mut probe = config.clone();
             probe.pointer_mut(&pointer).unwrap()["zzz"] = json!({});
             let unknown = errors(&probe).into_iter().find(|(path, message)| {

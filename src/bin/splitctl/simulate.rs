@@ -11,6 +11,7 @@ use crate::curve::{self, Curve};
 use crate::input::{Checked, Choice};
 use crate::keys::{Keys, Source};
 use crate::output::{Answer, FAINT, Format, STRONG, bar, columns, percent};
+use crate::routes::Routes;
 use crate::rules::{self, RuleAt};
 use crate::when::When;
 
@@ -24,11 +25,12 @@ use crate::when::When;
   splitctl simulate -f envoy.yaml
   splitctl simulate -f wasm-plugin.yaml --rule rollout --keys 50000
   splitctl simulate -f envoy.yaml --at 2026-12-01T21:00:00Z
+  splitctl simulate -f wasm-plugin.yaml -f virtual-service.yaml
   splitctl simulate -f config.json --keys-from user-ids.txt -o json")]
 pub struct Simulate {
-    /// A file, or - for standard input
-    #[arg(short, long = "filename", value_name = "FILE")]
-    file: String,
+    /// A file, or - for standard input; then files with the routes of `split: route`
+    #[arg(short, long = "filename", value_name = "FILE", required = true)]
+    files: Vec<String>,
     #[command(flatten)]
     choice: Choice,
     /// The rule to simulate [default: every rule with a split]
@@ -51,6 +53,9 @@ struct Simulation {
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<String>,
     rules: Vec<Shares>,
+    /// The rules whose weights are in a route that is not given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    without_route: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -74,31 +79,45 @@ struct Share {
 
 impl Simulate {
     pub fn run(&self) -> Result<Answer> {
-        let checked = self.choice.read_one(&self.file, self.when.seconds())?;
+        let file = self.files.first().map_or("-", String::as_str);
+        let checked = self.choice.read_one(file, self.when.seconds())?;
+        let routes = Routes::read(&self.files)?;
         let chosen: Vec<&Rule> = match &self.rule {
-            Some(name) => vec![rules::find(&checked.plan, name, &self.file)?],
+            Some(name) => vec![rules::find(&checked.plan, name, file)?],
             None => checked.plan.rules().iter().filter(|rule| rule.is_split()).collect(),
         };
+        // A rule whose route is not given is told of, if there are others to answer for.
+        let has_weights = |rule: &&Rule| !rule.is_by_route() || routes.only(rule.name()).is_ok();
+        let (known, unknown): (Vec<&Rule>, Vec<&Rule>) =
+            chosen.iter().partition(|r| has_weights(r));
+        let chosen = if known.is_empty() { chosen } else { known };
         if chosen.is_empty() {
-            bail!("{}: no rule has a split: there is nothing to simulate", self.file);
+            bail!("{file}: no rule has a split: there is nothing to simulate");
         }
         let keys = self.keys.read()?;
-        let rules = chosen.into_iter().map(|rule| simulate(rule, &checked, &keys)).collect();
-        let simulation = Simulation { keys: keys.count(), at: checked.at(), rules };
+        let at = |rule| RuleAt::new(rule, &checked.snapshot, &routes);
+        let rules = chosen.into_iter().map(|rule| Ok(simulate(at(rule)?, &checked, &keys)));
+        let rules = rules.collect::<Result<_>>()?;
+        let without_route = unknown.iter().map(|rule| rule.name().to_owned()).collect();
+        let simulation = Simulation { keys: keys.count(), at: checked.at(), rules, without_route };
         Ok(Answer::good(match self.output {
             Format::Json => serde_json::to_string_pretty(&simulation)?,
             Format::Table => {
                 let at = simulation.at.as_deref();
-                simulation.rules.iter().map(|shares| table(shares, &keys, at)).collect::<String>()
+                let rules = simulation.rules.iter().map(|shares| table(shares, &keys, at));
+                let others = simulation.without_route.iter().map(|rule| {
+                    format!("{rule}: its weights are in the route; give that as another -f FILE\n")
+                });
+                rules.chain(others).collect::<String>()
             }
         }))
     }
 }
 
-fn simulate(rule: &Rule, checked: &Checked, keys: &Source) -> Shares {
+fn simulate(at: RuleAt<'_>, checked: &Checked, keys: &Source) -> Shares {
+    let rule = at.rule;
     let mut counts: HashMap<&str, u64> = HashMap::new();
     let mut unusable = 0;
-    let at = RuleAt { rule, snapshot: &checked.snapshot };
     keys.for_each(|key| match at.place(key) {
         Some(place) => *counts.entry(place).or_default() += 1,
         None => unusable += 1,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::input::{Checked, Choice, Mistake, check};
 use crate::output::{Answer, BAD, Format, GOOD};
+use crate::routes::{self, Routes, Warning};
 
 /// Report every error of a configuration
 ///
@@ -31,6 +32,9 @@ pub struct Validate {
 struct Report {
     valid: bool,
     configurations: Vec<Found>,
+    /// The reasons for which routes may not do what the rules rely on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
 }
 
 #[derive(Serialize)]
@@ -47,11 +51,24 @@ struct Found {
 impl Validate {
     pub fn run(&self) -> Result<Answer> {
         let mut configurations = Vec::new();
+        let mut routes = Routes::default();
         for path in &self.files {
-            let file = self.choice.read(path)?;
+            // A file that cannot be read is reported below.
+            let _ = routes.add(path);
+        }
+        let mut warnings = Vec::new();
+        for path in &self.files {
+            let file = match self.choice.read(path) {
+                // A file may have routes alone.
+                Err(_) if routes.are_in(path) => continue,
+                file => file?,
+            };
             for plugin in file.plugins {
                 let (errors, summary) = match check(&plugin) {
-                    Ok(checked) => (Vec::new(), summary(&checked)),
+                    Ok(checked) => {
+                        warnings.extend(routes::warnings(&checked.config, &routes));
+                        (Vec::new(), summary(&checked))
+                    }
                     Err(errors) => (errors, String::new()),
                 };
                 configurations.push(Found {
@@ -65,7 +82,7 @@ impl Validate {
             }
         }
         let valid = configurations.iter().all(|found| found.errors.is_empty());
-        let report = Report { valid, configurations };
+        let report = Report { valid, configurations, warnings };
         let text = match self.output {
             Format::Json => serde_json::to_string_pretty(&report)?,
             Format::Table => table(&report),
@@ -94,5 +111,7 @@ fn table(report: &Report) -> String {
         let error = |error: &Mistake| format!("{BAD}{}{BAD:#}", error.display(&found.file));
         lines.extend(found.errors.iter().map(error));
     }
+    let warning = |it: &Warning| format!("{}:{}: warning: {}", it.file, it.line, it.message);
+    lines.extend(report.warnings.iter().map(warning));
     lines.join("\n")
 }

@@ -4,7 +4,7 @@ use std::path::{self, Path};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use wasm_tests::bootstrap::{CLUSTER_HEADER, Listener, typed};
+use wasm_tests::bootstrap::{CLUSTER_HEADER, Listener, POINT_HEADER, typed};
 use wasm_tests::message::Reply;
 use wasm_tests::standard::Standard;
 
@@ -92,6 +92,8 @@ pub const THOUSAND_RULES: &str = "ours, 1,000 rules";
 pub const EXACT: &str = "ours, one exact value";
 pub const LIST: &str = "ours, 10,000 values";
 pub const WEIGHTED: &str = "weighted_clusters";
+pub const HASHED: &str = "weighted_clusters by hash";
+pub const BY_ROUTE: &str = "ours, weights in the route";
 
 /// Candidates with one filter, or none, before a route to an upstream.
 pub fn whole(standard: &Standard) -> Result<Vec<Candidate>> {
@@ -112,16 +114,16 @@ pub fn whole(standard: &Standard) -> Result<Vec<Candidate>> {
         Candidate { listener, expected: |reply| is_reviews(reply, "x-upstream") }
     };
     let by_header = json!({"cluster_header": CLUSTER_HEADER});
+    let by_route = wasm(&module, "by-route", &standard.by_route().to_string())?;
+    let mut placed = weights.clone();
+    placed["header_name"] = json!(POINT_HEADER);
     Ok(vec![
         candidate(WEIGHTED, vec![], json!({"weighted_clusters": weights.clone()})),
         candidate(EMPTY, vec![empty], json!({"weighted_clusters": weights})),
-        candidate(
-            "weighted_clusters by hash",
-            vec![],
-            json!({"weighted_clusters": sticky, "hash_policy": hash}),
-        ),
+        candidate(HASHED, vec![], json!({"weighted_clusters": sticky, "hash_policy": hash})),
         candidate(LUA, vec![lua()], by_header.clone()),
         candidate(STANDARD, vec![ours], by_header),
+        candidate(BY_ROUTE, vec![by_route], json!({"weighted_clusters": placed})),
     ])
 }
 

@@ -1,7 +1,9 @@
 //! The tables that a run prints.
 
 use super::candidate::{BASELINE, COUNTS, EMPTY, EXACT, FULL, LIST, LUA, NO_FILTER, ONE_RULE};
-use super::candidate::{ONE_READ, SAME_CALLS, STANDARD, THOUSAND_RULES, WEIGHTED};
+use super::candidate::{
+    BY_ROUTE, HASHED, ONE_READ, SAME_CALLS, STANDARD, THOUSAND_RULES, WEIGHTED,
+};
 
 use super::configure::{Configured, RULES};
 
@@ -38,9 +40,10 @@ pub fn print(chains: &Results, whole: &Results, length: usize, smoke: bool) {
     ] {
         ratio(name, base, &filters);
     }
-    for name in [EMPTY, LUA, STANDARD] {
+    for name in [EMPTY, LUA, STANDARD, HASHED, BY_ROUTE] {
         ratio(name, WEIGHTED, whole);
     }
+    ratio(BY_ROUTE, STANDARD, whole);
 }
 
 /// Prints what a configuration costs.

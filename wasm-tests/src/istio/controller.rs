@@ -2,7 +2,6 @@
 
 use super::free_port;
 use super::place::Place;
-use super::tools::Tools;
 use crate::process::Process;
 use anyhow::{Result, ensure};
 use std::net::SocketAddr;
@@ -13,7 +12,7 @@ pub struct Controller(Process);
 impl Controller {
     /// Starts Flagger, whose analysis asks a Prometheus at this address.
     pub async fn flagger(place: &Place, analysis: SocketAddr) -> Result<Self> {
-        let tools = Tools::install("flagger")?;
+        let tools = &place.mesh.flagger;
         let module = tools.module("github.com/fluxcd/flagger")?;
         place.mesh.kubernetes.types(&module.join("artifacts/flagger/crd.yaml"))?;
         let options = [
@@ -31,13 +30,12 @@ impl Controller {
 
     /// Starts the controller of Argo Rollouts.
     pub async fn argo_rollouts(place: &Place) -> Result<Self> {
-        let tools = Tools::install("argo-rollouts")?;
+        let tools = &place.mesh.argo_rollouts;
         let types = tools.module("github.com/argoproj/argo-rollouts")?.join("manifests/crds");
-        for each in ["rollout", "experiment", "analysis-run", "analysis-template"] {
+        let analysis = ["analysis-run", "analysis-template", "cluster-analysis-template"];
+        for each in ["rollout", "experiment"].iter().chain(&analysis) {
             place.mesh.kubernetes.types(&types.join(format!("{each}-crd.yaml")))?;
         }
-        let cluster = types.join("cluster-analysis-template-crd.yaml");
-        place.mesh.kubernetes.types(&cluster)?;
         let options = [
             format!("--kubeconfig={}", place.mesh.kubernetes.kubeconfig.display()),
             format!("--namespace={}", place.namespace),

@@ -12,8 +12,12 @@ use tokio::sync::OnceCell;
 
 /// The programs that every test shares. They end with the process.
 pub struct Mesh {
-    /// The programs.
+    /// Istio's programs, and those that it needs.
     pub tools: Tools,
+    /// Flagger.
+    pub flagger: Tools,
+    /// The controller of Argo Rollouts.
+    pub argo_rollouts: Tools,
     /// The API that resources are applied to.
     pub kubernetes: Kubernetes,
     /// istiod.
@@ -38,7 +42,10 @@ impl Mesh {
     }
 
     async fn start() -> Result<Self> {
+        // All are built before anything runs, which a build would slow down.
         let tools = Tools::install("istio")?;
+        let flagger = Tools::install("flagger")?;
+        let argo_rollouts = Tools::install("argo-rollouts")?;
         let envoy = match std::env::var_os("ENVOY") {
             Some(envoy) => envoy.into(),
             None => crate::find::install(ENVOY)?,
@@ -54,8 +61,18 @@ impl Mesh {
         let control_plane = ControlPlane::start(&tools, &kubernetes, &folder).await?;
         let registry = Registry::start(&tools, &folder).await?;
         let image = registry.push(&tools, &folder)?;
-        let mesh =
-            Self { tools, kubernetes, control_plane, registry, image, envoy, folder, _lock: lock };
+        let mesh = Self {
+            tools,
+            flagger,
+            argo_rollouts,
+            kubernetes,
+            control_plane,
+            registry,
+            image,
+            envoy,
+            folder,
+            _lock: lock,
+        };
         mesh.kubernetes.namespace("istio-system")?;
         Ok(mesh)
     }

@@ -1,7 +1,9 @@
 //! `manifests/argo-rollouts`: the weights are those of Argo Rollouts.
 
 use crate::callers::Callers;
-use anyhow::{Result, ensure};
+use crate::shell::Shell;
+use anyhow::{Result, bail, ensure};
+use wasm_tests::bootstrap::POINT_HEADER;
 use wasm_tests::istio::analysis::Analysis;
 use wasm_tests::istio::controller::Controller;
 use wasm_tests::istio::place::Place;
@@ -48,8 +50,8 @@ impl Stage {
         eventually(phase, async || {
             let rollout = self.place.mesh.kubernetes.get(&path).await?;
             let is = &rollout["status"];
-            let observed =
-                is["observedGeneration"] == rollout["metadata"]["generation"].to_string();
+            let generation = rollout["metadata"]["generation"].to_string();
+            let observed = is["observedGeneration"].as_str() == Some(generation.as_str());
             ensure!(is["phase"] == phase && observed, "{is}\n{}", self.controller.log());
             Ok(())
         })
@@ -73,8 +75,12 @@ impl Stage {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn argo_rollouts_promotes_a_canary_and_nobody_leaves_it_before() -> Result<()> {
     let stage = Stage::set("argo-rollouts").await?;
-    stage.place.kubectl(&["apply", "-k", &stage.place.folder.path("argo-rollouts")])?;
+    let shell = Shell::new(&stage.place)?;
+    let blocks = shell.blocks("argo-rollouts/README.md")?;
+    let [apply, see] = blocks.as_slice() else { bail!("not two blocks: {blocks:?}") };
+    shell.run(apply)?;
     let callers = Callers::start(&stage.place, "argo-rollouts").await?;
+    callers.see(&shell, see, &[POINT_HEADER, "UP-TO-DATE"]).await?;
     let crowds = callers.crowds().await?;
     stage.release()?;
     for percent in [5, 20, 50, 80] {

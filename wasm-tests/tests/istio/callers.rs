@@ -1,9 +1,12 @@
 //! Two callers of one service: the filter is in the sidecar of the first, and not in the second's.
 
-use crate::crowd::{Crowd, Seen};
+use crate::crowd::Crowd;
+use crate::seen::Seen;
+use crate::shell::Shell;
 use crate::steer;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use traffic_split::Plan;
 use wasm_tests::bootstrap::POINT_HEADER;
@@ -56,6 +59,19 @@ impl Callers {
     /// The first caller's sidecar, and where it listens.
     pub fn with(&self) -> (&Proxy, SocketAddr) {
         (&self.with.0, self.with.1)
+    }
+
+    /// Runs the commands of a README by which one sees that it works, and expects each to print so.
+    pub async fn see(&self, shell: &Shell, commands: &str, printed: &[&str]) -> Result<()> {
+        // Its pod has no name to ask for.
+        fs::write(shell.folder.join("dump.json"), self.with.0.admin("/config_dump").await?)?;
+        let commands = commands.replace("POD.NAMESPACE", "--file dump.json");
+        ensure!(commands.lines().count() == printed.len(), "{commands}");
+        for (command, expected) in commands.lines().zip(printed) {
+            let printed = shell.run(command)?;
+            ensure!(printed.contains(expected), "`{command}` prints no `{expected}`: {printed}");
+        }
+        Ok(())
     }
 
     /// The filter's plan.

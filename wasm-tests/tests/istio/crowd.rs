@@ -1,6 +1,8 @@
-//! Many users who ask all the time while the weights of a route change, and what each of them saw.
+//! Many users who ask all the time while the weights of a route change. [`crate::seen`] is what they
+//! saw.
 
-use anyhow::{Context, Result, ensure};
+use crate::seen::{self, Seen, USERS, Visit};
+use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,36 +10,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
-use traffic_split::testing::FixedEnvironment;
-use traffic_split::{Outcome, Plan, Snapshot};
-use wasm_tests::bootstrap::POINT_HEADER;
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::istio::proxy::Proxy;
-use wasm_tests::istio::weights::{Change, Watch};
+use wasm_tests::istio::weights::Watch;
 use wasm_tests::message::{Reply, Request, pair};
-use wasm_tests::native;
-use wasm_tests::route::entry;
 use wasm_tests::wait::eventually;
 
-/// The users with a cookie of their own.
-pub const USERS: usize = 10_000;
 /// The requests that are under way at once.
-pub const CONNECTIONS: usize = 16;
+const CONNECTIONS: usize = 16;
 /// The time between two requests over one connection.
 const EVERY: Duration = Duration::from_millis(8);
 /// One request in so many is the first of a new user, and as many are later ones of such users.
 const NEWCOMER: usize = 10;
 /// The upstream that stands for the canary.
 const CANARY: &str = "v3";
-
-/// An answer.
-#[derive(Clone, Copy, Debug)]
-struct Visit {
-    sent: Duration,
-    answered: Duration,
-    user: usize,
-    canary: bool,
-}
 
 /// The answers of one connection.
 #[derive(Default)]
@@ -55,13 +41,6 @@ pub struct Crowd {
     /// The requests of each connection that were for its own users.
     asked: Vec<Arc<AtomicUsize>>,
     tasks: JoinSet<Result<Visits>>,
-}
-
-/// What they saw.
-pub struct Seen {
-    visits: Vec<Visit>,
-    issued: BTreeMap<usize, String>,
-    changes: Vec<Change>,
 }
 
 impl Crowd {
@@ -169,7 +148,7 @@ impl Connection {
             let asked = match all.issued.get(&user) {
                 Some(cookie) => self.request.clone().with("cookie", cookie.as_str()),
                 None if user == next => self.request.clone(),
-                None => self::user(&self.request, user),
+                None => seen::user(&self.request, user),
             };
             let sent = self.started.elapsed();
             let reply = client.send(&asked).await?;
@@ -193,109 +172,4 @@ impl Connection {
 
 fn issued(reply: &Reply) -> Option<String> {
     reply.header("set-cookie").map(|cookie| pair(cookie).to_owned())
-}
-
-/// A request of the user of this number.
-pub fn user(request: &Request, number: usize) -> Request {
-    request.clone().with("cookie", format!("uid=user-{number}").as_str())
-}
-
-/// The number that the native core writes for a request.
-pub fn point(plan: &Plan, request: &Request) -> Result<u64> {
-    let snapshot = Snapshot::new(plan, 0);
-    let mut environment = FixedEnvironment::default();
-    let request = native::request(request);
-    let outcome = Outcome::decide(plan, &snapshot, &request, &mut environment);
-    let mut changes = outcome.request_headers();
-    let written = changes.find(|change| change.name == POINT_HEADER).context("no such header")?;
-    Ok(std::str::from_utf8(written.value.context("it is removed")?)?.parse()?)
-}
-
-/// Whether Envoy's arithmetic sends this point to the canary, which has so many percent and stands
-/// last.
-pub fn goes_to_canary(point: u64, percent: u32) -> bool {
-    entry(point, &[("stable", 100 - percent), ("canary", percent)]) == "canary"
-}
-
-/// The time that Envoy's workers may take a new route after each other.
-const APART: Duration = Duration::from_millis(500);
-
-impl Seen {
-    /// The weights that a request may have met.
-    fn met(&self, visit: &Visit) -> impl Iterator<Item = u32> {
-        let ends = self.changes.iter().skip(1).map(|next| next.after + APART);
-        let ends = ends.chain([Duration::MAX]);
-        let (sent, answered) = (visit.sent, visit.answered);
-        let during = self.changes.iter().zip(ends);
-        during
-            .filter(move |(change, end)| change.before <= answered && sent <= *end)
-            .map(|(change, _)| change.canary)
-    }
-
-    /// The time up to which the canary only grew.
-    fn grew(&self) -> Duration {
-        let falls = self.changes.windows(2).find(|two| two[1].canary < two[0].canary);
-        falls.map_or(Duration::MAX, |two| two[1].before)
-    }
-
-    /// The users who were in the canary and left it while it grew.
-    pub fn flipped(&self) -> usize {
-        let grew = self.grew();
-        let mut last = BTreeMap::<usize, bool>::new();
-        let mut flipped = std::collections::BTreeSet::new();
-        for visit in self.visits.iter().filter(|visit| visit.answered < grew) {
-            if last.insert(visit.user, visit.canary) == Some(true) && !visit.canary {
-                flipped.insert(visit.user);
-            }
-        }
-        flipped.len()
-    }
-
-    /// Every answer, the first of each new user included, is from where the native core's number
-    /// leads at the weight of that time. A line for each weight.
-    pub fn is_what_the_core_says(&self, plan: &Plan, request: &Request) -> Result<Vec<String>> {
-        let mut points = BTreeMap::new();
-        for number in 0..USERS {
-            points.insert(number, point(plan, &user(request, number))?);
-        }
-        for (number, cookie) in &self.issued {
-            let asked = request.clone().with("cookie", cookie.as_str());
-            points.insert(*number, point(plan, &asked)?);
-        }
-        let mut lines = Vec::new();
-        let mut asked = BTreeMap::<u32, BTreeMap<usize, bool>>::new();
-        for visit in &self.visits {
-            let point = points.get(&visit.user).context("a new user was issued no cookie")?;
-            let met: Vec<_> = self.met(visit).collect();
-            let led = met.iter().any(|percent| goes_to_canary(*point, *percent) == visit.canary);
-            ensure!(led, "{visit:?} with {point} at {met:?} percent");
-            if let [percent] = met.as_slice() {
-                asked.entry(*percent).or_default().insert(visit.user, visit.canary);
-            }
-        }
-        for (percent, users) in asked {
-            let canary = users.values().filter(|canary| **canary).count();
-            let new = users.keys().filter(|user| **user >= USERS).count();
-            let (users, share) = (users.len(), 100.0 * canary as f64 / users.len() as f64);
-            lines.push(format!(
-                "{percent:3} %: {users} users, {new} of them new; {canary} in the canary, {share:.2} %"
-            ));
-        }
-        Ok(lines)
-    }
-
-    /// The number of requests.
-    pub fn count(&self) -> usize {
-        self.visits.len()
-    }
-
-    /// The number of new users.
-    pub fn newcomers(&self) -> usize {
-        self.issued.len()
-    }
-
-    /// The weights that the canary had, in their order.
-    pub fn weights(&self) -> Vec<u32> {
-        self.changes.iter().map(|change| change.canary).collect()
-    }
 }

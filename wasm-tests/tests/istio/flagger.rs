@@ -1,13 +1,17 @@
 //! `manifests/flagger`: the weights are Flagger's.
 
 use crate::callers::Callers;
-use anyhow::{Context, Result, ensure};
+use crate::shell::Shell;
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
+use wasm_tests::bootstrap::POINT_HEADER;
 use wasm_tests::istio::analysis::Analysis;
 use wasm_tests::istio::controller::Controller;
 use wasm_tests::istio::place::Place;
 use wasm_tests::istio::reports::Reports;
 use wasm_tests::wait::eventually;
+
+const CANARY: &str = "flagger/canary.yaml";
 
 /// A namespace with a service, its Canary, and Flagger.
 struct Stage {
@@ -19,8 +23,8 @@ struct Stage {
 
 impl Stage {
     /// Applies the Canary as it is in the folder, and waits until Flagger has taken it over.
-    async fn set(namespace: &'static str) -> Result<Self> {
-        let place = Place::new(namespace).await?;
+    async fn set(place: Place) -> Result<Self> {
+        let namespace = place.namespace;
         let reports = Reports::start(&place.mesh.kubernetes, namespace);
         // Flagger makes these services; their pods are ours.
         let primary = place.service("reviews-primary", place.port, &[("v1", "v1")]);
@@ -28,12 +32,11 @@ impl Stage {
         place.mesh.kubernetes.apply(namespace, &[deployment(), primary, canary])?;
         let analysis = Analysis::start().await?;
         let flagger = Controller::flagger(&place, analysis.address).await?;
-        let file = "flagger/canary.yaml";
-        place.folder.replace(file, "port: 9080", &format!("port: {}", place.port))?;
+        place.folder.replace(CANARY, "port: 9080", &format!("port: {}", place.port))?;
         // 10 seconds are the least that Flagger takes.
         let interval = "interval: 1m\n    threshold";
-        place.folder.replace(file, interval, "interval: 10s\n    threshold")?;
-        place.kubectl(&["apply", "-f", &place.folder.path(file)])?;
+        place.folder.replace(CANARY, interval, "interval: 10s\n    threshold")?;
+        place.kubectl(&["apply", "-f", &place.folder.path(CANARY)])?;
         let stage = Self { place, analysis, flagger, _reports: reports };
         stage.phase("Initialized").await?;
         Ok(stage)
@@ -78,9 +81,13 @@ fn deployment() -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flagger_promotes_a_canary_and_nobody_leaves_it_before() -> Result<()> {
-    let stage = Stage::set("flagger").await?;
-    stage.place.kubectl(&["apply", "-k", &stage.place.folder.path("flagger")])?;
+    let stage = Stage::set(Place::new("flagger").await?).await?;
+    let shell = Shell::new(&stage.place)?;
+    let blocks = shell.blocks("flagger/README.md")?;
+    let [apply, see] = blocks.as_slice() else { bail!("not two blocks: {blocks:?}") };
+    shell.run(apply)?;
     let callers = Callers::start(&stage.place, "flagger").await?;
+    callers.see(&shell, see, &[POINT_HEADER, "Initialized"]).await?;
     let crowds = callers.crowds().await?;
     stage.release()?;
     for percent in (10..=100).step_by(10) {
@@ -93,10 +100,20 @@ async fn flagger_promotes_a_canary_and_nobody_leaves_it_before() -> Result<()> {
     Ok(())
 }
 
+/// Here the route has a name, and the filter is there before Flagger has made the route.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flagger_rolls_a_canary_back_and_everyone_is_on_stable() -> Result<()> {
-    let stage = Stage::set("flagger-rollback").await?;
-    stage.place.kubectl(&["apply", "-k", &stage.place.folder.path("flagger")])?;
+    let place = Place::new("flagger-rollback").await?;
+    let (line, name) = ("match: [ { name: weights, uri: { prefix: / } } ]", ".weights");
+    let text = std::fs::read_to_string(place.folder.path("flagger/README.md"))?;
+    ensure!(text.contains(line) && text.contains(&format!("`{name}`")), "{text}");
+    place.folder.replace(CANARY, "  service:\n", &format!("  service:\n    {line}\n"))?;
+    let path = "path: /spec/configPatches/1/match/routeConfiguration/vhost/route/name\n";
+    let (from, to) = (format!("op: remove\n      {path}"), format!("op: replace\n      {path}"));
+    let to = format!("{to}      value: {name}\n");
+    place.folder.replace("flagger/kustomization.yaml", &from, &to)?;
+    place.kubectl(&["apply", "-k", &place.folder.path("flagger")])?;
+    let stage = Stage::set(place).await?;
     let callers = Callers::start(&stage.place, "flagger").await?;
     let crowds = callers.crowds().await?;
     stage.release()?;

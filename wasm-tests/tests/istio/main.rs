@@ -12,6 +12,8 @@ mod places;
 mod readme;
 mod route_weights;
 mod routes;
+mod seen;
+mod shell;
 mod signing;
 mod steer;
 mod updates;

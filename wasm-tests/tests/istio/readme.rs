@@ -1,5 +1,6 @@
 //! The commands of `manifests/istio/README.md`, run as a user would run them.
 
+use crate::shell::Shell;
 use crate::steer::{self, reaches, stable_user};
 use anyhow::{Context, Result, ensure};
 use std::fs;
@@ -15,37 +16,25 @@ const DELETE: &str = "kubectl delete -k manifests/istio/variant-header";
 async fn its_commands_lead_to_a_canary_and_back() -> Result<()> {
     let place = Place::new("readme").await?;
     let text = fs::read_to_string(place.folder.path("istio/README.md"))?;
-    let blocks = commands(&text);
-    let [push, apply, see] = blocks.as_slice() else {
-        anyhow::bail!("not three blocks: {blocks:?}")
+    let shell = Shell::new(&place)?;
+    let blocks = shell.blocks("istio/README.md")?;
+    // The last one is run where the weights are in a route.
+    let [push, apply, see, _] = blocks.as_slice() else {
+        anyhow::bail!("not four blocks: {blocks:?}")
     };
 
     // Step 1: the registry is ours, and the line that is printed goes into the settings.
     ensure!(push.contains(IMAGE), "{push}");
     let image = place.mesh.registry.image("readme:1.0");
-    let shell = |script: &str| {
-        let mut command = Command::new("sh");
-        command.args(["-ec", script]);
-        command
-    };
-    let mut make = shell(&push.replace(IMAGE, &image));
+    let mut make = Command::new("sh");
+    make.args(["-ec", &push.replace(IMAGE, &image)]);
     let printed = output(make.current_dir(wasm_tests::root()))?;
     let line = printed.lines().find_map(|line| line.strip_prefix("  image: "));
     let line = line.with_context(|| format!("no line to copy in {printed}"))?;
     place.folder.line("istio/settings/settings.yaml", "  image: ", line)?;
 
     // Step 4, where kubectl and istioctl are on the search path, and the namespace is chosen.
-    let folder = place.mesh.folder.join(place.namespace);
-    let kubeconfig = folder.join("kubeconfig");
-    fs::copy(&place.mesh.kubernetes.kubeconfig, &kubeconfig)?;
-    let bin = place.mesh.tools.path("");
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH")?);
-    let run = |script: &str| {
-        let mut command = shell(script);
-        command.current_dir(&folder).env("PATH", &path).env("KUBECONFIG", &kubeconfig);
-        output(&mut command)
-    };
-    run("kubectl config set-context --current --namespace=readme")?;
+    let (folder, run) = (&shell.folder, |script: &str| shell.run(script));
     run(apply)?;
 
     let (proxy, address) = place.sidecar("productpage").await?;
@@ -95,10 +84,4 @@ async fn its_commands_lead_to_a_canary_and_back() -> Result<()> {
         Ok(())
     })
     .await
-}
-
-/// The `sh` blocks.
-fn commands(text: &str) -> Vec<String> {
-    let blocks = text.split("```sh\n").skip(1);
-    blocks.filter_map(|rest| Some(rest.split_once("```")?.0.to_owned())).collect()
 }

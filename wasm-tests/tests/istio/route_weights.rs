@@ -1,8 +1,9 @@
 //! `manifests/istio/route-weights`: the weights are written by hand.
 
 use crate::callers::{Callers, pointed};
-use crate::crowd::{goes_to_canary, point, user};
 use crate::places::{gateway_api, gateway_proxy};
+use crate::seen::{goes_to_canary, point, user};
+use crate::shell::Shell;
 use crate::steer::{self, ask, reaches};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -37,8 +38,13 @@ async fn weights_by_hand_move_the_added_share_and_nobody_else() -> Result<()> {
     place.kubectl(&["apply", "-k", &place.folder.path(FOLDER)])?;
     let callers = Callers::start(&place, FOLDER).await?;
     let crowds = callers.crowds().await?;
+    let shell = Shell::new(&place)?;
     for canary in [10, 20, 100, 0] {
-        weigh(&place, place.namespace, canary)?;
+        if canary == 20 {
+            shell.run(shell.blocks("istio/README.md")?.last().context("no block")?)?;
+        } else {
+            weigh(&place, place.namespace, canary)?;
+        }
         crowds.with.has(canary).await?;
         crowds.with.everyone_asks().await?;
     }
@@ -55,12 +61,8 @@ async fn weights_by_hand_move_the_added_share_and_nobody_else() -> Result<()> {
 
 /// A number that a client sends changes nothing, and no upstream sees one.
 async fn is_not_fooled(address: SocketAddr, request: &Request, plan: &Plan) -> Result<()> {
-    let users = || (0..1_000).map(|number| user(request, number));
-    let of = |canary| {
-        users().find(|user| point(plan, user).is_ok_and(|it| goes_to_canary(it, 10) == canary))
-    };
-    let (stable, canary) = (of(false).context("no one")?, of(true).context("no one")?);
-    let chosen = point(plan, &canary)?.to_string();
+    let stable = one(request, plan, false)?;
+    let chosen = point(plan, &one(request, plan, true)?)?.to_string();
     let once = stable.clone().with(POINT_HEADER, chosen.as_str());
     let twice = once.clone().with("X-Split-Point", "99");
     let wrong = stable.clone().with(POINT_HEADER, "99, 99").with("X-Split-Point", "-1");
@@ -132,14 +134,11 @@ async fn weights_at_a_gateway() -> Result<()> {
     let file = format!("{FOLDER}/kustomization.yaml");
     place.folder.replace(&file, "reviews.example.com:80 ", &format!("{virtual_host} "))?;
     // The gateway of another test has these names and labels.
-    for (file, times) in [(&file, 3), (&format!("{FOLDER}/gateway.yaml"), 1)] {
+    for (file, times) in [(&file, 2), (&format!("{FOLDER}/gateway.yaml"), 1)] {
         place.folder.replace_all(file, times, "ingressgateway", "weightsgateway")?;
     }
-    place.folder.replace(
-        &file,
-        "namespace: istio-system ",
-        &format!("namespace: {} ", place.namespace),
-    )?;
+    let namespace = format!("namespace: {} ", place.namespace);
+    place.folder.replace(&file, "namespace: istio-system ", &namespace)?;
     place.mesh.kubernetes.run(&["apply", "-k", &place.folder.path(FOLDER)])?;
     let plan = steer::plan(&place, FOLDER)?;
     let labels = json!({"istio": "weightsgateway"});
@@ -171,6 +170,10 @@ async fn weights_of_an_http_route_which_may_not_be_0() -> Result<()> {
     let virtual_host = "reviews.example.com:80";
     let request = Request { authority: "reviews.example.com".into(), ..Request::get("/reviews/0") };
     pointed(&proxy, virtual_host).await?;
+    for (number, upstream) in [(false, "v1"), (true, "v3")] {
+        let user = one(&request, &plan, number)?;
+        eventually("the backends", async || reaches(address, &user, upstream).await).await?;
+    }
     splits(address, &request, &plan, 10).await?;
     is_not_fooled(address, &request, &plan).await?;
     edit(&place, &[("backendRefs/0/weight", 50.into()), ("backendRefs/1/weight", 50.into())])?;
@@ -187,20 +190,17 @@ async fn weights_of_an_http_route_which_may_not_be_0() -> Result<()> {
     splits(address, &request, &plan, 50).await?;
     // The way out.
     edit(&place, &[("name", "done".into())])?;
-    eventually("the canary alone", async || {
-        let stable = users_of(&request, &plan, 50)?;
-        reaches(address, &stable, "v3").await
-    })
-    .await?;
+    let stable = one(&request, &plan, false)?;
+    eventually("the canary alone", async || reaches(address, &stable, "v3").await).await?;
     splits(address, &request, &plan, 100).await
 }
 
-/// A user who is not in the canary.
-fn users_of(request: &Request, plan: &Plan, canary: u32) -> Result<Request> {
+/// The first user who is in the canary, or is not, while it has 10 percent.
+fn one(request: &Request, plan: &Plan, canary: bool) -> Result<Request> {
     let mut users = (0..1_000).map(|number| user(request, number));
-    let stable =
-        users.find(|user| point(plan, user).is_ok_and(|point| !goes_to_canary(point, canary)));
-    stable.context("everyone is in the canary")
+    let found =
+        users.find(|user| point(plan, user).is_ok_and(|point| goes_to_canary(point, 10) == canary));
+    found.context("no such user")
 }
 
 fn edit(place: &Place, changes: &[(&str, Value)]) -> Result<()> {

@@ -3,15 +3,17 @@
 use serde::Serialize;
 use traffic_split::config::Mode;
 use traffic_split::{
-    Explanation, HeaderChange, HeaderList, Outcome, Reason, Rule, Snapshot, explain,
+    Decision, Explanation, HeaderChange, HeaderList, Outcome, Reason, Rule, Snapshot, explain,
 };
 
+use super::absent;
 use super::bucket::Buckets;
 use crate::curve;
 use crate::describe;
 use crate::given::Example;
 use crate::input::Checked;
 use crate::output::Ordered;
+use crate::routes::{Route, Routes};
 
 /// The answer as `-o json` prints it.
 #[derive(Serialize)]
@@ -20,6 +22,12 @@ pub struct Explained {
     /// The variant; `None` if it depends on chance.
     pub variant: Option<String>,
     pub cluster: Option<String>,
+    /// The point, as text: JSON numbers are not exact enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub point: Option<String>,
+    /// The entry of the route that the point chooses, where a route with weights is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<Destination>,
     pub reason: &'static str,
     pub key: Option<Key>,
     /// The hash in sixteen hexadecimal digits, since JSON numbers are not exact enough.
@@ -37,6 +45,24 @@ pub struct Explained {
     /// The reason why a split draws.
     #[serde(skip)]
     pub draw: String,
+}
+
+/// An entry of a route.
+#[derive(Serialize)]
+pub struct Destination {
+    pub name: String,
+    pub route: String,
+    /// The point modulo the total of the weights.
+    pub place: u64,
+    pub total: u64,
+}
+
+impl Destination {
+    fn new(point: u64, route: &Route) -> Option<Self> {
+        let (name, total) = (route.entry(point)?.to_owned(), route.total());
+        let place = point.checked_rem(total)?;
+        Some(Destination { name, route: route.title.clone(), place, total })
+    }
 }
 
 #[derive(Serialize)]
@@ -64,7 +90,7 @@ pub struct Step {
 
 impl Explained {
     /// Decides a request as the filter does, and explains how.
-    pub fn new(checked: &Checked, request: &HeaderList) -> Self {
+    pub fn new(checked: &Checked, request: &HeaderList, routes: &Routes) -> Self {
         let explanation = explain(&checked.plan, &checked.snapshot, request, &mut example(checked));
         let decision = &explanation.decision;
         let last = explanation.steps.last().filter(|_| decision.rule().is_some());
@@ -74,6 +100,9 @@ impl Explained {
             || hash.is_some() && key.is_some_and(|key| key.issued);
         let certain = !chance;
         let variant = decision.variant().filter(|_| certain);
+        let point = decision.point().filter(|_| certain);
+        // Without a route the answer ends at the point.
+        let route = decision.rule().and_then(|rule| routes.only(rule).ok());
         let outcome = Outcome::of(&checked.plan, *decision, request, &mut example(checked));
         // The `cookie` header would hold the identity, which is drawn for a real client only.
         let routing = outcome.request_headers().filter(|change| change.name != "cookie");
@@ -85,6 +114,8 @@ impl Explained {
             rule: decision.rule().map(str::to_owned),
             variant: variant.map(|variant| variant.name.clone()),
             cluster: variant.and_then(|variant| variant.cluster.clone()),
+            point: point.map(|point| point.to_string()),
+            destination: point.and_then(|point| Destination::new(point, route?)),
             reason: decision.reason().name(),
             key: key.map(|key| Key {
                 source: key.source.to_string(),
@@ -92,12 +123,15 @@ impl Explained {
                 issued: key.issued,
             }),
             hash: hash.filter(|_| certain).map(|hash| format!("{hash:016x}")),
-            chances: last.filter(|_| chance).map(|step| chances(step.rule, &checked.snapshot)),
+            chances: last
+                .filter(|_| chance)
+                .map(|step| chances(step.rule, &checked.snapshot, route))
+                .filter(|Ordered(chances)| !chances.is_empty()),
             headers: Ordered(headers),
             cookies: set_cookies.map(|header| name(&header.value)).collect(),
             rules: steps(checked, request, &explanation),
-            notes: notes(checked, decision.rule()),
-            draw: draw(checked, decision.rule()),
+            notes: notes(checked, decision, request),
+            draw: draw(checked, decision.rule(), request),
         }
     }
 }
@@ -111,7 +145,10 @@ fn header(change: HeaderChange<'_>) -> (String, Option<String>) {
     (change.name.to_owned(), value)
 }
 
-fn chances(rule: &Rule, snapshot: &Snapshot) -> Ordered<f64> {
+fn chances(rule: &Rule, snapshot: &Snapshot, route: Option<&Route>) -> Ordered<f64> {
+    if let Some(route) = route.filter(|_| rule.is_by_route()) {
+        return Ordered(route.shares().map(|(name, share)| (name.to_owned(), share)).collect());
+    }
     let weights = rule.weights(snapshot);
     let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
     Ordered(weights.iter().map(|(v, weight)| (v.name.clone(), weight / total)).collect())
@@ -146,21 +183,32 @@ fn steps(checked: &Checked, request: &HeaderList, explanation: &Explanation<'_>)
         .collect()
 }
 
-fn draw(checked: &Checked, rule: Option<&str>) -> String {
+fn draw(checked: &Checked, rule: Option<&str>, request: &HeaderList) -> String {
     let rule = checked.config.rules.iter().find(|known| Some(known.name.as_str()) == rule);
-    match rule.filter(|rule| rule.sticky.is_some()).map(describe::sources) {
-        Some(sources) => format!("drawn for this request, which has no key: {sources}"),
+    match rule.filter(|rule| rule.sticky.is_some()) {
+        Some(rule) => {
+            let too_long = absent::keys(rule, request);
+            let why =
+                if too_long.is_empty() { describe::sources(rule) } else { too_long.join(", ") };
+            format!("drawn for this request, which has no key: {why}")
+        }
         None => "drawn for each request: the split is not sticky".to_owned(),
     }
 }
 
-fn notes(checked: &Checked, rule: Option<&str>) -> Vec<String> {
+fn notes(checked: &Checked, decision: &Decision<'_>, request: &HeaderList) -> Vec<String> {
     let note = |name: &String| {
         format!("{name} is not set here, so no cookie signed with its keys is believed")
     };
     let shadow = (checked.config.mode == Mode::Shadow)
         .then(|| "mode: shadow: this is counted, and nothing is written into the request".into());
-    let ramp = rule.and_then(|rule| curve::ramp(&checked.config, rule));
+    let ramp = decision.rule().and_then(|rule| curve::ramp(&checked.config, rule));
     let ramped = ramp.and(checked.at()).map(|at| format!("the ramp is taken as it stands at {at}"));
-    checked.unset.iter().map(note).chain(shadow).chain(ramped).collect()
+    // A draw says why there is no key.
+    let drawn = decision.reason() == Reason::Random;
+    let rules = checked.config.rules.iter().filter(|_| !drawn);
+    let mut keys: Vec<_> = rules.flat_map(|rule| absent::keys(rule, request)).collect();
+    keys.dedup();
+    let absent = absent::notes(&checked.config, request).into_iter().chain(keys);
+    checked.unset.iter().map(note).chain(shadow).chain(ramped).chain(absent).collect()
 }

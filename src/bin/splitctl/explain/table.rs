@@ -1,7 +1,7 @@
 //! An explanation as a table for people.
 
 use super::bucket::Buckets;
-use super::explained::{Explained, Key};
+use super::explained::{Destination, Explained, Key};
 use crate::output::{BAD, FAINT, GOOD, Ordered, STRONG, percent};
 
 pub fn table(explained: &Explained) -> String {
@@ -22,13 +22,20 @@ pub fn table(explained: &Explained) -> String {
     }
     let mut fact = |name: &str, value: &str| lines.push(format!("{name:<8}  {value}"));
     fact("rule", explained.rule.as_deref().unwrap_or("none"));
-    let variant = explained.variant.as_deref().unwrap_or("none");
+    let none = if explained.point.is_some() { "chosen by the route" } else { "none" };
+    let variant = explained.variant.as_deref().unwrap_or(none);
     match &explained.chances {
         None => fact("variant", &format!("{STRONG}{variant}{STRONG:#}")),
         Some(Ordered(chances)) => {
             let chances = chances.iter().map(|(name, share)| format!("{name} {}", percent(*share)));
             fact("variant", &format!("by chance: {}", chances.collect::<Vec<_>>().join(", ")));
         }
+    }
+    if let Some(point) = &explained.point {
+        fact("point", point);
+    }
+    if let Some(Destination { name, route, place, total }) = &explained.destination {
+        fact("goes to", &format!("{STRONG}{name}{STRONG:#}: place {place} of {total} in {route}"));
     }
     if let Some(cluster) = &explained.cluster {
         fact("cluster", cluster);
