@@ -119,7 +119,7 @@ struct Parts<'e> {
 impl Parts<'_> {
     fn find(&self, path: &str, name: &str, errors: &mut Errors) -> Option<Arc<Variant>> {
         let found = self.variants.iter().find(|variant| variant.name == name);
-        if found.is_none() {
+        if found.is_none() && !errors.has("variants") {
             let known = self.variants.iter().map(|variant| variant.name.as_str()).collect();
             let remedy = match sorted(known).as_slice() {
                 [] => "define it under variants".to_owned(),

@@ -11,6 +11,7 @@ mod decimal;
 mod duration;
 mod error;
 mod field;
+mod form;
 mod guard;
 mod header;
 mod metrics;
@@ -49,6 +50,7 @@ pub(crate) use field::{Field, Object, long};
 pub(crate) use node::text_of_json;
 
 use crate::limits;
+use form::Form;
 use node::Node;
 
 /// A whole configuration.
@@ -170,11 +172,13 @@ fn routing_header(
     header::routing(&field.path, text, errors)
 }
 
+const RULES: Form = Form::fixed("[ { name: all, to: stable } ]");
+
 fn rules(object: &mut Object<'_>, errors: &mut Errors) -> Vec<RuleSpec> {
     let remedy = "give a list of rules, [] for none";
     let Some(fields) = object
-        .required("rules", remedy, errors)
-        .and_then(|field| field.list(limits::RULES, errors))
+        .required("rules", remedy)
+        .and_then(|field| field.list_as(limits::RULES, RULES, errors))
     else {
         return Vec::new();
     };

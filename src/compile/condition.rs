@@ -42,7 +42,8 @@ fn text(path: &str, operator: Operator, ignore_case: bool, errors: &mut Errors) 
     })
 }
 
-/// Compiled twice: alone, so that `a)|(b` is refused, and anchored, which is what matches.
+/// Compiled twice: alone, so that `a)|(b` is refused, and anchored, which is what matches. The anchor
+/// goes to a line of its own if a comment (`(?x) a # b`) would swallow it.
 fn regex(path: &str, pattern: &str, ignore_case: bool, errors: &mut Errors) -> Option<Regex> {
     let build = |pattern: &str| {
         RegexBuilder::new(pattern)
@@ -51,7 +52,9 @@ fn regex(path: &str, pattern: &str, ignore_case: bool, errors: &mut Errors) -> O
             .nest_limit(limits::REGEX_DEPTH)
             .build()
     };
-    match build(pattern).and_then(|_| build(&format!("^(?:{pattern})$"))) {
+    let anchored =
+        || build(&format!("^(?:{pattern})$")).or_else(|_| build(&format!("^(?:{pattern}\n)$")));
+    match build(pattern).and_then(|_| anchored()) {
         Ok(regex) => Some(regex),
         Err(error) => {
             errors.invalid(&format!("{path}.regex"), format!("{pattern:?}"), error);

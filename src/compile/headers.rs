@@ -9,8 +9,11 @@ pub(super) fn check(config: &Config, errors: &mut Errors) {
     check_points(config, errors);
     if config.cluster_header.is_some() {
         for variant in config.variants.iter().filter(|variant| variant.cluster.is_none()) {
-            let path = format!("variants.{}.cluster", variant.name);
-            errors.required(&path, "clusterHeader needs every variant's cluster");
+            let path = format!("variants.{}", variant.name);
+            if !errors.has_within(&path) {
+                let remedy = "clusterHeader needs every variant's cluster";
+                errors.required(&format!("{path}.cluster"), remedy);
+            }
         }
     }
 }
@@ -32,7 +35,8 @@ fn check_names(config: &Config, errors: &mut Errors) {
             None => seen.push((field, name)),
         }
     }
-    if seen.is_empty() && needs_point(config).is_none() {
+    let is_wrong = headers.iter().any(|(field, _)| errors.has(field));
+    if seen.is_empty() && needs_point(config).is_none() && !is_wrong {
         errors.required("clusterHeader", "give it, or variantHeader, or both");
     }
 }
@@ -41,7 +45,7 @@ fn check_names(config: &Config, errors: &mut Errors) {
 /// a rule names has a point.
 fn check_points(config: &Config, errors: &mut Errors) {
     if config.point_header.is_none() {
-        if let Some(path) = needs_point(config) {
+        if let Some(path) = needs_point(config).filter(|_| !errors.has("pointHeader")) {
             errors.required("pointHeader", format!("{path} writes a point into it"));
         }
         return;

@@ -57,7 +57,7 @@ pub(super) fn compile(
 fn pair(guard: &GuardSpec, parts: &Parts<'_>, errors: &mut Errors) -> Option<Pair> {
     let mut find = |field: &str, name: &str| {
         let variant = parts.find(&format!("{}.{field}", guard.path), name, errors)?;
-        if variant.cluster.is_none() {
+        if variant.cluster.is_none() && !errors.has_within(&format!("variants.{name}")) {
             let remedy = format!("{}.{field} tells responses apart by it", guard.path);
             errors.required(&format!("variants.{name}.cluster"), remedy);
         }

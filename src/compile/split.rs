@@ -172,7 +172,7 @@ fn compile_guard(
     let watch = in_split(&format!("{}.watch", config.path), &config.watch, targets, errors);
     let path = format!("{}.fallback", config.path);
     let fallback = in_split(&path, &config.fallback, targets, errors);
-    if config.watch == config.fallback {
+    if config.watch == config.fallback && fallback.is_some() {
         errors.invalid(&path, format!("{:?}", config.fallback), "must differ from watch");
     }
     Some(rule.guard(config, watch?, fallback?))

@@ -128,7 +128,9 @@ pub(super) fn check_layers(rules: &[RuleSpec], errors: &mut Errors) {
             let remedy = format!("must not overlap {taken} of the layer {}", layer.name);
             errors.invalid(&format!("{}.slice", rule.path), value, remedy);
         }
-        if let Some((other, _)) = earlier.find(|(other, _)| !same_key(rule, other)) {
+        let is_wrong = |rule: &RuleSpec| errors.has_within(&format!("{}.sticky", rule.path));
+        let differs = |(other, _): &(&RuleSpec, _)| !same_key(rule, other) && !is_wrong(other);
+        if let Some((other, _)) = earlier.find(differs).filter(|_| !is_wrong(rule)) {
             let remedy = format!("must have key, ignore and issue of {}.sticky", other.path);
             let why = format!("a layer tells clients apart in one way: {remedy}");
             errors.forbidden(&format!("{}.sticky", rule.path), why);

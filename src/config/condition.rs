@@ -2,6 +2,7 @@
 
 use super::error::Errors;
 use super::field::Field;
+use super::form::Form;
 use super::operator::{self, Cidr, Operator};
 use super::part::{self, Part};
 use crate::limits;
@@ -50,13 +51,18 @@ pub enum ConditionTest {
     SourceIp(Vec<Cidr>),
 }
 
+const ENTRY: Form = Form::fixed("{ path: { prefix: /shop } }");
+const NAMES: Form = Form { before: "{ ", example: "preview", after: ": { present: true } }" };
+
 /// Reads the conditions (AND) of one `match` entry.
 pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Vec<Condition> {
-    let Some(mut object) = field.object(errors) else { return Vec::new() };
+    let Some(mut object) = field.object_as(ENTRY, errors) else { return Vec::new() };
     let mut found = Vec::new();
     let mut given = 0_usize;
     for named in &part::NAMED {
-        if let Some(names) = object.optional(named.in_match).and_then(|f| f.object(errors)) {
+        if let Some(names) =
+            object.optional(named.in_match).and_then(|f| f.object_as(NAMES, errors))
+        {
             for (name, field) in names.entries(limits::CONDITIONS, errors) {
                 given = given.saturating_add(1);
                 let part = (named.read)(&field.path, name, errors);
@@ -74,10 +80,11 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Vec<Condition> {
         given = given.saturating_add(1);
         found.extend(source_ip(field, errors));
     }
-    let understood = object.finish(errors);
-    if given == 0 && understood {
-        field.wrong::<()>("must have a condition; leave `match` out for every request", errors);
-    } else if given > limits::CONDITIONS {
+    if given == 0 {
+        object.miss("", "give a condition; leave `match` out for every request");
+    }
+    object.finish(errors);
+    if given > limits::CONDITIONS {
         errors.too_many(&field.path, given, limits::CONDITIONS);
     }
     found
@@ -85,7 +92,12 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Vec<Condition> {
 
 /// Reads a condition on a text; `part` is `None` where the name of the part is wrong.
 fn text(part: Option<Part>, field: &Field<'_>, errors: &mut Errors) -> Option<Condition> {
-    let mut object = field.object(errors)?;
+    let form = match part {
+        Some(Part::Path) => Form { before: "{ prefix: ", example: "/shop", after: " }" },
+        _ if field.is_bool() => Form::fixed("{ present: true }"),
+        _ => Form { before: "{ exact: ", example: "beta", after: " }" },
+    };
+    let mut object = field.object_as(form, errors)?;
     let not = object.flag("not", false, errors);
     let operator = operator::read(part.as_ref(), &mut object, errors);
     let has_case = !matches!(operator, Some(Operator::Range(_) | Operator::Present(_)));
@@ -127,13 +139,13 @@ fn check_methods(path: &str, operator: Option<&Operator>, errors: &mut Errors) {
 
 /// Reads `sourceIp`, which is a list of networks or an object that has one.
 fn source_ip(field: &Field<'_>, errors: &mut Errors) -> Option<Condition> {
-    let (not, networks) = if field.is_list() {
+    let (not, networks) = if !field.is_object() {
         (false, operator::cidrs(field, errors))
     } else {
         let mut object = field.object(errors)?;
         let not = object.flag("not", false, errors);
         let networks = object
-            .required("in", "give a list of networks, as in [10.0.0.0/8]", errors)
+            .required("in", "give a list of networks, as in [10.0.0.0/8]")
             .and_then(|field| operator::cidrs(field, errors));
         object.finish(errors);
         (not, networks)

@@ -3,6 +3,7 @@
 use super::duration;
 use super::error::Errors;
 use super::field::{Field, Object};
+use super::form::Form;
 use super::part;
 use crate::limits;
 
@@ -76,10 +77,10 @@ pub enum SameSite {
 pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<CookieSpec> {
     let at = object.path.clone();
     let name = object
-        .required("cookie", "name the cookie", errors)
+        .required("cookie", "name the cookie")
         .and_then(|field| part::cookie_name(field, errors));
     let max_age = object
-        .required("maxAge", "give how long it lasts, as in 30d", errors)
+        .required("maxAge", "give how long it lasts, as in 30d")
         .and_then(|field| duration::read(field, limits::MAX_AGE, errors));
     let attribute_path = object.given("path", attribute_path, errors);
     let domain = object.given("domain", domain, errors);
@@ -131,18 +132,21 @@ fn is_host(b: u8) -> bool {
 }
 
 fn same_site(field: &Field<'_>, errors: &mut Errors) -> Option<SameSite> {
-    match field.text(limits::TEXT_BYTES, errors)? {
+    let remedy = "must be Strict, Lax or None";
+    match field.text_as(limits::TEXT_BYTES, remedy, errors)? {
         "Strict" => Some(SameSite::Strict),
         "Lax" => Some(SameSite::Lax),
         "None" => Some(SameSite::None),
-        _ => field.wrong("must be Strict, Lax or None", errors),
+        _ => field.wrong(remedy, errors),
     }
 }
 
+const SIGNING: Form = Form { before: "{ env: ", example: "SPLIT_COOKIE_KEYS", after: " }" };
+
 fn signing(field: &Field<'_>, errors: &mut Errors) -> Option<Signing> {
-    let mut object = field.object(errors)?;
+    let mut object = field.object_as(SIGNING, errors)?;
     let remedy = "name the environment variable of the VM that holds the keys";
-    let signing = object.required("env", remedy, errors).and_then(|field| {
+    let signing = object.required("env", remedy).and_then(|field| {
         let env = field.text(limits::TEXT_BYTES, errors)?;
         if env.is_empty() || env.contains(['=', '\0']) {
             return field.wrong("must be an environment variable's name", errors);
@@ -156,15 +160,16 @@ fn signing(field: &Field<'_>, errors: &mut Errors) -> Option<Signing> {
 /// Refuses a cookie that browsers would drop without a word (RFC 6265bis sections 4.1.3 and 5.7).
 fn check(path: &str, cookie: &CookieSpec, errors: &mut Errors) {
     let host = cookie.name.starts_with("__Host-");
-    for (needs_secure, what) in [
+    let needs_secure = [
         (cookie.same_site == SameSite::None, "sameSite: None"),
         (cookie.partitioned, "partitioned"),
         (host, "a name with __Host-"),
         (cookie.name.starts_with("__Secure-"), "a name with __Secure-"),
-    ] {
-        if needs_secure && !cookie.secure {
-            errors.required(&format!("{path}.secure"), format!("{what} needs secure: true"));
-        }
+    ];
+    let at = format!("{path}.secure");
+    let why = needs_secure.iter().find(|(needs, _)| *needs).filter(|_| !cookie.secure);
+    if let Some((_, what)) = why.filter(|_| !errors.has(&at)) {
+        errors.required(&at, format!("{what} needs secure: true"));
     }
     if host && cookie.domain.is_some() {
         errors.forbidden(&format!("{path}.domain"), "a name with __Host- has no domain");

@@ -1,5 +1,6 @@
 //! Durations, as in `30d`, `12h` or `1h30m`.
 
+use super::decimal::Decimal;
 use super::error::Errors;
 use super::field::Field;
 use crate::limits;
@@ -9,11 +10,18 @@ const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1
 
 /// Reads a duration of at least a second and at most `limit`, in seconds.
 pub(super) fn read(field: &Field<'_>, limit: u64, errors: &mut Errors) -> Option<u64> {
-    let text = field.text(limits::TEXT_BYTES, errors)?;
+    let meant = match field.as_number() {
+        Some(seconds) if seconds >= 1.0 && seconds.fract() == 0.0 => {
+            format!("{}s", Decimal(seconds))
+        }
+        _ => "30d or 1h30m".to_owned(),
+    };
+    let remedy = format!("must be a duration in d, h, m and s, as in {meant}");
+    let text = field.text_as(limits::TEXT_BYTES, &remedy, errors)?;
     match parse(text) {
         Some(seconds) if (1..=limit).contains(&seconds) => Some(seconds),
         Some(_) => field.wrong(&format!("must be from 1s to {}d", limit / 86_400), errors),
-        None => field.wrong("must be a duration in d, h, m and s, as in 30d or 1h30m", errors),
+        None => field.wrong(&remedy, errors),
     }
 }
 

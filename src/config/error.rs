@@ -60,6 +60,19 @@ impl Errors {
         self.found.is_empty()
     }
 
+    /// Whether there is an error about this field itself.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.found.iter().any(|error| error.path == path)
+    }
+
+    /// Whether there is an error about this field, or about one inside it.
+    pub(crate) fn has_within(&self, path: &str) -> bool {
+        self.found.iter().any(|error| {
+            let rest = error.path.strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
     /// Adds an error for a value that is not allowed.
     pub(crate) fn invalid(
         &mut self,

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use super::decimal::Decimal;
 use super::error::{Errors, echo};
+use super::form::Form;
 use super::node::{EXACT_INTEGER, Node};
 use crate::limits;
 
@@ -21,8 +23,13 @@ impl<'a> Field<'a> {
 
     /// The fields of an object. A name that is too long or was given before is an error, and left out.
     pub(crate) fn object(&self, errors: &mut Errors) -> Option<Object<'a>> {
+        self.object_as(Form::fixed(""), errors)
+    }
+
+    /// The fields of an object that looks like `form`.
+    pub(super) fn object_as(&self, form: Form, errors: &mut Errors) -> Option<Object<'a>> {
         let Node::Object(entries) = self.node else {
-            return self.wrong("must be an object", errors);
+            return self.unlike("must be an object", form, errors);
         };
         // Each path below repeats these names, so that without a bound they would multiply.
         if entries.len() > limits::FIELDS {
@@ -43,13 +50,23 @@ impl<'a> Field<'a> {
                 errors.duplicate(&path, key);
             }
         }
-        Some(Object { path: self.path.clone(), fields, known: Vec::new() })
+        Some(Object { path: self.path.clone(), fields, known: Vec::new(), missing: Vec::new() })
     }
 
     /// The elements of a list of at most `limit`.
     pub(crate) fn list(&self, limit: usize, errors: &mut Errors) -> Option<Vec<Field<'a>>> {
+        self.list_as(limit, Form::fixed(""), errors)
+    }
+
+    /// The elements of a list of at most `limit` that looks like `form`.
+    pub(super) fn list_as(
+        &self,
+        limit: usize,
+        form: Form,
+        errors: &mut Errors,
+    ) -> Option<Vec<Field<'a>>> {
         let Node::List(nodes) = self.node else {
-            return self.wrong("must be a list", errors);
+            return self.unlike("must be a list", form, errors);
         };
         if nodes.len() > limit {
             errors.too_many(&self.path, nodes.len(), limit);
@@ -61,19 +78,40 @@ impl<'a> Field<'a> {
 
     /// A string of at most `limit` bytes.
     pub(crate) fn text(&self, limit: usize, errors: &mut Errors) -> Option<&'a str> {
+        self.text_as(limit, "must be a string", errors)
+    }
+
+    /// A string of at most `limit` bytes, with what would be right in place of another type.
+    pub(super) fn text_as(
+        &self,
+        limit: usize,
+        remedy: &str,
+        errors: &mut Errors,
+    ) -> Option<&'a str> {
         match self.node {
             Node::Text(text) if text.len() <= limit => Some(text),
             Node::Text(_) => {
                 errors.too_long(&self.path, limit);
                 None
             }
-            _ => self.wrong("must be a string", errors),
+            _ => self.wrong(remedy, errors),
+        }
+    }
+
+    /// The number that a string or a number holds, without a percent sign.
+    pub(super) fn as_number(&self) -> Option<f64> {
+        match self.node {
+            Node::Number(number) => Some(*number),
+            Node::Large(number) => Some(**number as f64),
+            Node::Text(text) => number(text.strip_suffix('%').unwrap_or(text)),
+            _ => None,
         }
     }
 
     pub(crate) fn bool(&self, errors: &mut Errors) -> Option<bool> {
         match self.node {
             Node::Bool(value) => Some(*value),
+            Node::Text(_) => self.wrong("must be true or false, without quotes", errors),
             _ => self.wrong("must be true or false", errors),
         }
     }
@@ -82,7 +120,12 @@ impl<'a> Field<'a> {
         match self.node {
             Node::Number(value) => Some(*value),
             Node::Large(value) => Some(**value as f64),
-            _ => self.wrong("must be a number", errors),
+            _ => match self.as_number() {
+                Some(meant) => {
+                    self.wrong(&format!("must be a number: write {}", Decimal(meant)), errors)
+                }
+                None => self.wrong("must be a number", errors),
+            },
         }
     }
 
@@ -117,6 +160,16 @@ impl<'a> Field<'a> {
         check_name(&self.path, text, errors)
     }
 
+    /// Whether the value is true or false.
+    pub(super) fn is_bool(&self) -> bool {
+        matches!(self.node, Node::Bool(_))
+    }
+
+    /// Whether the value is an object.
+    pub(super) fn is_object(&self) -> bool {
+        matches!(self.node, Node::Object(_))
+    }
+
     /// Whether the value is a number.
     pub(crate) fn is_number(&self) -> bool {
         matches!(self.node, Node::Number(_))
@@ -138,6 +191,13 @@ impl<'a> Field<'a> {
     /// Whether the value is a list.
     pub(crate) fn is_list(&self) -> bool {
         matches!(self.node, Node::List(_))
+    }
+
+    fn unlike<T>(&self, remedy: &str, form: Form, errors: &mut Errors) -> Option<T> {
+        match form.of(self.node).as_str() {
+            "" => self.wrong(remedy, errors),
+            meant => self.wrong(&format!("{remedy}, as in {meant}"), errors),
+        }
     }
 
     /// Adds an error for the value with what would be right, and returns `None` for it.
@@ -178,11 +238,14 @@ impl<T> Given<T> {
     }
 }
 
-/// The fields of an object. [`Object::finish`] reports those that no reader asked for.
+/// The fields of an object. [`Object::finish`] reports those that no reader asked for, and those that
+/// are missing.
 pub(crate) struct Object<'a> {
     pub(crate) path: String,
     fields: Vec<(&'a str, Field<'a>)>,
     known: Vec<&'static str>,
+    /// The paths of missing fields, and what to give there.
+    missing: Vec<(String, String)>,
 }
 
 impl<'a> Object<'a> {
@@ -214,18 +277,17 @@ impl<'a> Object<'a> {
     }
 
     /// A field whose absence is an error.
-    pub(crate) fn required(
-        &mut self,
-        name: &'static str,
-        remedy: &str,
-        errors: &mut Errors,
-    ) -> Option<&Field<'a>> {
-        let path = child(&self.path, name);
-        let field = self.optional(name);
-        if field.is_none() {
-            errors.required(&path, remedy);
+    pub(crate) fn required(&mut self, name: &'static str, remedy: &str) -> Option<&Field<'a>> {
+        if self.optional(name).is_none() {
+            self.miss(name, remedy);
         }
-        field
+        self.optional(name)
+    }
+
+    /// Notes that a field is missing; without a name, one of those that the object has to have.
+    pub(super) fn miss(&mut self, name: &str, remedy: &str) {
+        let path = if name.is_empty() { self.path.clone() } else { child(&self.path, name) };
+        self.missing.push((path, remedy.to_owned()));
     }
 
     /// All fields with their keys, for an object whose keys are names: at most `limit`.
@@ -237,10 +299,22 @@ impl<'a> Object<'a> {
         &self.fields
     }
 
-    /// Adds an error for each field that no reader asked for, and returns whether there were none.
-    pub(crate) fn finish(self, errors: &mut Errors) -> bool {
+    /// Adds an error for each field that no reader asked for, and for each that is missing. An
+    /// unknown field is taken for a missing one under a wrong name, which is one mistake.
+    pub(crate) fn finish(self, errors: &mut Errors) {
         let unknown = self.fields.iter().filter(|(key, _)| !self.known.contains(key));
-        unknown.map(|(_, field)| errors.unknown(&field.path, &self.known)).count() == 0
+        let misnamed = unknown.map(|(_, field)| errors.unknown(&field.path, &self.known)).count();
+        for (path, remedy) in self.missing.iter().skip(misnamed) {
+            errors.required(path, remedy);
+        }
+    }
+}
+
+/// Reads a number as JSON does. `str::parse::<f64>` would add 20 KB to the module.
+pub(super) fn number(text: &str) -> Option<f64> {
+    match serde_json::from_slice(text.as_bytes()) {
+        Ok(Node::Number(number)) => Some(number),
+        _ => None,
     }
 }
 

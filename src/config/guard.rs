@@ -3,8 +3,8 @@
 use super::decimal::Decimal;
 use super::duration;
 use super::error::Errors;
-use super::field::Field;
-use super::node::Node;
+use super::field::{Field, number};
+use super::form::Form;
 use crate::limits;
 
 /// A guard as written, with the defaults filled in.
@@ -43,16 +43,17 @@ pub struct GuardSpec {
     pub cooldown: u64,
 }
 
+const GUARD: Form = Form::fixed("{ watch: canary, fallback: stable, maxErrorRate: 5% }");
+
 pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<GuardSpec> {
-    let mut object = field.object(errors)?;
-    let watch = object
-        .required("watch", "name the variant to watch", errors)
-        .and_then(|field| field.name(errors));
+    let mut object = field.object_as(GUARD, errors)?;
+    let watch =
+        object.required("watch", "name the variant to watch").and_then(|field| field.name(errors));
     let fallback = object
-        .required("fallback", "name the variant that takes its traffic", errors)
+        .required("fallback", "name the variant that takes its traffic")
         .and_then(|field| field.name(errors));
     let max_error_rate = object
-        .required("maxErrorRate", "give the share of errors that is too much, as in 5%", errors)
+        .required("maxErrorRate", "give the share of errors that is too much, as in 5%")
         .and_then(|field| rate(field, errors));
     let max_latency_ratio = object.given("maxLatencyRatio", ratio, errors);
     let min_requests = object.given("minRequests", requests, errors);
@@ -72,19 +73,18 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<GuardSpec> 
 }
 
 fn rate(field: &Field<'_>, errors: &mut Errors) -> Option<f64> {
-    let text = field.text(limits::TEXT_BYTES, errors)?;
-    let percent = text.strip_suffix('%').and_then(number);
-    match percent {
+    // A number below 1 is a share, as other systems have it.
+    let meant = match field.as_number() {
+        Some(share) if 0.0 < share && share < 1.0 => share * 100.0,
+        Some(percent) if (1.0..100.0).contains(&percent) => percent,
+        _ => 5.0,
+    };
+    let meant = Decimal(meant);
+    let remedy = format!("must be a percentage from 0% to less than 100%, as in {meant}%");
+    let text = field.text_as(limits::TEXT_BYTES, &remedy, errors)?;
+    match text.strip_suffix('%').and_then(number) {
         Some(percent) if (0.0..100.0).contains(&percent) => Some(percent / 100.0),
-        _ => field.wrong("must be a percentage from 0% to less than 100%, as in 5%", errors),
-    }
-}
-
-/// Reads a number as JSON does. `str::parse::<f64>` would add 20 KB to the module.
-fn number(text: &str) -> Option<f64> {
-    match serde_json::from_slice(text.as_bytes()) {
-        Ok(Node::Number(number)) => Some(number),
-        _ => None,
+        _ => field.wrong(&remedy, errors),
     }
 }
 
@@ -112,6 +112,7 @@ fn requests(field: &Field<'_>, errors: &mut Errors) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::node::Node;
 
     #[test]
     fn a_percentage_is_read_as_a_share() {

@@ -31,10 +31,11 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> MetricsLevel
 }
 
 fn level(field: &Field<'_>, errors: &mut Errors) -> Option<MetricsLevel> {
-    match field.text(limits::TEXT_BYTES, errors)? {
+    let remedy = "must be off, counts or full";
+    match field.text_as(limits::TEXT_BYTES, remedy, errors)? {
         "off" => Some(MetricsLevel::Off),
         "counts" => Some(MetricsLevel::Counts),
         "full" => Some(MetricsLevel::Full),
-        _ => field.wrong("must be off, counts or full", errors),
+        _ => field.wrong(remedy, errors),
     }
 }

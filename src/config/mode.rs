@@ -30,9 +30,10 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Mode {
 }
 
 fn mode(field: &Field<'_>, errors: &mut Errors) -> Option<Mode> {
-    match field.text(limits::TEXT_BYTES, errors)? {
+    let remedy = "must be enforce or shadow";
+    match field.text_as(limits::TEXT_BYTES, remedy, errors)? {
         "enforce" => Some(Mode::Enforce),
         "shadow" => Some(Mode::Shadow),
-        _ => field.wrong("must be enforce or shadow", errors),
+        _ => field.wrong(remedy, errors),
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::error::Errors;
 use super::field::{Field, Object};
+use super::form::Form;
 use super::part::Part;
 use crate::limits;
 
@@ -78,7 +79,7 @@ const OPERATORS: [(&str, ReadOperator); 9] = [
         Some(Operator::Regex(field.text(limits::REGEX_BYTES, errors)?.to_owned()))
     }),
     ("in", |field, errors| {
-        let fields = elements(field, errors)?;
+        let fields = elements(field, "beta", errors)?;
         Some(Operator::In(fields.iter().filter_map(|field| operand(field, errors)).collect()))
     }),
     ("range", range),
@@ -108,7 +109,7 @@ pub(super) fn read(
     match given {
         1 => found,
         0 => {
-            errors.required(&object.path, format!("give one of {names}"));
+            object.miss("", &format!("give one of {names}"));
             None
         }
         _ => {
@@ -148,7 +149,11 @@ fn plain(
     is_blank: impl Fn(&str) -> bool,
     errors: &mut Errors,
 ) -> Option<String> {
-    let text = field.text(limits::TEXT_BYTES, errors)?;
+    let remedy = match field.is_list() {
+        true => "must be a string; `in` takes a list",
+        false => "must be a string",
+    };
+    let text = field.text_as(limits::TEXT_BYTES, remedy, errors)?;
     if is_blank(text) {
         return field.wrong("must not begin or end with a blank: values are trimmed", errors);
     }
@@ -167,12 +172,12 @@ fn ends_blank(text: &str) -> bool {
 }
 
 fn range(field: &Field<'_>, errors: &mut Errors) -> Option<Operator> {
-    let mut object = field.object(errors)?;
+    let mut object = field.object_as(Form::fixed("{ start: 1, end: 10 }"), errors)?;
     let start = object
-        .required("start", "give the first integer that matches", errors)
+        .required("start", "give the first integer that matches")
         .and_then(|field| field.long(errors));
     let end = object
-        .required("end", "give the first integer that no longer matches", errors)
+        .required("end", "give the first integer that no longer matches")
         .and_then(|field| field.long(errors));
     object.finish(errors);
     match (start?, end?) {
@@ -181,8 +186,13 @@ fn range(field: &Field<'_>, errors: &mut Errors) -> Option<Operator> {
     }
 }
 
-fn elements<'a>(field: &Field<'a>, errors: &mut Errors) -> Option<Vec<Field<'a>>> {
-    let fields = field.list(limits::LIST, errors)?;
+fn elements<'a>(
+    field: &Field<'a>,
+    example: &'static str,
+    errors: &mut Errors,
+) -> Option<Vec<Field<'a>>> {
+    let form = Form { before: "[", example, after: "]" };
+    let fields = field.list_as(limits::LIST, form, errors)?;
     if fields.is_empty() {
         return field.wrong("must not be empty", errors);
     }
@@ -191,7 +201,7 @@ fn elements<'a>(field: &Field<'a>, errors: &mut Errors) -> Option<Vec<Field<'a>>
 
 /// Reads a list of networks.
 pub(super) fn cidrs(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Cidr>> {
-    let fields = elements(field, errors)?;
+    let fields = elements(field, "10.0.0.0/8", errors)?;
     Some(fields.iter().filter_map(|field| cidr(field, errors)).collect())
 }
 

@@ -3,6 +3,7 @@
 use super::duration;
 use super::error::Errors;
 use super::field::Field;
+use super::form::Form;
 use super::time;
 use crate::limits;
 
@@ -39,19 +40,22 @@ pub struct RampSpec {
     pub hold: bool,
 }
 
+const RAMP: Form =
+    Form::fixed("{ variant: canary, to: 50, start: 2026-12-01T09:00:00Z, duration: 24h }");
+
 pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RampSpec> {
-    let mut object = field.object(errors)?;
+    let mut object = field.object_as(RAMP, errors)?;
     let variant = object
-        .required("variant", "name the variant whose share changes", errors)
+        .required("variant", "name the variant whose share changes")
         .and_then(|field| field.name(errors));
     let to = object
-        .required("to", "give its share at the end, in percent", errors)
+        .required("to", "give its share at the end, in percent")
         .and_then(|field| percent(field, errors));
     let start = object
-        .required("start", "give when it starts, as in 2026-12-01T09:00:00Z", errors)
+        .required("start", "give when it starts, as in 2026-12-01T09:00:00Z")
         .and_then(|field| time::read(field, errors));
     let duration = object
-        .required("duration", "give how long it takes, as in 24h", errors)
+        .required("duration", "give how long it takes, as in 24h")
         .and_then(|field| duration::read(field, limits::MAX_AGE, errors));
     let steps = object.given("steps", steps, errors);
     let hold = object.flag("hold", false, errors);

@@ -58,9 +58,13 @@ fn word(field: &Field<'_>, errors: &mut Errors) -> Option<()> {
 
 /// Reads the cookie that keeps a point. Whether an entry drains is for the route to say.
 fn persist(field: &Field<'_>, errors: &mut Errors) -> Option<PersistSpec> {
-    let drain = field.object(errors)?.optional("drain").map(|drain| drain.path.clone());
-    if let Some(path) = drain {
-        errors.forbidden(&path, "the route has the weights: Envoy sends nobody to an entry of 0");
+    let mut object = if field.is_object() { field.object(errors) } else { None };
+    let drain = object.as_mut().and_then(|object| object.optional("drain"));
+    if let Some(drain) = drain {
+        errors.forbidden(
+            &drain.path,
+            "the route has the weights: Envoy sends nobody to an entry of 0",
+        );
     }
     sticky::persist(field, errors)
 }

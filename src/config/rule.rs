@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::condition::{self, Condition};
 use super::error::Errors;
 use super::field::{Field, Given, Object};
+use super::form::Form;
 use super::mode::{self, Mode};
 use super::route::RouteSpec;
 use super::split::{self, SplitSpec};
@@ -87,10 +88,12 @@ pub struct LayerSpec {
     pub end: f64,
 }
 
+const RULE: Form = Form::fixed("{ name: all, to: stable }");
+
 pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
-    let mut object = field.object(errors)?;
+    let mut object = field.object_as(RULE, errors)?;
     let remedy = "name the rule: logs, metrics and the default salt use it";
-    let name = object.required("name", remedy, errors).and_then(|field| field.name(errors));
+    let name = object.required("name", remedy).and_then(|field| field.name(errors));
     let entries = object.optional("match").map(|field| entries(field, errors));
     let layer = layer(&mut object, errors);
     let mode = mode::read(&mut object, errors);
@@ -107,19 +110,19 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
         |field, errors| sticky::read(field, context.as_ref(), errors),
         errors,
     );
-    object.finish(errors);
     let sticks = sticky.is_given();
+    let is_layered = ["layer", "slice"].iter().any(|name| object.optional(name).is_some());
     match &action {
-        Some(ActionSpec::To(_)) if sticks && layer.is_none() => {
+        Some(ActionSpec::To(_)) if sticks && !is_layered => {
             let remedy = "only a `split` can be sticky, or a rule with a `layer`";
             errors.forbidden(&format!("{path}.sticky"), remedy);
         }
         Some(ActionSpec::Split(split)) if !split.history.is_empty() && !sticks => {
-            errors.required(&format!("{path}.sticky"), "`history` is for sticky splits");
+            object.miss("sticky", "`history` is for sticky splits");
         }
         Some(ActionSpec::Route(route)) if route.persist.is_none() && !sticks => {
             let remedy = "`split: route` gives each client its place by a key";
-            errors.required(&format!("{path}.sticky"), remedy);
+            object.miss("sticky", remedy);
         }
         _ => {}
     }
@@ -127,14 +130,16 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
         context.check(false, errors);
     }
     if layer.is_some() && !sticks {
-        errors.required(&format!("{path}.sticky"), "a `layer` tells clients apart by `sticky`");
+        object.miss("sticky", "a `layer` tells clients apart by `sticky`");
     }
+    object.finish(errors);
     let (name, sticky) = (name.unwrap_or_default(), sticky.value());
     Some(RuleSpec { path, name, entries, layer, sticky, mode, action })
 }
 
 fn entries(field: &Field<'_>, errors: &mut Errors) -> Vec<Vec<Condition>> {
-    let fields = field.list(limits::MATCH_ENTRIES, errors).unwrap_or_default();
+    let form = Form::fixed("[ { path: { prefix: /shop } } ]");
+    let fields = field.list_as(limits::MATCH_ENTRIES, form, errors).unwrap_or_default();
     if fields.is_empty() && field.is_list() {
         field.wrong::<()>("must have an entry; leave it out to match every request", errors);
     }
@@ -152,15 +157,16 @@ fn layer(object: &mut Object<'_>, errors: &mut Errors) -> Option<LayerSpec> {
             return Some(LayerSpec { name: name.value()?, start, end });
         }
     };
-    errors.required(&format!("{}.{missing}", object.path), remedy);
+    object.miss(missing, remedy);
     None
 }
 
 fn slice(field: &Field<'_>, errors: &mut Errors) -> Option<Range<f64>> {
-    let bounds = field.list(limits::LIST, errors)?;
+    let bounds = field.list_as(limits::LIST, Form::fixed("[0, 30]"), errors)?;
     let numbers: Vec<f64> = bounds.iter().filter_map(|field| field.number(errors)).collect();
     match numbers.as_slice() {
         [start, end] if 0.0 <= *start && start < end && *end <= 100.0 => Some(*start..*end),
+        numbers if numbers.len() < bounds.len() => None,
         _ => field.wrong("must be two numbers from 0 to 100, the smaller one first", errors),
     }
 }
@@ -171,7 +177,7 @@ fn action(object: &mut Object<'_>, errors: &mut Errors) -> Option<ActionSpec> {
     match (to, split) {
         (Given::Absent, Given::Absent) => {
             let remedy = "give `to: VARIANT`, `split: {VARIANT: WEIGHT, ...}` or `split: route`";
-            errors.required(&object.path, remedy);
+            object.miss("", remedy);
             None
         }
         (to, Given::Absent) => to.value().map(ActionSpec::To),

@@ -3,6 +3,7 @@
 use super::decimal::Decimal;
 use super::error::Errors;
 use super::field::{Field, Given, Object};
+use super::form::Form;
 use super::guard::{self, GuardSpec};
 use super::ramp::{self, RampSpec};
 use super::route;
@@ -97,36 +98,34 @@ fn list(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Weight>> {
             errors.duplicate(&weight.path, name);
             return None;
         }
-        read.extend(weighted(name, weight, errors));
+        read.push(weighted(name, weight, errors));
     }
-    some(field, read, fields.len(), errors)
+    some(field, read, errors)
 }
 
 fn history(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Vec<Weight>>> {
-    let fields = field.list(limits::HISTORY, errors)?;
+    let form = Form::fixed("[ { stable: 90, canary: 10 } ]");
+    let fields = field.list_as(limits::HISTORY, form, errors)?;
     Some(fields.iter().filter_map(|field| weights(field, errors)).collect())
 }
 
 fn weights(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Weight>> {
-    let object = field.object(errors)?;
+    let object = field.object_as(Form::fixed("{ stable: 90, canary: 10 }"), errors)?;
     let entries = object.entries(limits::SPLIT_VARIANTS, errors);
     let mut read = |(name, field): &(&str, Field<'_>)| weighted(name, field, errors);
-    let weights: Vec<_> = entries.iter().filter_map(&mut read).collect();
-    some(field, weights, entries.len(), errors)
+    let weights: Vec<_> = entries.iter().map(&mut read).collect();
+    some(field, weights, errors)
 }
 
-fn weighted(name: &str, field: &Field<'_>, errors: &mut Errors) -> Option<Weight> {
-    Some(Weight { variant: name.to_owned(), weight: weight(field, errors)? })
+/// A variant with its weight. A wrong weight counts as one, so that a ramp or a guard still finds its
+/// variant.
+fn weighted(name: &str, field: &Field<'_>, errors: &mut Errors) -> Weight {
+    Weight { variant: name.to_owned(), weight: weight(field, errors).unwrap_or(1.0) }
 }
 
-/// The weights, if one of them is above 0 or, being wrong, told already.
-fn some(
-    field: &Field<'_>,
-    weights: Vec<Weight>,
-    written: usize,
-    errors: &mut Errors,
-) -> Option<Vec<Weight>> {
-    if weights.len() == written && weights.iter().all(|it| it.weight == 0.0) {
+/// The weights, if one of them is above 0.
+fn some(field: &Field<'_>, weights: Vec<Weight>, errors: &mut Errors) -> Option<Vec<Weight>> {
+    if weights.iter().all(|it| it.weight == 0.0) {
         return field.wrong("must have a weight above 0", errors);
     }
     Some(weights)

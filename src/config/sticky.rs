@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::cookie::{self, CookieSpec};
 use super::error::Errors;
 use super::field::{Field, Object};
+use super::form::Form;
 use super::operator;
 use super::part::{self, Part};
 use crate::engine::{self, Engine, SplitContext};
@@ -133,18 +134,24 @@ pub struct PersistSpec {
     pub drain: bool,
 }
 
+const STICKY: Form = Form { before: "{ key: [ { cookie: ", example: "uid", after: " } ] }" };
+const KEY: Form = Form { before: "[ { cookie: ", example: "uid", after: " } ]" };
+const SOURCE: Form = Form { before: "{ cookie: ", example: "uid", after: " }" };
+const ISSUED: Form = Form { before: "{ cookie: ", example: "split-id", after: ", maxAge: 30d }" };
+const PERSISTED: Form =
+    Form { before: "{ cookie: ", example: "split-variant", after: ", maxAge: 1h }" };
+
 /// Reads the stickiness of a rule with this split, or without one.
 pub(super) fn read(
     field: &Field<'_>,
     context: Option<&SplitContext<'_>>,
     errors: &mut Errors,
 ) -> Option<StickySpec> {
-    let mut object = field.object(errors)?;
+    let mut object = field.object_as(STICKY, errors)?;
     let issue = object.given("issue", issue, errors);
     let key = object.given("key", keys, errors);
     if !key.is_given() && !issue.is_given() {
-        let remedy = "give where to look for the client's identity, as in [{cookie: uid}]";
-        errors.required(&format!("{}.key", field.path), remedy);
+        object.miss("key", "give where to look for the client's identity, as in [{cookie: uid}]");
     }
     let ignore = object.given("ignore", ignore, errors);
     if ignore.is_given() && !key.is_given() {
@@ -189,14 +196,14 @@ fn buckets(
 }
 
 fn issue(field: &Field<'_>, errors: &mut Errors) -> Option<CookieSpec> {
-    let mut object = field.object(errors)?;
+    let mut object = field.object_as(ISSUED, errors)?;
     let cookie = cookie::read(&mut object, errors);
     object.finish(errors);
     cookie
 }
 
 pub(super) fn persist(field: &Field<'_>, errors: &mut Errors) -> Option<PersistSpec> {
-    let mut object = field.object(errors)?;
+    let mut object = field.object_as(PERSISTED, errors)?;
     let cookie = cookie::read(&mut object, errors);
     let drain = object.flag("drain", true, errors);
     object.finish(errors);
@@ -204,7 +211,7 @@ pub(super) fn persist(field: &Field<'_>, errors: &mut Errors) -> Option<PersistS
 }
 
 fn keys(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<KeySource>> {
-    let fields = field.list(limits::KEY_SOURCES, errors)?;
+    let fields = field.list_as(limits::KEY_SOURCES, KEY, errors)?;
     if fields.is_empty() {
         return field.wrong("must have an entry, as in [{cookie: uid}]", errors);
     }
@@ -212,7 +219,7 @@ fn keys(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<KeySource>> {
 }
 
 fn key(field: &Field<'_>, errors: &mut Errors) -> Option<KeySource> {
-    let mut object = field.object(errors)?;
+    let mut object = field.object_as(SOURCE, errors)?;
     let mut given = Vec::new();
     for named in &part::NAMED {
         if let Some(field) = object.optional(named.in_key) {
@@ -224,11 +231,15 @@ fn key(field: &Field<'_>, errors: &mut Errors) -> Option<KeySource> {
     if let Some(field) = object.optional("sourceIp") {
         given.push(source_ip(field, errors));
     }
+    if given.is_empty() {
+        object.miss("", "give one of header, cookie, queryParam, sourceIp");
+    }
     let json = object.given("json", json, errors);
     let decode = object.given("decode", decode, errors);
     object.finish(errors);
     let is_inner = json.is_given() || decode.is_given();
     match given.as_mut_slice() {
+        [] => None,
         [source] if is_inner => match source.take()? {
             KeySource::Part(part) => {
                 let (json, percent) = (json.value_or(Vec::new())?, decode.value_or(false)?);
@@ -237,7 +248,7 @@ fn key(field: &Field<'_>, errors: &mut Errors) -> Option<KeySource> {
             _ => field.wrong("must not have json or decode: an address has no parts", errors),
         },
         [source] => source.take(),
-        _ => field.wrong("must have one of header, cookie, queryParam, sourceIp", errors),
+        _ => field.wrong("must have only one of header, cookie, queryParam, sourceIp", errors),
     }
 }
 

@@ -6,8 +6,9 @@ use crate::limits;
 
 /// Reads a point in time, in seconds since 1970.
 pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<u64> {
-    let text = field.text(limits::TEXT_BYTES, errors)?;
-    parse(text).or_else(|| field.wrong("must be a time in UTC, as in 2026-12-01T09:00:00Z", errors))
+    let remedy = "must be a time in UTC, as in 2026-12-01T09:00:00Z";
+    let text = field.text_as(limits::TEXT_BYTES, remedy, errors)?;
+    parse(text).or_else(|| field.wrong(remedy, errors))
 }
 
 /// Reads a time, in seconds since 1970: RFC 3339 section 5.6, from 1970 to 9999, with `Z` only and

@@ -2,6 +2,7 @@
 
 use super::error::Errors;
 use super::field::{Field, Object, check_name};
+use super::form::Form;
 use crate::limits;
 use crate::point;
 
@@ -29,6 +30,9 @@ pub struct VariantSpec {
     pub point: Option<u64>,
 }
 
+const VARIANTS: Form = Form::fixed("{ stable: { cluster: v1 }, canary: { cluster: v2 } }");
+const VARIANT: Form = Form { before: "{ cluster: ", example: "v1", after: " }" };
+
 /// Reads `variants`, which may be absent where `required` is false.
 pub(super) fn read(
     object: &mut Object<'_>,
@@ -37,10 +41,10 @@ pub(super) fn read(
 ) -> Vec<VariantSpec> {
     let remedy = "name the variants, each with its cluster";
     let field = match required {
-        true => object.required("variants", remedy, errors),
+        true => object.required("variants", remedy),
         false => object.optional("variants"),
     };
-    let Some(object) = field.and_then(|field| field.object(errors)) else {
+    let Some(object) = field.and_then(|field| field.object_as(VARIANTS, errors)) else {
         return Vec::new();
     };
     let entries = object.entries(limits::VARIANTS, errors);
@@ -50,7 +54,7 @@ pub(super) fn read(
 fn variant(name: &str, field: &Field<'_>, errors: &mut Errors) -> Option<VariantSpec> {
     let name = check_name(&field.path, name, errors)?;
     let mut variant = VariantSpec { name, cluster: None, point: None };
-    if let Some(mut object) = field.object(errors) {
+    if let Some(mut object) = field.object_as(VARIANT, errors) {
         variant.cluster = object.optional("cluster").and_then(|field| cluster(field, errors));
         variant.point = object.optional("point").and_then(|field| place(field, errors));
         object.finish(errors);

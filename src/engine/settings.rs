@@ -106,9 +106,9 @@ impl Settings<'_, '_> {
 
     /// Adds an error with what the engine takes if the weights are not right.
     pub(super) fn check(&mut self, right: bool, remedy: &str) {
-        if !right && !self.weights.is_empty() {
+        let path = format!("{}.split", self.rule);
+        if !right && !self.weights.is_empty() && !self.errors.has_within(&path) {
             let sum = Decimal(self.sum());
-            let path = format!("{}.split", self.rule);
             self.errors.invalid(&path, format!("weights with the sum {sum}"), remedy);
         }
     }
@@ -121,7 +121,7 @@ impl Settings<'_, '_> {
 
     /// A text whose absence is an error.
     pub(super) fn required(&mut self, name: &'static str, remedy: &str) -> String {
-        let field = self.object.required(name, remedy, self.errors);
+        let field = self.object.required(name, remedy);
         field.and_then(|field| text(field, self.errors)).unwrap_or_default()
     }
 
@@ -167,7 +167,7 @@ impl Settings<'_, '_> {
 
     /// Adds an error for an absent field.
     pub(super) fn missing(&mut self, name: &'static str, remedy: &str) {
-        self.object.required(name, remedy, self.errors);
+        self.object.required(name, remedy);
     }
 
     /// Adds an error for a field that is not allowed beside the others, if it is there.

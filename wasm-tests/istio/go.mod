@@ -13,6 +13,8 @@ tool (
 	k8s.io/kubernetes/cmd/kubectl
 )
 
+require sigs.k8s.io/yaml v1.6.0
+
 require istio.io/istio v0.0.0-20260827124520-eed52ebb66ad // indirect
 
 require (
@@ -268,7 +270,6 @@ require (
 	sigs.k8s.io/mcs-api v0.4.1 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.0 // indirect
-	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 
 replace k8s.io/api => k8s.io/api v0.36.1

@@ -1,4 +1,4 @@
-//! `manifests/envoy.yaml` and its sister for routes with weights, as they are and as a test runs them.
+//! The manifests for Envoy, as they are and as a test runs them.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -68,17 +68,32 @@ pub fn runnable(stable: u16, canary: u16) -> Result<String> {
 
 /// The same for another manifest.
 pub fn runnable_of(file: &str, stable: u16, canary: u16) -> Result<String> {
-    let module = crate::module()?;
-    let module = module.to_str().context("the module's path is not UTF-8")?;
     let replacements = [
         ("0.0.0.0, port_value: 10000 }", "127.0.0.1, port_value: 0 }"),
         ("127.0.0.1, port_value: 9901 }", "127.0.0.1, port_value: 0 }"),
         ("port_value: 8081 }", &format!("port_value: {stable} }}")),
         ("port_value: 8082 }", &format!("port_value: {canary} }}")),
-        ("/etc/envoy/traffic_split.wasm", module),
     ];
+    replaced(file, &replacements)
+}
+
+/// `manifests/inner-hop.yaml` in the same way. It trusts 127.0.0.1.
+pub fn inner_hop(stable: u16, canary: u16) -> Result<String> {
+    let replacements = [
+        ("0.0.0.0, port_value: 10001 }", "127.0.0.1, port_value: 0 }"),
+        ("127.0.0.1, port_value: 9902 }", "127.0.0.1, port_value: 0 }"),
+        ("address_prefix: 10.1.0.0, prefix_len: 16", "address_prefix: 127.0.0.1, prefix_len: 32"),
+        ("port_value: 8083 }", &format!("port_value: {stable} }}")),
+        ("port_value: 8084 }", &format!("port_value: {canary} }}")),
+    ];
+    replaced("inner-hop.yaml", &replacements)
+}
+
+fn replaced(file: &str, replacements: &[(&str, &str)]) -> Result<String> {
+    let module = crate::module()?;
+    let module = module.to_str().context("the module's path is not UTF-8")?;
     let mut text = read(file)?;
-    for (from, to) in replacements {
+    for (from, to) in replacements.iter().chain(&[("/etc/envoy/traffic_split.wasm", module)]) {
         let found = text.matches(from).count();
         ensure!(found == 1, "manifests/{file} holds `{from}` {found} times, not once");
         text = text.replace(from, to);

@@ -168,7 +168,7 @@ fn a_new_client_and_one_that_returns() -> Result<()> {
 fn a_rule_with_a_flag_engine() -> Result<()> {
     let standard = Standard::read()?;
     let bound = budgets()?.engine_over_standard;
-    let of = |configuration| -> Result<f64> {
+    let of = |configuration: &Value| -> Result<f64> {
         let (mut host, root) = start(configuration)?;
         Ok(fuel(&mut host, root, &standard)? as f64)
     };

@@ -125,7 +125,9 @@ fn every_command_for_the_mesh_is_one_that_is_tested() -> Result<()> {
 
 #[test]
 fn every_configuration_compiles() -> Result<()> {
-    for text in blocks("yaml")? {
+    let mut configurations = blocks("yaml")?;
+    configurations.retain(|text| !text.starts_with("# Envoy's own configuration"));
+    for text in configurations {
         let config: serde_json::Value = serde_saphyr::from_str(&text).context(text.clone())?;
         native::plan(&config.to_string()).context(text)?;
     }

@@ -4,8 +4,9 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use traffic_split::Rule;
 
+use crate::check::Checked;
 use crate::hint;
-use crate::input::{Checked, Choice};
+use crate::input::Choice;
 use crate::keys::{Keys, Source};
 use crate::movement::Movement;
 use crate::output::{Answer, FAINT, Format, Ordered, STRONG, columns, percent};

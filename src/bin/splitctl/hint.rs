@@ -3,9 +3,9 @@
 use traffic_split::config::{ActionSpec, SplitSpec, StickySpec};
 use traffic_split::limits;
 
+use crate::check::Checked;
 use crate::curve;
 use crate::document::{Node, Value};
-use crate::input::Checked;
 use crate::movement::Movement;
 use crate::output::percent;
 

@@ -1,19 +1,15 @@
-//! The files given with `-f`, read and checked.
+//! The files given with `-f`, and the configurations chosen in them.
 
-use std::cell::RefCell;
-use std::env;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_saphyr::{MessageFormatter, UserMessageFormatter};
-use traffic_split::config::{Config, format_time};
-use traffic_split::{Errors, Plan, Snapshot};
 
-use crate::document::{self, Node, Value};
+use crate::check::{Checked, check};
+use crate::document::{self, Node};
 use crate::plugin::{self, Plugin};
-use crate::{curve, when};
 
 /// The choice of a configuration among those of a file.
 #[derive(Args)]
@@ -28,31 +24,9 @@ pub struct File {
     /// Its name as given, with which errors begin.
     pub name: String,
     pub plugins: Vec<Plugin>,
+    /// The kinds of its documents, to be told where none of them has a configuration.
+    others: String,
     is_readable: bool,
-}
-
-/// A valid configuration.
-pub struct Checked {
-    pub plan: Plan,
-    /// The plan at the time asked for, which decides how far its ramps are.
-    pub snapshot: Snapshot,
-    pub config: Config,
-    pub tree: Node,
-    /// The environment variables with signing keys that are not set here. The filter finds them in
-    /// its VM's environment. Without them, signed cookies cannot be verified here.
-    pub unset: Vec<String>,
-}
-
-/// The signing key in place of keys that are not set here: the VM may have them, so that their absence
-/// is no error.
-const STAND_IN_KEY: &str = "a key that has signed no cookie at all";
-
-/// An error of a configuration, and its place in the file.
-#[derive(serde::Serialize)]
-pub struct Mistake {
-    pub path: String,
-    pub line: usize,
-    pub message: String,
 }
 
 /// The error that a configuration is not valid. Its exit code is 1, where other errors have 2.
@@ -74,9 +48,10 @@ impl Choice {
         let known = titles(&file.plugins);
         if file.plugins.is_empty() {
             bail!(
-                "{}: no configuration found; give one as JSON or YAML, or a WasmPlugin, \
-                 TrafficExtension, EnvoyFilter or Envoy bootstrap that has one",
-                file.name
+                "{}: no configuration found{}; give one as JSON or YAML, or a WasmPlugin, \
+                 TrafficExtension, EnvoyExtensionPolicy, EnvoyFilter or Envoy bootstrap that has one",
+                file.name,
+                file.others
             );
         }
         if let Some(name) = self.plugin.as_ref().filter(|_| file.is_readable) {
@@ -117,11 +92,21 @@ impl File {
             path => (path, std::fs::read_to_string(path)),
         };
         let text = text.with_context(|| format!("cannot read {name}"))?;
-        let (plugins, is_readable) = match parse(&text) {
-            Ok(documents) => (plugin::find(&documents, &text), true),
-            Err((line, problem)) => (vec![Plugin::unreadable(line, problem)], false),
+        let (plugins, others, is_readable) = match parse(&text) {
+            Ok(documents) => (plugin::find(&documents, &text), kinds(&documents), true),
+            Err((line, problem)) => (vec![Plugin::unreadable(line, problem)], String::new(), false),
         };
-        Ok(File { name: name.to_owned(), plugins, is_readable })
+        Ok(File { name: name.to_owned(), plugins, others, is_readable })
+    }
+}
+
+/// The kinds of these documents, as in ` in Deployment, Service`.
+fn kinds(documents: &[Node]) -> String {
+    let kind = |document: &Node| Some(document.get("kind")?.text()?.escape_debug().to_string());
+    let kinds: BTreeSet<_> = documents.iter().filter_map(kind).collect();
+    match kinds.is_empty() {
+        true => String::new(),
+        false => format!(" in {}", kinds.into_iter().collect::<Vec<_>>().join(", ")),
     }
 }
 
@@ -135,10 +120,14 @@ fn parse(text: &str) -> Result<Vec<Node>, (usize, String)> {
         }
     }
     document::parse(text).map_err(|error| {
-        let line = error.location().map_or(1, |location| location.line());
-        let message = UserMessageFormatter.format_message(error.without_snippet());
-        (line as usize, format!("Invalid value: not YAML ({})", message.escape_debug()))
+        let message: String = error.message.chars().flat_map(printable).collect();
+        (error.line, format!("Invalid value: not YAML ({message})"))
     })
+}
+
+/// Escapes a control character, so that an error is one line.
+fn printable(c: char) -> Vec<char> {
+    if c.is_control() { c.escape_default().collect() } else { vec![c] }
 }
 
 fn read_stdin() -> std::io::Result<String> {
@@ -150,76 +139,4 @@ fn read_stdin() -> std::io::Result<String> {
 fn titles(plugins: &[Plugin]) -> String {
     let title = |plugin: &Plugin| format!("{} (line {})", plugin.title(), plugin.line);
     plugins.iter().map(title).collect::<Vec<_>>().join(", ")
-}
-
-/// Checks a configuration as the filter does. The mistakes are in the order of their lines.
-pub fn check(plugin: &Plugin) -> Result<Checked, Vec<Mistake>> {
-    compile(plugin).map_err(|mut mistakes| {
-        mistakes.sort_by_key(|mistake| mistake.line);
-        mistakes
-    })
-}
-
-fn compile(plugin: &Plugin) -> Result<Checked, Vec<Mistake>> {
-    let mistake = |path: &str, message: &str| {
-        let node = plugin.tree.as_ref().filter(|_| !path.is_empty()).map(|tree| tree.find(path));
-        Mistake {
-            path: path.to_owned(),
-            line: node.map_or(plugin.line, |node| node.line),
-            message: format!("{message}{}", node.map_or("", |node| quote_it(node, message))),
-        }
-    };
-    let bytes = plugin.bytes.as_ref().map_err(|problem| vec![mistake("", problem)])?;
-    let mistakes = |errors: Errors| {
-        let each = errors.iter().map(|error| mistake(&error.path, &error.message));
-        each.chain(errors.omitted().map(|message| mistake("", &message))).collect::<Vec<_>>()
-    };
-    let unset = RefCell::new(Vec::new());
-    let env = |name: &str| {
-        env::var(name).ok().or_else(|| {
-            let mut unset = unset.borrow_mut();
-            if !unset.iter().any(|known| known == name) {
-                unset.push(name.to_owned());
-            }
-            Some(STAND_IN_KEY.to_owned())
-        })
-    };
-    let plan = Plan::compile(bytes, &env).map_err(mistakes)?;
-    let config = Config::parse(bytes).map_err(mistakes)?;
-    let tree = plugin.tree.clone().unwrap_or(Node { line: plugin.line, value: Value::Null });
-    let snapshot = Snapshot::new(&plan, when::now());
-    Ok(Checked { plan, snapshot, config, tree, unset: unset.take() })
-}
-
-impl Checked {
-    fn when(self, now: u64) -> Self {
-        Checked { snapshot: Snapshot::new(&self.plan, now), ..self }
-    }
-
-    /// The time at which it is evaluated, if a ramp makes that a difference.
-    pub fn at(&self) -> Option<String> {
-        let ramped = |rule: &traffic_split::Rule| curve::ramp(&self.config, rule.name()).is_some();
-        let ramped = self.plan.rules().iter().any(ramped);
-        ramped.then(|| format_time(self.snapshot.now()))
-    }
-}
-
-/// The advice to quote a value that YAML does not read as a string.
-fn quote_it(node: &Node, message: &str) -> &'static str {
-    match node.value {
-        _ if !message.ends_with("must be a string") => "",
-        Value::Bool(_) => {
-            "; quote it: unquoted yes, no, on and off are booleans in Kubernetes and Envoy"
-        }
-        Value::Number(_) => "; quote it",
-        _ => "",
-    }
-}
-
-impl Mistake {
-    /// Writes the mistake in one line as compilers do, so that editors find its place.
-    pub fn display(&self, file: &str) -> String {
-        let path = if self.path.is_empty() { "configuration" } else { &self.path };
-        format!("{file}:{}: {path}: {}", self.line, self.message)
-    }
 }

@@ -16,6 +16,7 @@
     allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)
 )]
 
+mod check;
 mod completion;
 mod curve;
 mod describe;
@@ -26,6 +27,7 @@ mod given;
 mod hint;
 mod input;
 mod keys;
+mod misread;
 mod movement;
 mod output;
 mod plugin;

@@ -1,5 +1,7 @@
 //! The filter's configurations in a file, bare or inside the resources that hold them.
 
+mod resource;
+
 use crate::document::{self, Node, Value};
 
 /// A configuration as the filter would receive it.
@@ -48,16 +50,9 @@ pub fn find(documents: &[Node], text: &str) -> Vec<Plugin> {
 }
 
 fn search(node: &Node, name: Option<&str>, text: &str, found: &mut Vec<Plugin>) {
-    let kind = node.get("kind").and_then(Node::text);
     let own_name = node.at(&["metadata", "name"]).and_then(Node::text).or(name);
-    match kind {
-        Some("WasmPlugin") => {
-            return found.push(resource("WasmPlugin", node, &["spec"], own_name));
-        }
-        Some("TrafficExtension") => {
-            return found.push(resource("TrafficExtension", node, &["spec", "wasm"], own_name));
-        }
-        _ => {}
+    if let Some(plugins) = resource::find(node, own_name) {
+        return found.extend(plugins);
     }
     let is_wasm = ["vm_config", "vmConfig"].iter().any(|field| node.get(field).is_some());
     let configuration = node.get("configuration");
@@ -70,24 +65,6 @@ fn search(node: &Node, name: Option<&str>, text: &str, found: &mut Vec<Plugin>) 
     node.elements().iter().for_each(|node| search(node, own_name, text, found));
 }
 
-/// Reads a resource of Istio, whose `pluginConfig` istiod turns into JSON. On the way it is a Struct
-/// (protobuf), which keeps a number as an `f64`.
-fn resource(kind: &'static str, node: &Node, at: &[&str], name: Option<&str>) -> Plugin {
-    let name = name.map(str::to_owned);
-    match node.at(at).and_then(|spec| spec.get("pluginConfig")) {
-        Some(tree) => match tree.large() {
-            Some((line, large)) => {
-                let problem = format!(
-                    "Invalid value: {large}: write it in quotes: istiod would round the number"
-                );
-                Plugin { line, bytes: Err(problem), ..Plugin::of_tree(kind, name, tree) }
-            }
-            None => Plugin::of_tree(kind, name, tree),
-        },
-        None => Plugin::empty(kind, name, node.line),
-    }
-}
-
 /// Reads a Wasm filter of Envoy: a `PluginConfig` of `envoy.extensions.wasm.v3`.
 fn filter(node: &Node, configuration: Option<&Node>, name: Option<&str>, text: &str) -> Plugin {
     let name = name.map(str::to_owned);
@@ -98,7 +75,7 @@ fn filter(node: &Node, configuration: Option<&Node>, name: Option<&str>, text: &
     let url = any.get("@type").and_then(Node::text).unwrap_or("no @type");
     match (url.rsplit_once('/').map_or(url, |(_, message)| message), any.get("value")) {
         ("google.protobuf.StringValue", None) => Plugin::empty(kind, name, any.line),
-        ("google.protobuf.StringValue", Some(Node { line, value: Value::Text(json) })) => {
+        ("google.protobuf.StringValue", Some(Node { line, value: Value::Text(json), .. })) => {
             let literal = text.lines().nth(line.saturating_sub(1)).is_some_and(is_literal);
             let place = |inner| if literal { line.saturating_add(inner) } else { *line };
             let mut tree = serde_json::from_str::<serde::de::IgnoredAny>(json)
@@ -141,6 +118,11 @@ impl Plugin {
         Plugin { kind, name, line: tree.line, bytes, tree: Some(tree.clone()) }
     }
 
+    /// The same plugin with another configuration.
+    pub fn with_tree(&self, tree: Node) -> Self {
+        Plugin { line: self.line, ..Plugin::of_tree(self.kind, self.name.clone(), &tree) }
+    }
+
     fn is_ours(&self) -> bool {
         let tree = self.tree.as_ref();
         tree.is_some_and(|tree| FIELDS.iter().any(|field| tree.get(field).is_some()))
@@ -179,6 +161,27 @@ mod tests {
                 r#"{"rules":[]}"#,
             ),
             ("kind: WasmPlugin\nspec: {}", "WasmPlugin", 1, ""),
+            (
+                "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyExtensionPolicy\n\
+                 spec:\n  wasm:\n  - name: a\n    config: {rules: []}",
+                "EnvoyExtensionPolicy a",
+                6,
+                r#"{"rules":[]}"#,
+            ),
+            (
+                "apiVersion: extensions.higress.io/v1alpha1\nkind: WasmPlugin\n\
+                 metadata: {name: a}\nspec:\n  defaultConfig: {rules: []}\n  matchRules: []",
+                "Higress WasmPlugin a",
+                5,
+                r#"{"rules":[]}"#,
+            ),
+            (
+                "apiVersion: extensions.higress.io/v1alpha1\nkind: WasmPlugin\n\
+                 spec: {defaultConfig: {rules: 1}, pluginConfig: {rules: 2}}",
+                "Higress WasmPlugin",
+                3,
+                r#"{"rules":2.0}"#,
+            ),
             (
                 "kind: TrafficExtension\nmetadata: {name: a}\nspec: {wasm: {pluginConfig: {}}}",
                 "TrafficExtension a",

@@ -7,8 +7,9 @@ use clap::Args;
 use serde::Serialize;
 use traffic_split::Rule;
 
+use crate::check::Checked;
 use crate::curve::{self, Curve};
-use crate::input::{Checked, Choice};
+use crate::input::Choice;
 use crate::keys::{Keys, Source};
 use crate::output::{Answer, FAINT, Format, STRONG, bar, columns, percent};
 use crate::routes::Routes;

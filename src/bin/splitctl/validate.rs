@@ -4,14 +4,15 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::input::{Checked, Choice, Mistake, check};
+use crate::check::{Checked, Mistake, check};
+use crate::input::Choice;
 use crate::output::{Answer, BAD, Format, GOOD};
 use crate::routes::{self, Routes, Warning};
 
 /// Report every error of a configuration
 ///
-/// Reads JSON or YAML, and finds the configuration inside a WasmPlugin, TrafficExtension,
-/// EnvoyFilter or Envoy bootstrap. The exit code is 1 if there is an error.
+/// Reads JSON or YAML, and finds the configuration inside a WasmPlugin (Istio's or Higress'),
+/// TrafficExtension, EnvoyExtensionPolicy, EnvoyFilter or Envoy bootstrap. The exit code is 1 if there is an error.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl validate -f wasm-plugin.yaml

@@ -16,7 +16,8 @@ use clap::Args;
 use traffic_split::config::parse_duration;
 use traffic_split::{Rule, Snapshot};
 
-use crate::input::{Checked, Choice};
+use crate::check::Checked;
+use crate::input::Choice;
 use crate::output::{Answer, Format};
 use crate::{rules, when};
 use look::{Look, Range, Watched};

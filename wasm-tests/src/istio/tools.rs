@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -72,6 +73,15 @@ impl Tools {
         command.args(["list", "-m", "-f", what, module]).current_dir(&self.source);
         Ok(output(&mut command)?.trim_end().to_owned())
     }
+}
+
+/// Runs the Go program in `wasm-tests/FOLDER` on an input, and returns its output.
+pub fn go_run(folder: &str, input: &str) -> Result<String> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(input.as_bytes())?;
+    file.rewind()?;
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    output(Command::new("go").args(["run", "."]).current_dir(source).stdin(file))
 }
 
 /// Runs a command and returns its output; if it fails, the error holds all that it printed.

@@ -13,6 +13,7 @@ mod readme;
 mod route_weights;
 mod routes;
 mod seen;
+mod scalars;
 mod shell;
 mod signing;
 mod steer;

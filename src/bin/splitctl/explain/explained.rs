@@ -8,10 +8,10 @@ use traffic_split::{
 
 use super::absent;
 use super::bucket::Buckets;
+use crate::check::Checked;
 use crate::curve;
 use crate::describe;
 use crate::given::Example;
-use crate::input::Checked;
 use crate::output::Ordered;
 use crate::routes::{Route, Routes};
 
