@@ -55,7 +55,7 @@ fn private(directives: &[&[u8]]) -> Option<Vec<u8>> {
     let mut kept: Vec<_> = kept.collect();
     let is_private = kept.iter().any(|directive| name_of(directive) == b"private");
     // RFC 9111 section 5.2.2.3: with must-understand, a cache may ignore no-store.
-    let stored = !is_private && !(has(b"no-store") && !has(b"must-understand"));
+    let stored = !is_private && (!has(b"no-store") || has(b"must-understand"));
     if !stored && kept.len() == directives.len() {
         return None;
     }
