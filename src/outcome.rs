@@ -165,7 +165,7 @@ impl<'p> Outcome<'p> {
             cookie.map(|value| HeaderChange { name: "cookie", value: Some(value) }),
         ]
         .into_iter()
-        .filter_map(|change| change)
+        .flatten()
     }
 
     /// Whether the response sets a cookie of the filter.
