@@ -4,6 +4,8 @@
 //! A host call that fails is decided where it is made: `abi` returns a `Result` for each.
 
 mod abi;
+mod caching;
+mod chain;
 mod environment;
 mod gauges;
 mod guards;

@@ -1,6 +1,7 @@
 //! From a configuration as written to a plan: what its parts say of each other is checked, and
 //! names are resolved.
 
+mod caching;
 mod condition;
 mod headers;
 mod rerun;
@@ -60,6 +61,7 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
     headers::check(&config, errors);
     check_names(&config.rules, errors);
     check_layers(&config.rules, errors);
+    let caching = caching::compile(&config);
     let reruns_matter = rerun::matters(&config);
     let mut parts = Parts {
         variants: config.variants.into_iter().map(variant).collect(),
@@ -93,6 +95,7 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
         // The upper half is as good as the lower one, and a gauge shows it without rounding.
         generation: u32::try_from(xxh64(bytes, 0) >> 32).unwrap_or(0),
         debug_header: config.debug_header,
+        caching,
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`crate::Plan`] checks the fields that refer to each other.
 #![doc = include_str!("configuration.md")]
 
+mod caching;
 mod condition;
 mod cookie;
 mod decimal;
@@ -26,6 +27,7 @@ mod sticky;
 mod time;
 mod variant;
 
+pub use caching::CachingSpec;
 pub use condition::{Condition, ConditionTest};
 pub use cookie::{CookieSpec, SameSite, Signing};
 pub use duration::parse as parse_duration;
@@ -88,6 +90,8 @@ pub struct Config {
     pub metrics: MetricsLevel,
     /// The response header that tells the rule, the variant and the reason, in lower case.
     pub debug_header: Option<String>,
+    /// The headers of responses for caches.
+    pub caching: CachingSpec,
 }
 
 impl Config {
@@ -128,6 +132,7 @@ impl Config {
             mode: mode::read(&mut object, errors),
             metrics: metrics::read(&mut object, errors),
             debug_header: routing_header(&mut object, "debugHeader", errors),
+            caching: caching::read(&mut object, errors),
         };
         object.finish(errors);
         Some(config)

@@ -39,7 +39,7 @@
 //!    engine itself in `wasm-tests/tests/sdks.rs`.
 //! 3. `src/configuration.md` and the schema: its settings.
 //!
-//! An effect on the response, such as a `Cache-Control` header:
+//! An effect on the response, such as a `Server-Timing` header:
 //! 1. `outcome.rs`: one more header in `Outcome::into_response`. The adapter adds whatever headers it
 //!    finds there.
 //! 2. The field that asks for it: `config.rs`, or the file of its part in `config/`, and [`Plan`] with
@@ -77,10 +77,12 @@
 #[cfg(target_arch = "wasm32")]
 mod adapter;
 mod assign;
+mod caching;
 mod compile;
 pub mod config;
 mod cookie;
 mod decide;
+mod earlier;
 mod ending;
 mod engine;
 mod environment;
@@ -118,7 +120,7 @@ pub use engine::{Engine, Hashed};
 pub use environment::Environment;
 pub use explain::{Explanation, FoundKey, Missed, Step, explain};
 pub use metrics::{Class, Metric, MetricKind, Metrics};
-pub use outcome::{HeaderChange, Outcome, ResponseEffects, ResponseHeader};
+pub use outcome::{Due, HeaderChange, Outcome, ResponseEffects, ResponseHeader};
 pub use plan::Plan;
 pub use reason::Reason;
 pub use request::{HeaderList, Ignored, IgnoredSet, Request};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::config::{MetricsLevel, Mode};
 use crate::decide::{Decision, decide, shadows};
+use crate::earlier::Earlier;
 use crate::environment::Environment;
 use crate::identity::Id;
 use crate::metrics::MetricIndex;
@@ -29,8 +30,19 @@ pub struct Outcome<'p> {
     ignored: IgnoredSet,
     /// The point as the header carries it; `None` where the configuration names no header.
     point: Option<point::Text>,
-    /// The cookies handed out; `None` where the whole plan is in shadow, which rewrites nothing.
+    /// The cookies handed out; `None` where the whole plan is in shadow, which writes nothing.
     cookies: Option<Cookies>,
+    /// The routing headers that stay; none where this decision is carried out.
+    earlier: Option<Box<Earlier<'p>>>,
+}
+
+/// The time at which a counter is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// With the request.
+    Now,
+    /// Once it is known that no later filter in the chain has decided otherwise.
+    OnceItStands,
 }
 
 /// A change of one request header, which replaces all its values.
@@ -47,6 +59,8 @@ pub struct HeaderChange<'o> {
 pub struct ResponseEffects {
     /// Headers to add beside those of the same name.
     pub headers: Vec<ResponseHeader>,
+    /// Whether caches are told of it: of a cookie in it, or of what it depends on.
+    pub(crate) caching: bool,
     /// The variant whose response is counted, if it is.
     pub(crate) observed: Option<Arc<Target>>,
 }
@@ -116,7 +130,14 @@ impl<'p> Outcome<'p> {
         let ignored = request.ignored().clone();
         let point = plan.point_header.as_ref().and_then(|_| decision.point());
         let point = point.map(point::Text::new);
-        Outcome { plan, decision, shadows: Vec::new(), reason, ignored, point, cookies }
+        let carried_out = decision.target.is_some() && cookies.is_some();
+        let earlier = if carried_out { None } else { Earlier::find(plan, request).map(Box::new) };
+        Outcome { plan, decision, shadows: Vec::new(), reason, ignored, point, cookies, earlier }
+    }
+
+    /// Whether a rule has decided, and its decision is carried out.
+    pub fn is_carried_out(&self) -> bool {
+        self.decision.target.is_some() && self.cookies.is_some()
     }
 
     /// The decision.
@@ -125,21 +146,22 @@ impl<'p> Outcome<'p> {
     }
 
     /// The changes of request headers, in order. Each routing header is written or removed,
-    /// whatever a client sent in it; nothing is changed where the whole plan is in shadow.
+    /// whatever a client sent in it. Where no decision is carried out, one that an earlier filter in
+    /// the chain wrote stays.
     pub fn request_headers(&self) -> impl Iterator<Item = HeaderChange<'_>> {
-        let variant = self.decision.variant();
+        let variant = self.decision.variant().filter(|_| self.is_carried_out());
         let cluster = variant.and_then(|variant| Some(variant.cluster.as_ref()?.as_bytes()));
         let name = variant.map(|variant| variant.name.as_bytes());
-        let cookies = self.cookies.as_ref();
-        let changes = |header: Option<&'p str>| header.filter(|_| cookies.is_some());
-        let routing = |header: &'p Option<String>, value| {
-            Some(HeaderChange { name: changes(header.as_deref())?, value })
+        let stays = |name| self.earlier.as_ref().is_some_and(|earlier| earlier.wrote(name));
+        let routing = |header: &'p Option<String>, value: Option<_>| {
+            let name = header.as_deref().filter(|name| value.is_some() || !stays(name))?;
+            Some(HeaderChange { name, value })
         };
-        let cookie = cookies.and_then(|cookies| cookies.request.as_deref());
+        let cookie = self.cookies.as_ref().and_then(|cookies| cookies.request.as_deref());
         [
             routing(&self.plan.cluster_header, cluster),
             routing(&self.plan.variant_header, name),
-            routing(&self.plan.point_header, self.point_text()),
+            routing(&self.plan.point_header, self.point_text().filter(|_| self.is_carried_out())),
             cookie.map(|value| HeaderChange { name: "cookie", value: Some(value) }),
         ]
         .into_iter()
@@ -156,38 +178,60 @@ impl<'p> Outcome<'p> {
     }
 
     /// Calls `increment` with the index in [`crate::Metrics`] of each counter that the request adds
-    /// one to.
-    pub fn count(&self, mut increment: impl FnMut(u32)) {
-        if self.plan.metrics_level == MetricsLevel::Off {
-            return;
+    /// one to, and with the time at which it does.
+    pub fn count(&self, increment: impl FnMut(u32, Due)) {
+        if self.plan.metrics_level != MetricsLevel::Off {
+            self.count_all(increment);
         }
+    }
+
+    #[inline(never)]
+    fn count_all(&self, mut increment: impl FnMut(u32, Due)) {
         let metrics = &self.plan.metrics;
-        let mut add = |index: MetricIndex| index.into_iter().for_each(&mut increment);
-        self.ignored.iter().for_each(|what| add(metrics.ignored(what)));
+        // A decision that is not carried out sends the request nowhere: no later filter undoes it.
+        let stands = if self.is_carried_out() { Due::OnceItStands } else { Due::Now };
+        let mut add = |index: MetricIndex, due| index.into_iter().for_each(|i| increment(i, due));
+        self.ignored.iter().for_each(|what| add(metrics.ignored(what), Due::Now));
         match self.decision.target {
             Some(target) => {
-                add(target.metrics.request(self.reason));
-                // In shadow, Envoy's own route decides where the request goes, so it counts as changed.
-                add(target.metrics.changed);
+                add(target.metrics.request(self.reason), stands);
+                // In shadow, an earlier filter or Envoy's own route decides where the request goes.
+                if !self.earlier_agrees(&self.decision) {
+                    add(target.metrics.changed, stands);
+                }
             }
-            None => add(metrics.unmatched),
+            None => add(metrics.unmatched, Due::Now),
         }
         for shadow in &self.shadows {
             if let Some(target) = shadow.target {
-                add(target.metrics.request(Reason::Shadow));
+                add(target.metrics.request(Reason::Shadow), Due::Now);
                 let goes_to = |decision: &Decision<'p>| (decision.variant(), decision.point());
-                if goes_to(shadow) != goes_to(&self.decision) {
-                    add(target.metrics.changed);
+                let alike = match self.decision.target {
+                    Some(_) => goes_to(shadow) == goes_to(&self.decision),
+                    None => self.earlier_agrees(shadow),
+                };
+                if !alike {
+                    add(target.metrics.changed, stands);
                 }
             }
         }
     }
 
+    /// Whether an earlier filter sends the request where this decision would.
+    fn earlier_agrees(&self, decision: &Decision<'p>) -> bool {
+        self.earlier.as_ref().is_some_and(|earlier| earlier.agrees(self.plan, decision))
+    }
+
     /// The filter state to set for access logs, by name: none but under `metrics: full`.
     pub fn filter_state(&self) -> Vec<(&'static str, String)> {
-        if self.plan.metrics_level != MetricsLevel::Full {
-            return Vec::new();
+        match self.plan.metrics_level {
+            MetricsLevel::Full => self.state(),
+            MetricsLevel::Off | MetricsLevel::Counts => Vec::new(),
         }
+    }
+
+    #[inline(never)]
+    fn state(&self) -> Vec<(&'static str, String)> {
         let [rule, variant] = self.names().map(str::to_owned);
         let mut state = vec![
             ("tsplit.rule", rule),
@@ -214,8 +258,10 @@ impl<'p> Outcome<'p> {
             let counts = self.plan.metrics_level == MetricsLevel::Full;
             observed = self.decision.target.filter(|target| counts || target.guard.is_some());
         }
+        let caching = &self.plan.caching;
+        let caching = !caching.vary.is_empty() || caching.private && !headers.is_empty();
         headers.extend(debug);
-        ResponseEffects { headers, observed: observed.cloned() }
+        ResponseEffects { headers, caching, observed: observed.cloned() }
     }
 
     /// The decision in the words of the debug header.
@@ -244,7 +290,7 @@ impl<'p> Outcome<'p> {
 impl ResponseEffects {
     /// Whether nothing is left to do.
     pub fn is_empty(&self) -> bool {
-        self.headers.is_empty() && self.observed.is_none()
+        self.headers.is_empty() && !self.caching && self.observed.is_none()
     }
 }
 

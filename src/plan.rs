@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::caching::Caching;
 use crate::config::{MetricsLevel, Mode};
 use crate::guard::Guard;
 use crate::identity::Issue;
@@ -35,6 +36,7 @@ pub struct Plan {
     /// A number that stands for the configuration: proxies that run the same have the same.
     pub(crate) generation: u32,
     pub(crate) debug_header: Option<String>,
+    pub(crate) caching: Caching,
 }
 
 impl Plan {
@@ -42,6 +44,12 @@ impl Plan {
     /// or what a guard may do.
     pub fn changes(&self, now: u64) -> bool {
         !self.guards.is_empty() || self.ramps.iter().any(|ramp| now < ramp.end())
+    }
+
+    /// The names of the request headers that route, in lower case.
+    pub(crate) fn routing_headers(&self) -> impl Iterator<Item = &str> {
+        let headers = [&self.cluster_header, &self.variant_header, &self.point_header];
+        headers.into_iter().flatten().map(String::as_str)
     }
 
     /// The metrics to define before it is put to work.

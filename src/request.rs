@@ -95,6 +95,12 @@ pub trait Request {
     /// The client's address, without a port, as the proxy sees it.
     fn source_address(&self) -> Option<IpAddr>;
 
+    /// Whether an earlier filter of this kind in the chain, and not the client, wrote the header of
+    /// this name.
+    fn is_written_earlier(&self, _name: &str) -> bool {
+        false
+    }
+
     /// The input of this request that has been treated as absent so far.
     fn ignored(&self) -> &IgnoredSet;
 }

@@ -1,72 +1,104 @@
-//! The gauges of this VM's rules: the share that each variant is to get, and whether a guard is open.
+//! The gauges of rules: the share that each variant is to get, and whether a guard is open.
+
+use std::collections::BTreeMap;
 
 use xxhash_rust::xxh64::xxh64;
 
+use super::abi;
 use super::metrics::{MetricIds, record};
-use super::vm::{OwnedGauge, Vm};
+use super::vm::{Shown, Vm};
 use crate::plan::Plan;
 use crate::rule::Allocation;
 use crate::snapshot::Snapshot;
 
-/// The claim of one plugin to the gauges of its rules. Plugins share gauges; the newest plugin with a
-/// rule of that name owns them, since the one before an update lives on, and ticks, for as long as
-/// its listener drains.
+/// The gauges of one plugin. Envoy keeps a gauge for ever and all plugins share it, so one that no
+/// rule stands behind any more is set to 0. A plugin before an update lives on, and ticks, for as long
+/// as its listener drains or a request of it lasts: what a newer plugin says counts.
 pub(super) struct Gauges {
-    owner: u32,
+    number: u32,
 }
 
 impl Gauges {
-    /// Takes over the gauges of a plan's rules and sets its weights. A gauge of such a rule that the
-    /// plan no longer has is set to 0.
-    pub(super) fn claim(plan: &Plan, metrics: &MetricIds, snapshot: &Snapshot) -> Self {
-        Vm::with(|vm| {
-            let latest = vm.gauges.iter().map(|gauge| gauge.owner).max().unwrap_or(0);
-            let owner = latest.wrapping_add(1);
-            let mut claimed = Vec::new();
-            for guard in &plan.guards {
-                let open = metrics.id(guard.watch.metrics.tripped);
-                let rule = hash(&guard.rule);
-                claimed.extend(open.map(|id| OwnedGauge { rule, id, owner }));
-            }
-            for (name, allocation) in splits(plan) {
-                let rule = hash(name);
-                set_weights(allocation, metrics, snapshot, |id| {
-                    claimed.push(OwnedGauge { rule, id, owner });
-                });
-            }
-            vm.gauges.retain(|old| {
-                let mut same_rule = claimed.iter().filter(|new| new.rule == old.rule).peekable();
-                let superseded = same_rule.peek().is_some();
-                if superseded && same_rule.all(|new| new.id != old.id) {
-                    record(old.id, 0);
-                }
-                !superseded
+    /// Shows the gauges of a plan. The plugin that it is an update of, and older rules of the same
+    /// names, show none from now on.
+    pub(super) fn show(plan: &Plan, metrics: &MetricIds, snapshot: &Snapshot) -> Self {
+        let mut rules: Vec<_> = plan.rules.iter().map(|rule| hash(&rule.name)).collect();
+        rules.sort_unstable();
+        let mut values = BTreeMap::new();
+        each_guard(plan, metrics, snapshot, |rule, id, value| values.insert(id, (rule, value)));
+        for (rule, allocation) in splits(plan) {
+            each_weight(allocation, metrics, snapshot, |id, value| {
+                values.insert(id, (hash(rule), value));
             });
-            vm.gauges.append(&mut claimed);
-            Gauges { owner }
+        }
+        Vm::with(|vm| {
+            let number = vm.gauges.last().map_or(0, |shown| shown.number.wrapping_add(1));
+            vm.gauges.push(Shown { number, plugin: plugin(), rules, values });
+            settle(&vm.gauges, &vm.gauges);
+            Gauges { number }
         })
     }
 
     /// Sets the gauges that change with time: the weights of ramps, and the states of guards.
     pub(super) fn renew(&self, plan: &Plan, metrics: &MetricIds, snapshot: &Snapshot) {
-        for (rule, allocation) in splits(plan).filter(|(_, allocation)| allocation.ramp.is_some()) {
-            if self.owns(rule) {
-                set_weights(allocation, metrics, snapshot, |_| {});
+        Vm::with(|vm| {
+            let Some(place) = vm.gauges.iter().position(|shown| shown.number == self.number) else {
+                return;
+            };
+            let (older, newer) = vm.gauges.split_at_mut(place.saturating_add(1));
+            let Some(ours) = older.last_mut() else { return };
+            let mut set = |rule: u64, id: u32, value: u64| {
+                ours.values.insert(id, (rule, value));
+                if !newer.iter().any(|newer| newer.hides(ours.plugin, rule)) {
+                    record(id, value);
+                }
+            };
+            each_guard(plan, metrics, snapshot, &mut set);
+            for (rule, allocation) in splits(plan).filter(|(_, split)| split.ramp.is_some()) {
+                each_weight(allocation, metrics, snapshot, |id, value| set(hash(rule), id, value));
             }
-        }
-        for (guard, admitted) in plan.guards.iter().zip(&snapshot.admitted) {
-            if self.owns(&guard.rule) {
-                let tripped = u64::from(*admitted < 1.0);
-                metrics.record(guard.watch.metrics.tripped, tripped);
-            }
-        }
+        });
     }
 
-    /// Whether the gauges of the rule of this name are this plugin's to set.
-    fn owns(&self, rule: &str) -> bool {
-        let rule = hash(rule);
-        Vm::with(|vm| vm.gauges.iter().any(|g| g.rule == rule && g.owner == self.owner))
+    /// Ends them: the plugin is gone, or has another configuration.
+    pub(super) fn end(&self) {
+        Vm::with(|vm| {
+            let ours = |shown: &mut Shown| shown.number == self.number;
+            let ended: Vec<_> = vm.gauges.extract_if(.., ours).collect();
+            settle(&vm.gauges, &ended);
+            // An older plugin that they hid shows its own again.
+            settle(&vm.gauges, &vm.gauges);
+        });
     }
+}
+
+impl Shown {
+    /// Whether a gauge of this rule of an older plugin is not shown any more.
+    fn hides(&self, plugin: Option<u64>, rule: u64) -> bool {
+        plugin.is_some() && plugin == self.plugin || self.rules.binary_search(&rule).is_ok()
+    }
+}
+
+/// Sets every gauge of `which` to what the newest of all plugins says that shows it, or else to 0.
+fn settle(all: &[Shown], which: &[Shown]) {
+    for id in which.iter().flat_map(|shown| shown.values.keys()) {
+        let value = all.iter().enumerate().rev().find_map(|(place, shown)| {
+            let (rule, value) = shown.values.get(id)?;
+            let mut newer = all.iter().skip(place.saturating_add(1));
+            (!newer.any(|newer| newer.hides(shown.plugin, *rule))).then_some(*value)
+        });
+        record(*id, value.unwrap_or(0));
+    }
+}
+
+/// The plugin by its root id, its name and its direction, which an update has in common with it; `None`
+/// where it was given no name.
+fn plugin() -> Option<u64> {
+    let read = |path| abi::property(path).ok().flatten().unwrap_or_default();
+    let names = [read("plugin_root_id"), read("plugin_name")];
+    let direction = read("xds\0listener_direction");
+    let named = names.iter().any(|name| !name.is_empty());
+    named.then(|| xxh64(&[&names[0], &names[1], &direction].map(Vec::as_slice).join(&0), 0))
 }
 
 fn hash(name: &str) -> u64 {
@@ -78,18 +110,31 @@ fn splits(plan: &Plan) -> impl Iterator<Item = (&str, &Allocation)> {
     plan.rules.iter().filter_map(|rule| Some((&*rule.name, rule.allocation()?)))
 }
 
-/// Sets the gauges of a split, in parts per million, since Envoy's are whole numbers; `set` gets
-/// Envoy's number of each.
-fn set_weights(
+/// Calls `set` with the rule, Envoy's number and the value of each guard's gauge.
+fn each_guard<T>(
+    plan: &Plan,
+    metrics: &MetricIds,
+    snapshot: &Snapshot,
+    mut set: impl FnMut(u64, u32, u64) -> T,
+) {
+    for (guard, admitted) in plan.guards.iter().zip(&snapshot.admitted) {
+        if let Some(id) = metrics.id(guard.watch.metrics.tripped) {
+            set(hash(&guard.rule), id, u64::from(*admitted < 1.0));
+        }
+    }
+}
+
+/// Calls `set` with Envoy's number and the value of each gauge of a split: in parts per million, since
+/// Envoy's are whole numbers.
+fn each_weight(
     allocation: &Allocation,
     metrics: &MetricIds,
     snapshot: &Snapshot,
-    mut set: impl FnMut(u32),
+    mut set: impl FnMut(u32, u64),
 ) {
     for (target, share) in snapshot.split(allocation).shares() {
         if let Some(id) = metrics.id(target.metrics.weight) {
-            record(id, libm::round(share * 1e6) as u64);
-            set(id);
+            set(id, libm::round(share * 1e6) as u64);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use log::{error, info};
 
 use super::abi;
+use super::chain::Chain;
 use super::environment::{seconds, seed_random};
 use super::gauges::Gauges;
 use super::guards::Guards;
@@ -18,6 +19,7 @@ pub(super) struct Plugin {
     pub(super) plan: Plan,
     pub(super) metrics: MetricIds,
     pub(super) snapshot: RefCell<Snapshot>,
+    pub(super) chain: Chain,
     /// `None` where no later run of a request has to know of the first.
     pub(super) reruns: Option<Reruns>,
     gauges: Gauges,
@@ -57,12 +59,18 @@ impl Plugin {
         metrics.record(plan.metrics.generation, plan.generation.into());
         // Without a clock ramps stand at their start, until it can be read.
         let snapshot = Snapshot::new(&plan, seconds().unwrap_or(0));
-        let gauges = Gauges::claim(&plan, &metrics, &snapshot);
+        let gauges = Gauges::show(&plan, &metrics, &snapshot);
         let (guards, snapshot) = (Guards::new(&plan), RefCell::new(snapshot));
-        let reruns = Reruns::declare(&plan);
-        let plugin = Plugin { plan, metrics, snapshot, reruns, gauges, guards };
+        let (chain, reruns) = (Chain::join(&plan), Reruns::declare(&plan));
+        let plugin = Plugin { plan, metrics, snapshot, chain, reruns, gauges, guards };
         plugin.tick();
         plugin
+    }
+
+    /// No request begins under its configuration any more.
+    pub(super) fn end(&self) {
+        self.chain.leave();
+        self.gauges.end();
     }
 
     /// Whether anything of it still changes with time.

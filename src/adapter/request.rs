@@ -7,6 +7,7 @@ use log::error;
 use proxy_wasm::types::MapType;
 
 use super::abi::{self, Status};
+use super::chain;
 use super::plugin::Plugin;
 use super::rerun::Reruns;
 use crate::header_map::HeaderMap;
@@ -52,6 +53,10 @@ impl Request for HostRequest {
 
     fn source_address(&self) -> Option<IpAddr> {
         *self.source.get_or_init(source_address)
+    }
+
+    fn is_written_earlier(&self, name: &str) -> bool {
+        chain::is_claimed(name)
     }
 
     fn ignored(&self) -> &IgnoredSet {

@@ -28,7 +28,9 @@ impl RootContext for Root {
         if plugin.changes() {
             tick_every(Duration::from_secs(1));
         }
-        self.plugin = Some(Rc::new(plugin));
+        if let Some(old) = self.plugin.replace(Rc::new(plugin)) {
+            old.end();
+        }
         true
     }
 
@@ -55,7 +57,8 @@ impl RootContext for Root {
 /// which would go off for ever.
 impl Drop for Root {
     fn drop(&mut self) {
-        if self.plugin.is_some() {
+        if let Some(plugin) = &self.plugin {
+            plugin.end();
             tick_every(Duration::ZERO);
         }
     }

@@ -7,13 +7,14 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 
 use super::abi::{self, Status};
+use super::caching;
 use super::environment::Host;
 use super::observed::Observed;
 use super::plugin::Plugin;
 use super::request::HostRequest;
 use crate::ending::RERUN;
 use crate::rerun::{Chance, FirstRun, Replay};
-use crate::{Outcome, ResponseHeader};
+use crate::{Due, Outcome, ResponseHeader};
 
 /// The context of one run of a request.
 pub(super) struct Stream {
@@ -28,6 +29,10 @@ pub(super) struct Stream {
 struct Pending {
     /// Headers to add to the response.
     headers: Vec<ResponseHeader>,
+    /// Whether caches are told of the response.
+    caching: bool,
+    /// The counters that wait for the other filters in the chain; `None` where there are none.
+    company: Option<Box<[u32]>>,
     /// The response, if it is counted.
     observed: Option<Box<Observed>>,
     /// The run, if a later one may have to know of it.
@@ -66,8 +71,9 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        let Pending { headers, observed, run } = &self.pending;
+        let Pending { headers, caching, company, observed, run } = &self.pending;
         let is_empty = headers.is_empty() && observed.is_none() && run.is_none();
+        let is_empty = is_empty && !caching && company.is_none();
         if let Some(plugin) = self.plugin.as_ref().filter(|_| !is_empty) {
             self.pending.on_response(plugin);
         }
@@ -86,8 +92,9 @@ impl HttpContext for Stream {
 /// The SDK drops a request's context when Envoy has ended this run of the request.
 impl Drop for Stream {
     fn drop(&mut self) {
-        let Pending { observed, run, .. } = &self.pending;
-        if let Some(plugin) = self.plugin.as_ref().filter(|_| observed.is_some() || run.is_some()) {
+        let Pending { company, observed, run, .. } = &self.pending;
+        let is_empty = observed.is_none() && run.is_none() && company.is_none();
+        if let Some(plugin) = self.plugin.as_ref().filter(|_| !is_empty) {
             self.pending.end(plugin);
         }
     }
@@ -109,16 +116,32 @@ fn route(plugin: &Plugin) -> Result<Pending, Status> {
             abi::set_header(MapType::HttpRequestHeaders, change.name, change.value)?;
         }
     }
-    outcome.count(|index| plugin.metrics.increment(Some(index)));
-    for (name, value) in outcome.filter_state() {
-        // The access log then has no value.
-        let _ = abi::set_property(name, value.as_bytes());
+    let company = plugin.chain.has_company().then(|| tell_company(plugin, &outcome));
+    if company.is_none() {
+        outcome.count(|index, _| plugin.metrics.increment(Some(index)));
+        for (name, value) in outcome.filter_state() {
+            // The access log then has no value.
+            let _ = abi::set_property(name, value.as_bytes());
+        }
     }
     let sets_cookies = outcome.sets_cookies();
     let effects = outcome.into_response();
     let observed = effects.observed.map(|target| Observed::new(target, &request));
     let run = plugin.reruns.as_ref().map(|_| keep(request, environment.noted, sets_cookies));
-    Ok(Pending { headers: effects.headers, observed, run })
+    let (headers, caching) = (effects.headers, effects.caching);
+    Ok(Pending { headers, caching, company, observed, run })
+}
+
+/// Tells the other filters in the chain; the counters that wait for them.
+#[inline(never)]
+fn tell_company(plugin: &Plugin, outcome: &Outcome<'_>) -> Box<[u32]> {
+    let mut waiting = Vec::new();
+    outcome.count(|index, due| match due {
+        Due::Now => plugin.metrics.increment(Some(index)),
+        Due::OnceItStands => waiting.push(index),
+    });
+    plugin.chain.announce(&plugin.plan, outcome);
+    waiting.into()
 }
 
 #[inline(never)]
@@ -139,14 +162,39 @@ impl Pending {
     /// Does what is to be done to the response's headers.
     #[inline(never)]
     fn on_response(&mut self, plugin: &Plugin) {
+        self.settle(plugin);
+        let mut sets_cookie = false;
         for header in self.headers.drain(..) {
+            let explains = plugin.plan.debug_header.as_ref() == Some(&header.name);
+            if explains && self.company.is_some() && !plugin.chain.explains(&header.name) {
+                continue;
+            }
+            sets_cookie |= header.name == "set-cookie";
             let (name, value) = (&header.name, header.value.as_bytes());
             if let Err(status) = abi::add_header(MapType::HttpResponseHeaders, name, value) {
                 error!("cannot write the response header {name}: {status}");
             }
         }
+        self.company = None;
+        if std::mem::take(&mut self.caching) {
+            caching::tell(&plugin.plan.caching, sets_cookie);
+        }
         self.observed.take_if(|observed| !observed.on_headers(plugin));
         self.run.take_if(|run| !run.sets_cookies);
+    }
+
+    /// Counts what waited for the other filters in the chain; forgets the response if one of them has
+    /// decided otherwise.
+    fn settle(&mut self, plugin: &Plugin) {
+        let Some(waiting) = &self.company else { return };
+        if waiting.is_empty() && self.observed.is_none() {
+            return;
+        }
+        if plugin.plan.routing_headers().all(|header| plugin.chain.owns(header)) {
+            waiting.iter().for_each(|index| plugin.metrics.increment(Some(*index)));
+        } else {
+            self.observed = None;
+        }
     }
 
     /// Counts the response, or hands the run over to the next one.
@@ -160,7 +208,10 @@ impl Pending {
             if let (Some(reruns), Some(run)) = (&plugin.reruns, &self.run) {
                 reruns.hand_over(&plugin.plan, &run.first);
             }
-        } else if let Some(observed) = &mut self.observed {
+            return;
+        }
+        self.settle(plugin);
+        if let Some(observed) = &mut self.observed {
             observed.count(plugin, &details);
         }
     }

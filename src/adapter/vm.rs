@@ -1,8 +1,9 @@
 //! The state that all plugins of a VM share: Envoy runs plugins of one module and one environment in
 //! one VM.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use xxhash_rust::xxh64::xxh64;
 
@@ -17,26 +18,42 @@ pub(super) struct Vm {
     /// Envoy's numbers of the metrics defined, by name. Envoy gives a name another number each time
     /// that it is defined, and keeps them all as long as the VM: 25 KiB for each new configuration.
     pub(super) metric_ids: BTreeMap<String, u32>,
-    /// The gauges of the rules, each with the plugin that sets it.
-    pub(super) gauges: Vec<OwnedGauge>,
+    /// The gauges of each plugin, the newest last.
+    pub(super) gauges: Vec<Shown>,
     /// The requests that are about to be run again, by [`crate::rerun::hint`].
     pub(super) reruns: Vec<u64>,
+    /// The filters that requests may pass one after another.
+    pub(super) members: Vec<Member>,
 }
 
-/// A gauge and the plugin that sets it.
-#[derive(Clone, Copy)]
-pub(super) struct OwnedGauge {
-    /// XXH64 of the rule's name.
-    pub(super) rule: u64,
-    /// Envoy's number of the gauge.
-    pub(super) id: u32,
+/// A filter that has a configuration.
+pub(super) struct Member {
+    /// The headers and the filter state that it writes.
+    pub(super) writes: Vec<String>,
+    /// Whether another one writes any of them.
+    pub(super) company: Rc<Cell<bool>>,
+}
+
+/// The gauges of one plugin.
+pub(super) struct Shown {
     /// The number of the plugin, see [`super::gauges::Gauges`].
-    pub(super) owner: u32,
+    pub(super) number: u32,
+    /// A hash that the plugin has in common with its updates; `None` where it has no name.
+    pub(super) plugin: Option<u64>,
+    /// XXH64 of the name of each rule, in order.
+    pub(super) rules: Vec<u64>,
+    /// The rule and the value of each gauge, by Envoy's number.
+    pub(super) values: BTreeMap<u32, (u64, u64)>,
 }
 
 impl Vm {
     const fn new() -> Self {
-        Vm { metric_ids: BTreeMap::new(), gauges: Vec::new(), reruns: Vec::new() }
+        Vm {
+            metric_ids: BTreeMap::new(),
+            gauges: Vec::new(),
+            reruns: Vec::new(),
+            members: Vec::new(),
+        }
     }
 
     /// Looks at the state of this VM, or changes it.

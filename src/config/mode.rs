@@ -20,7 +20,7 @@ pub enum Mode {
     /// Each request goes to the variant that was decided; the default.
     #[default]
     Enforce,
-    /// Decisions are counted, and no request is changed.
+    /// Decisions are counted, and nothing is written into a request.
     Shadow,
 }
 

@@ -213,7 +213,7 @@ fn a_client_outside_every_slice_keeps_its_identity() {
 }
 
 #[test]
-fn a_plan_in_shadow_rewrites_nothing() {
+fn a_plan_in_shadow_writes_nothing() {
     let config = json!({ "mode": "shadow", "variantHeader": "x-v", "variants": { "a": {} },
         "rules": [{ "name": "r", "split": { "a": 1 },
                     "sticky": { "issue": { "cookie": "id", "maxAge": "1h" } } }] });
@@ -221,7 +221,8 @@ fn a_plan_in_shadow_rewrites_nothing() {
     let (request, snapshot) = (HeaderList::new([("x-v", "a")]), Snapshot::new(&plan, 0));
     let outcome = Outcome::decide(&plan, &snapshot, &request, &mut FixedEnvironment::default());
     assert_eq!(outcome.decision().rule(), Some("r"));
-    assert_eq!(outcome.request_headers().count(), 0);
+    let changes: Vec<_> = outcome.request_headers().map(|c| (c.name, c.value)).collect();
+    assert_eq!(changes, [("x-v", None)], "a client's own value routes nothing");
     assert!(outcome.into_response().is_empty());
 }
 
@@ -229,7 +230,7 @@ fn a_plan_in_shadow_rewrites_nothing() {
 fn counted(plan: &Plan, outcome: &Outcome<'_>) -> Vec<String> {
     let names: Vec<_> = plan.metrics().iter().map(|metric| metric.name.clone()).collect();
     let mut counted = Vec::new();
-    outcome.count(|index| counted.push(names[index as usize].clone()));
+    outcome.count(|index, _| counted.push(names[index as usize].clone()));
     counted
 }
 
@@ -292,5 +293,83 @@ fn what_is_ignored_for_a_rule_in_shadow_alone_is_not_counted() {
         let (request, snapshot) = (HeaderList::new([("x", &*too_long)]), Snapshot::new(&plan, 0));
         let outcome = Outcome::decide(&plan, &snapshot, &request, &mut FixedEnvironment::default());
         assert_eq!(counted(&plan, &outcome), expected, "{mode}");
+    }
+}
+
+/// A plan with both routing headers, in which `/a` is pinned.
+fn pinning(mode: &str) -> Plan {
+    let config = json!({ "mode": mode, "clusterHeader": "x-c", "variantHeader": "x-v",
+        "variants": { "a": { "cluster": "to-a" } },
+        "rules": [{ "name": "r", "match": [{ "path": { "exact": "/a" } }], "to": "a" },
+                  { "name": "tried", "mode": "shadow", "to": "a" }] });
+    Plan::compile(config.to_string().as_bytes(), &env).unwrap()
+}
+
+/// A request to this path with both routing headers, of which an earlier filter wrote these.
+fn routed(path: &str, variant: &str, earlier: &[&str]) -> HeaderList {
+    let cluster = format!("to-{variant}");
+    let mut request = HeaderList::new([(":path", path), ("x-v", variant), ("x-c", &cluster)]);
+    request.written_earlier = earlier.iter().map(|name| (*name).to_owned()).collect();
+    request
+}
+
+#[test]
+fn what_an_earlier_filter_wrote_stands_unless_a_rule_matches() {
+    let removed = [("x-c", None), ("x-v", None)];
+    let written = [("x-c", Some(&b"to-a"[..])), ("x-v", Some(&b"a"[..]))];
+    for (mode, path, earlier, expected) in [
+        ("enforce", "/", &["x-c", "x-v"][..], &[][..]),
+        ("enforce", "/", &["x-v"], &removed[..1]),
+        ("enforce", "/", &["x-c"], &removed[1..]),
+        ("enforce", "/", &[], &removed),
+        ("enforce", "/a", &["x-c", "x-v"], &written),
+        ("enforce", "/a", &[], &written),
+        ("shadow", "/a", &["x-c", "x-v"], &[]),
+        ("shadow", "/a", &["x-v"], &removed[..1]),
+        ("shadow", "/a", &[], &removed),
+        ("shadow", "/", &[], &removed),
+    ] {
+        let (plan, request) = (pinning(mode), routed(path, "b", earlier));
+        let snapshot = Snapshot::new(&plan, 0);
+        let outcome = Outcome::decide(&plan, &snapshot, &request, &mut FixedEnvironment::default());
+        let changes: Vec<_> = outcome.request_headers().map(|c| (c.name, c.value)).collect();
+        assert_eq!(changes, expected, "{mode} {path} {earlier:?}");
+    }
+}
+
+/// A rule in shadow is compared with where the request really goes.
+#[test]
+fn a_dry_run_changes_nothing_where_an_earlier_filter_decides_alike() {
+    let both = &["x-c", "x-v"][..];
+    for (mode, variant, earlier, changed) in [
+        ("enforce", "a", both, 0),
+        ("enforce", "b", both, 1),
+        ("enforce", "a", &["x-v"], 0),
+        // A client's values are removed.
+        ("enforce", "a", &[], 1),
+        ("shadow", "a", both, 0),
+        ("shadow", "b", both, 1),
+        ("shadow", "a", &[], 1),
+    ] {
+        let (plan, request) = (pinning(mode), routed("/", variant, earlier));
+        let snapshot = Snapshot::new(&plan, 0);
+        let outcome = Outcome::decide(&plan, &snapshot, &request, &mut FixedEnvironment::default());
+        let counted = counted(&plan, &outcome);
+        let counted = counted.iter().filter(|name| name.ends_with("tsplit_shadow_changed_total"));
+        assert_eq!(counted.count(), changed, "{mode} {variant} {earlier:?}");
+    }
+}
+
+/// A later filter in the chain may decide otherwise.
+#[test]
+fn only_what_is_carried_out_waits_to_be_counted() {
+    for (mode, path, waiting) in [("enforce", "/a", 1), ("enforce", "/", 0), ("shadow", "/a", 0)] {
+        let (plan, request) = (pinning(mode), HeaderList::new([(":path", path)]));
+        let snapshot = Snapshot::new(&plan, 0);
+        let outcome = Outcome::decide(&plan, &snapshot, &request, &mut FixedEnvironment::default());
+        let mut due = Vec::new();
+        outcome.count(|_, when| due.push(when));
+        let waits = due.iter().filter(|due| **due == Due::OnceItStands).count();
+        assert_eq!((outcome.is_carried_out(), waits), (waiting > 0, waiting), "{mode} {path}");
     }
 }

@@ -18,6 +18,8 @@ pub struct HeaderList {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The client's address, as the proxy sees it.
     pub source: Option<IpAddr>,
+    /// The names of the headers that an earlier filter of this kind wrote, in lower case.
+    pub written_earlier: Vec<String>,
     ignored: IgnoredSet,
 }
 
@@ -47,6 +49,10 @@ impl Request for HeaderList {
 
     fn source_address(&self) -> Option<IpAddr> {
         self.source
+    }
+
+    fn is_written_earlier(&self, name: &str) -> bool {
+        self.written_earlier.iter().any(|known| known == name)
     }
 
     fn ignored(&self) -> &IgnoredSet {

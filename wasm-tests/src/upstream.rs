@@ -5,7 +5,7 @@ use anyhow::Result;
 use http_body_util::{BodyExt, Full, channel::Channel, combinators::BoxBody};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
-    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, SET_COOKIE, UPGRADE,
+    CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE, UPGRADE,
 };
 use hyper::{Request, Response, StatusCode, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -23,6 +23,9 @@ use tokio::task::JoinHandle;
 
 /// Each value of this request header comes back as a `set-cookie` header.
 pub const ANSWER_COOKIE: &str = "x-answer-cookie";
+
+/// Each value of this request header, `name: value`, comes back as a header.
+pub const ANSWER_HEADER: &str = "x-answer-header";
 
 /// This request header says what the answer is: a status, `grpc-header-N` for an error of gRPC
 /// without a message, `grpc-trailer-N` for one after a message, `grpc-none` for a call without a status,
@@ -231,6 +234,9 @@ fn answer(name: &str, request: Request<Incoming>) -> Response<Body> {
     for cookie in request.headers().get_all(ANSWER_COOKIE) {
         headers.append(SET_COOKIE, cookie.clone());
     }
+    for (name, value) in request.headers().get_all(ANSWER_HEADER).iter().filter_map(field) {
+        headers.append(name, value);
+    }
     if grpc {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     }
@@ -241,6 +247,12 @@ fn answer(name: &str, request: Request<Incoming>) -> Response<Body> {
         tokio::spawn(echo(request));
     }
     response
+}
+
+/// A header written as `name: value`.
+fn field(text: &HeaderValue) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = text.to_str().ok()?.split_once(": ")?;
+    Some((name.parse().ok()?, value.parse().ok()?))
 }
 
 fn seen(name: &str, request: &Request<Incoming>) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::json;
-use wasm_tests::host::{Host, Root};
+use wasm_tests::host::{Headers, Host, Root, Status};
 
 fn host() -> Result<Host> {
     Host::load(&wasm_tests::module()?)
@@ -68,22 +68,80 @@ fn a_request_outlives_its_configuration() -> Result<()> {
 fn responses_meet_their_requests_in_any_order() -> Result<()> {
     let mut host = host()?;
     let debugged = |variant: &str| {
-        json!({"variantHeader": "x-v", "debugHeader": "x-debug", "variants": {variant: {}},
+        let header = format!("x-debug-{variant}");
+        json!({"variantHeader": "x-v", "debugHeader": header, "variants": {variant: {}},
                "rules": [{"name": "all", "to": variant}]})
     };
     let mut open = |variant: &str| -> Result<_> {
         let root = host.configure(debugged(variant).to_string().as_bytes())?.context("refused")?;
-        Ok((host.open(root, &vec![])?, format!("rule=all; variant={variant}; reason=pinned")))
+        let header = format!("x-debug-{variant}").into_bytes();
+        let value = format!("rule=all; variant={variant}; reason=pinned").into_bytes();
+        Ok((host.open(root, &vec![])?, (header, value)))
     };
     let streams = [open("a")?, open("b")?, open("c")?];
     for place in [1, 2, 0] {
         let (stream, expected) = &streams[place];
         let seen = host.respond(*stream, &vec![(b":status".to_vec(), b"200".to_vec())])?;
-        assert!(seen.contains(&(b"x-debug".to_vec(), expected.as_bytes().to_vec())), "{seen:?}");
+        assert!(seen.contains(expected), "{seen:?}");
         // Once: it may come again, for a response that Envoy makes itself.
         let again = host.respond(*stream, &vec![(b":status".to_vec(), b"503".to_vec())])?;
         assert_eq!(again.len(), 1, "{again:?}");
         host.close(*stream)?;
+    }
+    Ok(())
+}
+
+/// Only a filter with another one beside it tells what it wrote.
+#[test]
+fn a_filter_alone_sets_no_property() -> Result<()> {
+    let mut host = host()?;
+    let a = configure(&mut host, "a", 0)?;
+    let told = |host: &mut Host| -> Result<bool> {
+        host.world().state.clear();
+        assert_eq!(variant(host, a)?.as_deref(), Some("a"));
+        Ok(!host.world().state.is_empty())
+    };
+    assert!(!told(&mut host)?);
+    // It writes a header of its own.
+    let other = json!({"variantHeader": "x-other", "variants": {"a": {}}, "rules": []});
+    host.configure(other.to_string().as_bytes())?.context("refused")?;
+    assert!(!told(&mut host)?);
+    let b = configure(&mut host, "b", 0)?;
+    assert!(told(&mut host)?);
+    host.remove(b)?;
+    assert!(!told(&mut host)?);
+    // Envoy may give a root context another configuration.
+    let c = configure(&mut host, "c", 0)?;
+    assert!(told(&mut host)?);
+    assert!(host.reconfigure(c, other.to_string().as_bytes())?);
+    assert!(!told(&mut host)?);
+    Ok(())
+}
+
+/// The headers of an empty request behind both of these filters.
+fn through(host: &mut Host, [first, last]: [Root; 2]) -> Result<Headers> {
+    let seen = host.request(first, &vec![])?;
+    let stream = host.open_run(last, &seen)?;
+    host.close(stream)?;
+    Ok(host.world().request.take().unwrap_or_default())
+}
+
+/// Where Envoy takes or gives no property, a header counts as the client's: it is removed.
+#[test]
+fn a_filter_that_cannot_be_told_believes_nobody() -> Result<()> {
+    for call in ["proxy_set_property", "proxy_get_property"] {
+        for failure in Status::FAILURES {
+            let mut host = host()?;
+            let first = configure(&mut host, "a", 0)?;
+            let none = json!({"variantHeader": "x-v", "variants": {}, "rules": []});
+            let last = host.configure(none.to_string().as_bytes())?.context("refused")?;
+            host.world().answers.insert(call.into(), failure);
+            let seen = through(&mut host, [first, last])?;
+            assert!(!seen.iter().any(|(name, _)| name == b"x-v"), "{call}: {seen:?}");
+            host.world().answers.clear();
+            let seen = through(&mut host, [first, last])?;
+            assert!(seen.contains(&(b"x-v".to_vec(), b"a".to_vec())), "{seen:?}");
+        }
     }
     Ok(())
 }

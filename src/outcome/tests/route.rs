@@ -295,7 +295,7 @@ fn a_rule_in_shadow_is_counted_and_writes_nothing() {
     assert_eq!(outcome.into_response().headers[0].value, "rule=-; variant=-; reason=unmatched");
     let all = by_route(json!({}), json!({ "mode": "shadow", "debugHeader": "x-d" }));
     let (headers, outcome) = asked(&all, &snapshot, "uid=7");
-    assert_eq!(headers, []);
+    assert_eq!(headers, [("x-p".to_owned(), None)], "a client chooses no point");
     let point = outcome.decision().point().unwrap();
     let value = format!("rule=r; variant=-; reason=shadow; point={point}");
     assert_eq!(outcome.into_response().headers[0].value, value);

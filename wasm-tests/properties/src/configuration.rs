@@ -44,7 +44,7 @@ fn check(config: &[u8]) -> bool {
             let routing = outcome.request_headers().filter(|change| change.name != "cookie");
             assert_eq!(routing.count(), routing_headers(config));
             let metrics = plan.metrics().iter().count();
-            outcome.count(|index| assert!((index as usize) < metrics));
+            outcome.count(|index, _| assert!((index as usize) < metrics));
             for rule in plan.rules() {
                 let weights = rule.weights(&snapshot);
                 assert!(weights.iter().all(|(_, w)| w.is_finite() && *w > 0.0), "{weights:?}");

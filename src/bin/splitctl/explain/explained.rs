@@ -200,9 +200,8 @@ fn notes(checked: &Checked, decision: &Decision<'_>, request: &HeaderList) -> Ve
     let note = |name: &String| {
         format!("{name} is not set here, so no cookie signed with its keys is believed")
     };
-    let shadow = (checked.config.mode == Mode::Shadow).then(|| {
-        "mode: shadow: this is counted, and the request goes on as if there were no filter".into()
-    });
+    let shadow = (checked.config.mode == Mode::Shadow)
+        .then(|| "mode: shadow: this is counted, and nothing is written into the request".into());
     let ramp = decision.rule().and_then(|rule| curve::ramp(&checked.config, rule));
     let ramped = ramp.and(checked.at()).map(|at| format!("the ramp is taken as it stands at {at}"));
     // A draw says why there is no key.
