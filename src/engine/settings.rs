@@ -16,25 +16,26 @@ impl SplitContext<'_> {
     /// Refuses the fields of the split that go only without an engine, or only with one.
     pub(crate) fn check(&self, engine: bool, errors: &mut Errors) {
         let Some(split) = self.split else { return };
-        let mut refuse =
-            |name: &str, why: &str| errors.forbidden(&format!("{}.{name}", self.rule), why);
-        if !engine && split.otherwise.is_some() {
-            refuse(
+        for (refused, name, why) in [
+            (
+                !engine && split.otherwise.is_some(),
                 "otherwise",
                 "only an `engine` leaves clients out: other splits have a variant for each",
-            );
-        }
-        if engine && !split.history.is_empty() {
-            refuse(
+            ),
+            (
+                engine && !split.history.is_empty(),
                 "history",
                 "an engine's SDKs know no earlier weights: they would move other clients",
-            );
-        }
-        if engine && split.ramp.is_some() {
-            refuse(
+            ),
+            (
+                engine && split.ramp.is_some(),
                 "ramp",
                 "an engine's SDKs would not follow it: change the rollout or the weights there and here",
-            );
+            ),
+        ] {
+            if refused {
+                errors.forbidden(&format!("{}.{name}", self.rule), why);
+            }
         }
     }
 }
@@ -81,8 +82,8 @@ fn settings(
     let object = field.object(errors)?;
     if context.split.is_some_and(|split| !split.listed) {
         let path = format!("{}.split", context.rule);
-        let remedy = "must be a list, as in [{control: 0.5}, {treatment: 0.5}]: the engine walks the \
-                      variants in order, and the fields of an object have none";
+        let remedy =
+            "must be a list, as in [{control: 0.5}, {treatment: 0.5}]: an engine needs its order";
         errors.invalid(&path, "{…}", remedy);
     }
     let written = context.split.map_or(&[][..], |split| &split.weights);
