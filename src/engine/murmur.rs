@@ -10,13 +10,12 @@ impl<B: Iterator<Item = u8>> Iterator for Words<B> {
     type Item = (u32, usize);
 
     fn next(&mut self) -> Option<(u32, usize)> {
-        let (mut word, mut bytes) = (0, 0_usize);
-        while bytes < 4 {
-            let Some(byte) = self.0.next() else { break };
-            word |= u32::from(byte) << (8 * bytes as u32);
+        let (mut word, mut bytes) = ([0_u8; 4], 0_usize);
+        for (slot, byte) in word.iter_mut().zip(&mut self.0) {
+            *slot = byte;
             bytes = bytes.saturating_add(1);
         }
-        (bytes > 0).then_some((word, bytes))
+        (bytes > 0).then(|| (u32::from_le_bytes(word), bytes))
     }
 }
 
@@ -56,8 +55,8 @@ pub(super) fn murmur3(text: Text<'_>, seed: u32) -> u32 {
 mod tests {
     use super::*;
 
-    /// From the test vectors of SMHasher's users: Wikipedia's for MurmurHash3, and nginx's own
-    /// documentation has none for MurmurHash2, whose values are those of `vectors/engines.json`.
+    /// The values of MurmurHash3 that its implementations share, as in Wikipedia's article. Those of
+    /// MurmurHash2 are nginx's, in `vectors/engines.json`.
     #[test]
     fn published_values() {
         for (text, seed, hash) in [
