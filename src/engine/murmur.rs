@@ -10,13 +10,13 @@ impl<B: Iterator<Item = u8>> Iterator for Words<B> {
     type Item = (u32, usize);
 
     fn next(&mut self) -> Option<(u32, usize)> {
-        let (mut word, mut bytes) = (0, 0_usize);
-        while bytes < 4 {
-            let Some(byte) = self.0.next() else { break };
-            word |= u32::from(byte) << (8 * bytes as u32);
+        let mut word = [0; 4];
+        let mut bytes = 0_usize;
+        for (place, byte) in word.iter_mut().zip(&mut self.0) {
+            *place = byte;
             bytes = bytes.saturating_add(1);
         }
-        (bytes > 0).then_some((word, bytes))
+        (bytes > 0).then_some((u32::from_le_bytes(word), bytes))
     }
 }
 

@@ -178,7 +178,7 @@ fn each_decision_is_counted_by_its_reason() {
         let request = headers(Some(user), "");
         let outcome = Outcome::decide(&plan, &snapshot, &request, &mut FixedEnvironment::default());
         let mut counted = Vec::new();
-        outcome.count(|index| counted.push(names[index as usize].clone()));
+        outcome.count(|index, _| counted.push(names[index as usize].clone()));
         assert_eq!(counted, [name]);
     }
     assert!(!names.iter().any(|name| name.contains("random")), "nothing is drawn: {names:?}");
