@@ -1,5 +1,6 @@
 //! The input of a request that lies beyond a limit, and so counts as absent.
 
+use indicatif::HumanCount;
 use traffic_split::config::{ConditionTest, Config, KeySource, Operator, Part, RuleSpec};
 use traffic_split::{HeaderList, Ignored, Request, limits};
 
@@ -92,15 +93,7 @@ fn searched(config: &Config, request: &HeaderList) -> Vec<String> {
     notes
 }
 
-/// Writes a number with commas between thousands.
-fn number(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+/// A number with commas between thousands.
+fn number(number: usize) -> HumanCount {
+    HumanCount(number as u64)
 }
