@@ -3,15 +3,27 @@
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::PathBuf;
-use walrus::Module;
+use walrus::ir::{BinaryOp, ExtendedLoad, LoadKind, MemArg};
+use walrus::{InstrSeqBuilder, Module};
 
-/// Traps where it should read a property: a rule on `sourceIp` takes down the VM of a request that
-/// comes so far.
+use crate::host::Status;
+
+/// Traps where it should read the property `source.address`, the only one here that begins with an
+/// `s`: a rule on `sourceIp` takes down the VM of a request that comes so far. No other is found.
 pub fn trapping() -> Result<PathBuf> {
     changed("trapping", |module| {
         let property = module.imports.get_func("env", "proxy_get_property")?;
-        module.replace_imported_func(property, |(body, _)| {
-            body.unreachable();
+        let memory = module.memories.iter().next().context("no memory")?.id();
+        module.replace_imported_func(property, |(body, arguments)| {
+            let Some(path) = arguments.first() else { return };
+            let first = LoadKind::I32_8 { kind: ExtendedLoad::ZeroExtend };
+            body.local_get(*path).load(memory, first, MemArg { align: 1, offset: 0 });
+            body.i32_const(i32::from(b's')).binop(BinaryOp::I32Eq);
+            let trap = |then: &mut InstrSeqBuilder<'_>| {
+                then.unreachable();
+            };
+            body.if_else(None, trap, |_| {});
+            body.i32_const(Status::NotFound as i32);
         })?;
         Ok(())
     })

@@ -97,7 +97,7 @@ fn check(
 /// that moves, and the share that does.
 type Row<'t> = (Vec<(&'t str, u32)>, Vec<(&'t str, u32)>, &'t str, &'t str);
 
-fn row<'t>(line: &'t str) -> Option<Row<'t>> {
+fn change<'t>(line: &'t str) -> Option<Row<'t>> {
     let cells: Vec<&'t str> = line.split('|').map(str::trim).collect();
     let weight = |entry: &'t str| {
         let (name, weight) = entry.split_once(' ')?;
@@ -119,7 +119,7 @@ fn share(name: &str, weights: &Weights<'_>) -> f64 {
 #[test]
 fn every_figure_of_a_change_in_a_route_is_counted() -> Result<()> {
     let text = read("src/configuration.md")?;
-    let rows: Vec<_> = text.lines().filter_map(row).collect();
+    let rows: Vec<_> = text.lines().filter_map(change).collect();
     assert_eq!(rows.len(), 9);
     let config = r#"{ "pointHeader": "x-split-point", "rules": [
         { "name": "rollout", "split": "route", "sticky": { "key": [{ "cookie": "uid" }] } }] }"#;

@@ -69,12 +69,11 @@ fn check(config: &[u8]) -> bool {
     }
 }
 
-/// How many headers a request is given: none where the whole plan is in shadow.
+/// How many routing headers a request has written or removed.
 fn routing_headers(config: &[u8]) -> usize {
     let config: Value = serde_json::from_slice(config).expect("a plan of JSON");
-    let headers = ["clusterHeader", "variantHeader"].map(|field| config[field].is_string());
-    let written = headers.into_iter().filter(|header| *header && config["mode"] != "shadow");
-    written.count()
+    let headers = ["clusterHeader", "variantHeader", "pointHeader"];
+    headers.into_iter().filter(|field| config[field].is_string()).count()
 }
 
 /// Bytes of an error: a path whose names are as long as they may be, a value's head, the remedy

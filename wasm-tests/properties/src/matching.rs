@@ -134,13 +134,14 @@ fn matches(rule: &Value, request: &HeaderList) -> bool {
         entry.iter().all(|(subject, conditions)| match subject.as_str() {
             "headers" | "cookies" | "queryParams" => {
                 let named = conditions.as_object().into_iter().flatten();
-                named.map(|(name, c)| (values(subject, name, request), c)).all(holds)
+                named.map(|(name, c)| (values(subject, name, request), c, false)).all(holds)
             }
             "sourceIp" => {
                 let within = request.source.is_some_and(|a| within(a, &conditions["in"][0]));
                 within != (conditions["not"] == true)
             }
-            _ => holds((values(subject, "", request), conditions)),
+            // Hosts have no case; none here has a port, or the dot of an absolute name.
+            _ => holds((values(subject, "", request), conditions, subject == "authority")),
         })
     })
 }
@@ -171,8 +172,8 @@ fn values(subject: &str, name: &str, request: &HeaderList) -> Vec<Vec<u8>> {
     }
 }
 
-fn holds((values, condition): (Vec<Vec<u8>>, &Value)) -> bool {
-    let fold = condition["ignoreCase"] == true;
+fn holds((values, condition, caseless): (Vec<Vec<u8>>, &Value, bool)) -> bool {
+    let fold = caseless || condition["ignoreCase"] == true;
     let folded = |bytes: &[u8]| if fold { bytes.to_ascii_lowercase() } else { bytes.to_vec() };
     let operand = |name: &str| condition[name].as_str().map(|text| folded(text.as_bytes()));
     let passes = |value: &Vec<u8>| {
@@ -191,7 +192,8 @@ fn holds((values, condition): (Vec<Vec<u8>>, &Value)) -> bool {
             texts.any(|text| folded(text.as_bytes()) == value)
         } else if let Some(regex) = condition["regex"].as_str() {
             let meaning = REGEXES.iter().find(|(known, _)| *known == regex).map(|(_, holds)| holds);
-            text.zip(meaning).is_some_and(|(text, holds)| holds(text))
+            let text = text.map(|text| if fold { text.to_lowercase() } else { text.to_owned() });
+            text.zip(meaning).is_some_and(|(text, holds)| holds(&text))
         } else if condition["range"].is_object() {
             let number = text.and_then(|text| text.parse::<i64>().ok());
             number.is_some_and(|number| (-5..10).contains(&number))

@@ -290,3 +290,22 @@ fn errors_are_told_up_to_so_many() {
     );
     assert_eq!(errors(limits::ERRORS + 9), limits::ERRORS + 1);
 }
+
+/// As many rules as there may be, each with its share of the pairs, and one pair more.
+#[test]
+fn pairs_of_a_rule_and_a_cluster_are_bounded() {
+    let config = |clusters: usize| {
+        let variants =
+            (0..clusters).map(|n| (format!("v{n}"), json!({ "cluster": format!("c{n}") })));
+        let rule = |n| {
+            json!({ "name": format!("r{n}"), "split": "route",
+                    "sticky": { "key": [ { "cookie": "uid" } ] } })
+        };
+        json!({ "pointHeader": "x-p", "metrics": "full", "rules": list(limits::RULES, rule),
+                "variants": variants.collect::<Map<_, _>>() })
+    };
+    let most = limits::ATTRIBUTED / limits::RULES;
+    assert_eq!(wrong(&config(most).to_string()), "");
+    let errors = wrong(&config(most + 1).to_string());
+    assert!(errors.contains(&format!("more than {} pairs", limits::ATTRIBUTED)), "{errors}");
+}

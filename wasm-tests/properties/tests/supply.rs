@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The packages that the module may be built from; a new name here is a decision.
-const MODULE: [&str; 28] = [
+const MODULE: [&str; 30] = [
     "allocator-api2",
     "base64ct",
     "block-buffer",
@@ -23,11 +23,13 @@ const MODULE: [&str; 28] = [
     "libm",
     "log",
     "memchr",
+    "percent-encoding",
     "proxy-wasm",
     "regex-lite",
     "serde",
     "serde_core",
     "serde_json",
+    "sha1",
     "sha2",
     "subtle",
     "traffic-split",

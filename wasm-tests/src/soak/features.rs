@@ -137,7 +137,7 @@ impl Kind {
             Self::User | Self::New => (&["rule=slice; ", "rule=rest; "], &["stable", "canary"]),
         };
         let reason = match self {
-            Self::Forged => "reason=random",
+            Self::Forged => "reason=random; absent=seal",
             Self::Kept => "reason=persisted",
             _ => "",
         };
