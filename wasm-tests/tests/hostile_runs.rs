@@ -166,7 +166,8 @@ fn a_property_that_fails_costs_a_second_run_its_knowledge_alone() -> Result<()> 
     Ok(())
 }
 
-/// Runs that never come are forgotten, and bytes that no run wrote are none.
+/// Runs that never come are forgotten once there are `limits::RERUNS` newer ones, and bytes that no
+/// run wrote are none.
 #[test]
 fn runs_that_never_come_leave_nothing() -> Result<()> {
     let (mut host, root) = configured()?;

@@ -230,6 +230,7 @@ const ELSEWHERE: [(&str, &str, &str); 11] = [
         "wasm-tests/properties/tests/limits.rs",
         "a_regex_is_bounded_by_what_it_compiles_to",
     ),
+    ("RERUNS", "wasm-tests/tests/hostile_runs.rs", "runs_that_never_come_leave_nothing"),
     ("SEARCH_BYTES", "src/matcher/text.rs", "a_value_too_long_to_be_searched_is_noted"),
     ("SIGNED_BYTES", "wasm-tests/properties/tests/limits.rs", "the_longest_signed_value_fits"),
     ("SIGNED_VALUES", "src/outcome/tests.rs", "what_does_not_verify_is_reissued"),
