@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use crate::request::HeaderList;
 
-    /// As Envoy 1.40.0 tells of them.
+    /// The details and flags are those of Envoy 1.40.0.
     #[test]
     fn a_response_is_counted_as_its_client_got_it() {
         let after = "upstream_reset_after_response_started{protocol_error}";

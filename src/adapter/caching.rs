@@ -1,4 +1,4 @@
-//! What the filter says to caches, in the headers of a response.
+//! The directives for caches that the filter writes into the headers of a response.
 
 use log::error;
 use proxy_wasm::types::MapType;

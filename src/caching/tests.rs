@@ -15,7 +15,7 @@ fn private_ones() -> Caching {
     Caching { private: true, vary: Vec::new() }
 }
 
-/// What becomes of `Cache-Control` beside a cookie of the filter's.
+/// The changes of `Cache-Control` beside a cookie of the filter.
 fn with_cookie(cache_control: &str) -> Vec<String> {
     changed(&private_ones(), true, &[("cache-control", cache_control)])
 }

@@ -3,7 +3,7 @@
 use crate::caching::Caching;
 use crate::config::{ActionSpec, ConditionTest, Config, Mode, Part, RuleSpec};
 
-/// What a configuration says to caches. Nothing of a response depends on a plan in shadow.
+/// The directives for caches that a configuration asks for. Nothing of a response depends on a plan in shadow.
 pub(super) fn compile(config: &Config) -> Caching {
     let vary = config.caching.vary && config.mode == Mode::Enforce;
     let mut names = Vec::new();

@@ -41,8 +41,8 @@ fn check_names(config: &Config, errors: &mut Errors) {
     }
 }
 
-/// What writes points has the header for them, and without another routing header each variant that
-/// a rule names has a point.
+/// Checks that there is a header for the points, and that without another routing header each variant
+/// that a rule names has a point.
 fn check_points(config: &Config, errors: &mut Errors) {
     if config.point_header.is_none() {
         if let Some(path) = needs_point(config).filter(|_| !errors.has("pointHeader")) {

@@ -1,4 +1,4 @@
-//! What the filter says to caches.
+//! The fields about caches.
 
 use super::error::Errors;
 use super::field::Object;

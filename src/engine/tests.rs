@@ -1,4 +1,4 @@
-//! What an engine's buckets do with the rest of a rule: keys, cookies, guards, layers, metrics.
+//! An engine's buckets beside the rest of a rule: keys, cookies, guards, layers, metrics.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn plan(split: Value, engine: Value, more: Value) -> Plan {
     Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap()
 }
 
-/// Of this experiment, user-2 is in `b`, and user-1 outside the coverage.
+/// An experiment in which user-2 is in `b`, and user-1 outside the coverage.
 fn growthbook(more: Value) -> Plan {
     let engine = json!({ "growthbook": { "hashVersion": 2, "seed": "2f1c", "coverage": 0.8 } });
     plan(json!([{ "a": 0.5 }, { "b": 0.5 }]), engine, more)
@@ -116,7 +116,7 @@ fn a_cookie_keeps_an_assignment_and_not_the_lack_of_one() {
     }
 }
 
-/// Of 100 clients of the watched variant, those on trial are always the same ones.
+/// The same clients of the watched variant, out of 100, are on trial each time.
 #[test]
 fn a_guard_takes_its_variant_away() {
     let guard = json!({ "guard": { "watch": "b", "fallback": "a", "maxErrorRate": "5%" } });

@@ -51,7 +51,7 @@ fn scalar(text: &[u8]) -> Option<(&[u8], &[u8])> {
     text.split_at_checked(end)
 }
 
-/// What follows the value with which a text begins. Brackets are counted, and need not be of a kind.
+/// The text behind the value with which a text begins. Brackets are counted, and need not be of a kind.
 fn behind_value(text: &[u8]) -> Option<&[u8]> {
     let (mut rest, mut depth) = (text, 0_usize);
     loop {

@@ -59,7 +59,7 @@ pub fn call(address: SocketAddr, method: &str, count: u32, answer: &str) -> Resu
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// What `env` gets to run the script.
+/// The arguments of `env` that run the script.
 fn words() -> Result<[OsString; 3]> {
     let mut path = OsString::from("PYTHONPATH=");
     path.push(installed()?);

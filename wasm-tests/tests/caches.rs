@@ -121,7 +121,7 @@ async fn an_assignment_that_is_kept_in_a_cookie_is_nobody_elses() -> Result<()> 
     Ok(())
 }
 
-/// What the filter puts no cookie into is cached as the upstream wants it.
+/// A response without a cookie of the filter is cached as the upstream wants it.
 #[tokio::test]
 async fn a_response_without_a_cookie_stays_as_it_is() -> Result<()> {
     let site = cached(&configuration()).await?;

@@ -142,7 +142,7 @@ async fn filters_with_headers_of_their_own_leave_each_other_alone() -> Result<()
     Ok(())
 }
 
-/// Of two headers an earlier filter wrote one: the other is still a client's.
+/// An earlier filter wrote one of two headers: the other is still a client's.
 #[tokio::test]
 async fn what_an_earlier_filter_did_not_write_is_no_proof_for_another_header() -> Result<()> {
     let (mut a, b) = (plugin("/", "canary"), plugin("/b", "other"));

@@ -111,7 +111,7 @@ fn a_plugin_takes_no_run_of_another() -> Result<()> {
     Ok(())
 }
 
-/// Who returns pays for no property, in either way.
+/// A client who returns costs no property, neither a read nor a write.
 #[test]
 fn a_client_who_returns_costs_no_property() -> Result<()> {
     let mut configuration = configuration();

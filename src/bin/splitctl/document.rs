@@ -187,7 +187,7 @@ fn number(value: i128) -> Value {
 mod tests {
     use super::*;
 
-    /// What `sigs.k8s.io/yaml` made of each scalar; `make mesh-test` compares them anew.
+    /// The recorded answers of `sigs.k8s.io/yaml` to each scalar; `make mesh-test` compares them anew.
     const SCALARS: &str = include_str!("../../../wasm-tests/splitctl/scalars.json");
 
     #[test]

@@ -16,7 +16,7 @@ fn verdict(settings: serde_json::Value, state: GuardState, counts: &Sides) -> Op
     plan.guards[0].step(&mut record, 60)
 }
 
-/// Of 100 responses 5 may be errors, and chance makes up to 12 of them.
+/// Five of 100 responses may be errors, and chance makes up to 12 of them.
 #[test]
 fn a_limit_is_exceeded_beyond_chance() {
     let (good, same) = (tally(100, 0, 9), serde_json::json!({}));
@@ -66,14 +66,14 @@ fn a_latency_is_too_long_beyond_the_ratio() {
     assert!(!slow(None, tally(100, 0, 40_000), tally(100, 0, 9)), "no ratio is asked for");
 }
 
-/// So many responses after 9 ms, and so many after 500 ms.
+/// A tally of `fast` responses after 9 ms and `slow` ones after 500 ms.
 fn mixed(fast: u32, slow: u32) -> Tally {
     let mut tally = tally(fast, 0, 9);
     (0..slow).for_each(|_| tally.observe(false, 500));
     tally
 }
 
-/// Of 100 responses 5 may be slower than the limit, and chance makes up to 12 of them, or up to 14 if
+/// Five of 100 responses may be slower than the limit, and chance makes up to 12 of them, or 14 if
 /// the limit is an estimate from as few responses.
 #[test]
 fn a_variant_is_slow_beyond_chance() {

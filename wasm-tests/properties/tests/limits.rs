@@ -292,7 +292,7 @@ fn errors_are_told_up_to_so_many() {
     assert_eq!(errors(limits::ERRORS + 9), limits::ERRORS + 1);
 }
 
-/// As many rules as there may be, each with its share of the pairs, and one pair more.
+/// The most rules there may be take the most pairs together, and one pair more is refused.
 #[test]
 fn pairs_of_a_rule_and_a_cluster_are_bounded() {
     let config = |clusters: usize| {

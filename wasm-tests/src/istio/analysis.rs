@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// What an answer holds: no server has a sidecar that would count its requests.
+/// The figures of an answer, which are made up: no server has a sidecar that would count its requests.
 ///
 /// A query with `istio_requests_total` is one for the share of good answers, in percent where it
 /// says so; a quantile is one for milliseconds. `vector(1)` asks whether anybody is there.

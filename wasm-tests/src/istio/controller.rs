@@ -50,7 +50,7 @@ impl Controller {
         Ok(Self(process))
     }
 
-    /// What it has printed.
+    /// The controller's output so far.
     pub fn log(&self) -> String {
         self.0.log()
     }

@@ -1,4 +1,5 @@
-//! What would be reported of pods: there are none, nor the controllers and kubelets that run them.
+//! Reports of pods in their stead: there are none here, nor the controllers and kubelets that run
+//! them.
 
 use super::kubernetes::Kubernetes;
 use anyhow::{Context, Result};

@@ -58,7 +58,7 @@ impl Stage {
         .await
     }
 
-    /// What `kubectl argo rollouts promote` does at a pause.
+    /// Ends a pause as `kubectl argo rollouts promote` does.
     fn go_on(&self) -> Result<()> {
         let patch = r#"{"status": {"pauseConditions": null}}"#;
         let patch = ["--subresource=status", "--type=merge", "-p", patch];

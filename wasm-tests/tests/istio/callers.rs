@@ -25,7 +25,7 @@ pub struct Callers {
     without: (Proxy, SocketAddr),
 }
 
-/// Those users.
+/// The users of both callers.
 pub struct Crowds {
     /// They ask through the filter.
     pub with: Crowd,

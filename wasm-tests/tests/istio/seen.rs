@@ -1,4 +1,4 @@
-//! What a crowd saw, and what it should have seen.
+//! The answers that a crowd saw, beside those that it should have seen.
 
 use anyhow::{Context, Result, ensure};
 use std::collections::{BTreeMap, BTreeSet};

@@ -53,7 +53,7 @@ pub fn warnings(config: &Config, routes: &Routes) -> Vec<Warning> {
     warnings
 }
 
-/// What moves clients without need from one state of a route to another.
+/// The changes between two states of a route that move clients without need.
 pub fn changes(before: &Route, after: &Route) -> Vec<String> {
     let mut changes = Vec::new();
     let (old, new) = (before.total(), after.total());
