@@ -1,10 +1,13 @@
 //! Configurations of the filter in one Envoy, with an upstream for each cluster they name.
 
 use crate::bootstrap::{self, DEFAULT, Listener};
+use crate::client::{Client, Protocol};
 use crate::envoy::{Envoy, Setup};
+use crate::message::Request;
 use crate::upstream::{self, Upstream};
+use crate::wait::eventually;
 use crate::{find, manifest};
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -47,6 +50,21 @@ impl Scene {
         let envoy = Envoy::start(&find::launcher()?, setup).await?;
         let first = listeners.first().map_or(LISTENER, |listener| &listener.name);
         Ok(Self { address: envoy.address(first)?, envoy, upstreams })
+    }
+
+    /// A client that goes away once its request, which must go to this cluster, is at the upstream.
+    pub async fn give_up(&self, cluster: &str, request: Request) -> Result<()> {
+        let upstream = self.upstreams.get(cluster).with_context(|| format!("no {cluster}"))?;
+        let before = upstream.count();
+        let mut client = Client::connect(Protocol::Http1, self.address).await?;
+        let waiting = tokio::spawn(async move { client.send(&request).await });
+        eventually("the request", async || {
+            ensure!(upstream.count() > before, "it did not arrive");
+            Ok(())
+        })
+        .await?;
+        waiting.abort();
+        Ok(())
     }
 
     /// The number of connections that each worker has accepted, in the order of the workers.

@@ -56,21 +56,6 @@ async fn send(client: &mut Client, times: usize, request: Request) -> Result<()>
     Ok(())
 }
 
-/// A client that goes away before it has its answer.
-async fn give_up(scene: &Scene, request: Request) -> Result<()> {
-    let upstream = scene.upstreams.get("canary").context("no canary")?;
-    let before = upstream.count();
-    let mut client = Client::connect(Protocol::Http1, scene.address).await?;
-    let waiting = tokio::spawn(async move { client.send(&request).await });
-    eventually("the request", async || {
-        ensure!(upstream.count() > before, "it did not arrive");
-        Ok(())
-    })
-    .await?;
-    waiting.abort();
-    Ok(())
-}
-
 /// The metrics that are not 0, once the one of this name has this value: Envoy merges histograms
 /// every 5 seconds. Without their buckets and sums.
 async fn counted(envoy: &Envoy, name: &str, value: f64) -> Result<BTreeMap<String, f64>> {
@@ -95,7 +80,7 @@ async fn every_metric_with_its_labels_exactly() -> Result<()> {
     send(&mut http2, 6, call("grpc-header-14")).await?;
     send(&mut http2, 2, call("grpc-header-5")).await?;
     send(&mut http2, 1, call("grpc-trailer-14")).await?;
-    give_up(&scene, tester().with(ANSWER, "never")).await?;
+    scene.give_up("canary", tester().with(ANSWER, "never")).await?;
 
     send(&mut http1, 6, reviews().with("x-user-id", "7")).await?;
     let kept = http1.send(&reviews().with("x-user-id", "7")).await?.cookies().concat();
