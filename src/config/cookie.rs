@@ -157,14 +157,19 @@ fn signing(field: &Field<'_>, errors: &mut Errors) -> Option<Signing> {
     signing
 }
 
-/// Refuses a cookie that browsers would drop without a word (RFC 6265bis sections 4.1.3 and 5.7).
+/// Refuses a cookie that browsers would drop without a word (RFC 6265bis sections 4.1.3 and 5.7). They
+/// compare the prefixes without regard to case.
 fn check(path: &str, cookie: &CookieSpec, errors: &mut Errors) {
-    let host = cookie.name.starts_with("__Host-");
+    let begins = |prefix: &str| {
+        let start = cookie.name.get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    let host = begins("__Host-");
     let needs_secure = [
         (cookie.same_site == SameSite::None, "sameSite: None"),
         (cookie.partitioned, "partitioned"),
         (host, "a name with __Host-"),
-        (cookie.name.starts_with("__Secure-"), "a name with __Secure-"),
+        (begins("__Secure-"), "a name with __Secure-"),
     ];
     let at = format!("{path}.secure");
     let why = needs_secure.iter().find(|(needs, _)| *needs).filter(|_| !cookie.secure);
