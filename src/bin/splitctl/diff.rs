@@ -135,7 +135,9 @@ impl Diff {
         let accepted = compare::accepted([old, new]);
         let requests = self.requests([old, new], &pairs, &carried)?;
         let (groups, left_out) = group::groups(sides, requests, &carried, &accepted);
-        let kept = if self.persisted { compare::kept(&pairs) } else { Vec::new() };
+        // During a hold no cookie is set.
+        let counts = self.persisted && old.hold.is_none();
+        let kept = if counts { compare::kept(&pairs) } else { Vec::new() };
         let movements = movement::count(sides, groups.iter(), keys, &kept);
         let names =
             Names { by_variant: variants::names_tell(old, new), order: compare::order(sides) };

@@ -225,6 +225,9 @@ fn alike(a: &[Vec<Weight>], b: &[Vec<Weight>]) -> bool {
 /// What is worth knowing about a change, and moves nobody by itself.
 pub fn notes(old: &Side<'_>, new: &Side<'_>, pairs: &Pairs<'_>, persisted: bool) -> Vec<String> {
     let mut notes = Vec::new();
+    if is_held(old, new) {
+        return notes;
+    }
     for pair in &pairs.both {
         notes.extend(persist(pair, persisted));
         notes.extend(over(old, pair));
@@ -233,6 +236,11 @@ pub fn notes(old: &Side<'_>, new: &Side<'_>, pairs: &Pairs<'_>, persisted: bool)
         notes.push(format!("Ramps are taken as they stand at {at}."));
     }
     notes
+}
+
+/// Whether a hold decides in one of the two, so that no rule and no cookie has a say.
+pub fn is_held(old: &Side<'_>, new: &Side<'_>) -> bool {
+    [old, new].iter().any(|side| side.checked.config.hold.is_some())
 }
 
 /// A ramp that is over, and still in the new rule.

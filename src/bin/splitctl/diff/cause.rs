@@ -11,6 +11,9 @@ use crate::output::percent;
 
 /// The causes: layers and slices first, which no salt and no history makes up for.
 pub fn causes(old: &Config, new: &Config, pairs: &Pairs<'_>) -> Vec<String> {
+    if let Some(cause) = hold(old, new) {
+        return vec![cause];
+    }
     let mut causes: Vec<String> = pairs.both.iter().filter_map(layer).collect();
     causes.extend(top(old, new));
     causes.extend(variants::changes(old, new));
@@ -21,6 +24,25 @@ pub fn causes(old: &Config, new: &Config, pairs: &Pairs<'_>) -> Vec<String> {
     causes.extend(order(pairs));
     causes.extend(pairs.both.iter().flat_map(rule));
     causes
+}
+
+/// A hold, beside which no rule has a say.
+fn hold(old: &Config, new: &Config) -> Option<String> {
+    let back = "every client goes back to where the rules have it";
+    match (&old.hold, &new.hold) {
+        (None, Some(new)) => Some(format!(
+            "The new configuration holds everyone at {new}, whatever its rules say. Take `hold` out \
+             again, and {back}."
+        )),
+        (Some(old), None) => {
+            Some(format!("The old configuration holds everyone at {old}: {back}."))
+        }
+        (Some(old), Some(new)) if old != new => {
+            Some(format!("Everyone is held at {new}, before at {old}."))
+        }
+        (Some(held), Some(_)) => Some(format!("Both configurations hold everyone at {held}.")),
+        (None, None) => None,
+    }
 }
 
 fn top(old: &Config, new: &Config) -> Vec<String> {

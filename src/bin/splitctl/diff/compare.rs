@@ -92,6 +92,9 @@ pub fn advice(
     let mut moved: Vec<f64> = movements.iter().map(Movement::moved).collect();
     let mut taken: Vec<Remedy> = Vec::new();
     let mut advice = Vec::new();
+    if hint::is_held(before, after) {
+        return advice;
+    }
     for remedy in hint::remedies(before, pairs) {
         if !remedy.even && moved.iter().all(|moved| *moved == 0.0) {
             continue;

@@ -1,7 +1,7 @@
 //! Requests that all clients send, with those together that both configurations answer alike.
 
 use traffic_split::HeaderList;
-use traffic_split::config::{ActionSpec, Mode, Part};
+use traffic_split::config::{ActionSpec, Part};
 
 use super::client::{Client, Shape};
 use super::described::{Carried, Described};
@@ -80,16 +80,18 @@ struct Met {
 fn met(side: Option<&Side<'_>>, request: Option<&HeaderList>) -> Met {
     let (Some(side), Some(request)) = (side, request) else { return Met::default() };
     let config = &side.checked.config;
+    let held = config.hold.is_some();
     let mut rules = Vec::new();
     for (place, (rule, spec)) in side.plan().rules().iter().zip(&config.rules).enumerate() {
-        if spec.mode == Mode::Shadow || !rule.matches(request) {
+        if rule.is_shadow() || !rule.matches(request) {
             continue;
         }
         rules.push(place);
         let takes_all =
-            spec.layer.is_none() && (rule.engine().is_none() || rule.otherwise().is_some());
+            held || spec.layer.is_none() && (rule.engine().is_none() || rule.otherwise().is_some());
         if takes_all {
-            let is_fixed = rules.len() == 1 && matches!(spec.action, Some(ActionSpec::To(_)));
+            let is_to = held || matches!(spec.action, Some(ActionSpec::To(_)));
+            let is_fixed = rules.len() == 1 && is_to;
             return Met { rules, is_fixed };
         }
     }

@@ -79,7 +79,7 @@ impl<'a> Side<'a> {
         };
         let cluster = variant.filter(|_| self.by_cluster).and_then(|it| it.cluster.as_deref());
         let at = match (cluster, variant, decision.point()) {
-            _ if decision.rule().is_none() || self.checked.config.mode == Mode::Shadow => At::Own,
+            _ if decision.rule().is_none() || self.is_in_shadow() => At::Own,
             (Some(cluster), ..) => At::Cluster(cluster),
             (_, Some(_), Some(point)) if self.route.is_some() => entry(point),
             (_, Some(variant), _) => At::Variant(&variant.name),
@@ -92,6 +92,11 @@ impl<'a> Side<'a> {
             at,
             point: decision.point(),
         }
+    }
+
+    /// Whether nothing is carried out. A hold has everyone decided.
+    fn is_in_shadow(&self) -> bool {
+        self.checked.config.mode == Mode::Shadow && self.checked.config.hold.is_none()
     }
 
     pub fn plan(&self) -> &Plan {

@@ -275,3 +275,21 @@ fn the_answer_keeps_the_fields_that_it_had() {
     assert_eq!(json["minimum"], json["moved"]);
     assert_eq!(json["requests"][0]["requests"][0], "GET /");
 }
+
+#[test]
+fn a_hold_decides_whatever_the_rules_say() {
+    let shadow = "- { name: tried, mode: shadow, match: [ { path: { prefix: /s } } ], to: c }\n";
+    let open = format!("{HEAD}{shadow}{HOLDOUT}{ROLLOUT}");
+    let held = |to: &str| format!("hold: {to}\n{open}");
+    let report = compared(&open, &held("a"), &[]);
+    // Those of the canary outside the holdout.
+    assert_moves(&report, 0.095);
+    assert_says(&report, "The new configuration holds everyone at a");
+    assert_eq!(report.hints.len(), 1, "{:?}", report.hints);
+    assert_moves(&compared(&held("a"), &open, &["--persisted"]), 0.095);
+    assert_eq!(compared(&held("a"), &held("a"), &[]).moved, 0.0);
+    assert_eq!(compared(&held("a"), &held("c"), &[]).moved, 1.0);
+    // Under a hold, shadow is none.
+    let report = compared(&held("a"), &format!("mode: shadow\n{}", held("a")), &[]);
+    assert_eq!(report.moved, 0.0);
+}
