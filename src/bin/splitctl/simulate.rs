@@ -92,6 +92,9 @@ impl Simulate {
         let (known, unknown): (Vec<&Rule>, Vec<&Rule>) =
             chosen.iter().partition(|r| has_weights(r));
         let chosen = if known.is_empty() { chosen } else { known };
+        if let Some(variant) = checked.plan.held() {
+            bail!("{file}: `hold: {}` sends everyone there: no split is in force", variant.name);
+        }
         if chosen.is_empty() {
             bail!("{file}: no rule has a split: there is nothing to simulate");
         }
