@@ -31,6 +31,7 @@ mod misread;
 mod movement;
 mod output;
 mod plugin;
+mod resume;
 mod routes;
 mod rules;
 mod schema;

@@ -16,7 +16,8 @@ struct Command {
 const KEYS: u64 = 100_000;
 const HEAD: &str = "variantHeader: v\nvariants: { a: {}, b: {}, c: {} }\nrules:\n";
 
-fn checked(yaml: &str, now: u64) -> Checked {
+/// A configuration at a time, in seconds since 1970.
+pub fn checked(yaml: &str, now: u64) -> Checked {
     let plugins = plugin::find(&document::parse(yaml).unwrap(), yaml);
     let mistakes = |mistakes: Vec<crate::check::Mistake>| -> Vec<_> {
         mistakes.iter().map(|it| it.display("f")).collect()
