@@ -160,16 +160,13 @@ fn signing(field: &Field<'_>, errors: &mut Errors) -> Option<Signing> {
 /// Refuses a cookie that browsers would drop without a word (RFC 6265bis sections 4.1.3 and 5.7). They
 /// compare the prefixes without regard to case.
 fn check(path: &str, cookie: &CookieSpec, errors: &mut Errors) {
-    let begins = |prefix: &str| {
-        let start = cookie.name.get(..prefix.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    };
-    let host = begins("__Host-");
+    let name = cookie.name.to_ascii_lowercase();
+    let host = name.starts_with("__host-");
     let needs_secure = [
         (cookie.same_site == SameSite::None, "sameSite: None"),
         (cookie.partitioned, "partitioned"),
         (host, "a name with __Host-"),
-        (begins("__Secure-"), "a name with __Secure-"),
+        (name.starts_with("__secure-"), "a name with __Secure-"),
     ];
     let at = format!("{path}.secure");
     let why = needs_secure.iter().find(|(needs, _)| *needs).filter(|_| !cookie.secure);
