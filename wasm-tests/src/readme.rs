@@ -4,7 +4,7 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 11] = [
+pub const DOCUMENTS: [&str; 12] = [
     "README.md",
     "manifests/argo-rollouts/README.md",
     "manifests/engines/README.md",
@@ -13,6 +13,7 @@ pub const DOCUMENTS: [&str; 11] = [
     "manifests/monitoring/README.md",
     "src/changes.md",
     "src/configuration.md",
+    "src/numbers.md",
     "src/security.md",
     "src/wire-contract.md",
     "wasm-tests/bench/README.md",
