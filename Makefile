@@ -86,7 +86,7 @@ monitoring-picture: wasm ## Run them, and draw the dashboard: manifests/monitori
 numbers: ## Simulate the tables of src/numbers.md: trips, verdicts, alarms, and who moves
 	cargo test --lib -- --nocapture guard::tests::trips split::tests::moves
 	cargo test --bin splitctl simulations -- --nocapture
-	cargo test --package wasm-tests --test monitoring honest -- --nocapture
+	cargo test --package wasm-tests --test monitoring honest -- --nocapture --include-ignored
 
 compat: wasm ## Run the tests on every Envoy from 1.36 to 1.40, and print a table
 	@cargo run --quiet --package wasm-tests --bin compat

@@ -55,17 +55,10 @@ impl History {
         self.steps.iter().fold(*self.oldest.pick(hash), |place, step| step.pick(hash, place))
     }
 
-    /// One more step, from the last weights to others: weights by the places of `names`, which are the
-    /// first of the history's own.
-    pub(crate) fn next(&self, names: &[&str], from: &[f64], to: &[f64]) -> Step {
-        let share = |weights: &[f64]| {
-            let mut named: Vec<_> = names.iter().zip(weights).collect();
-            named.sort_unstable_by_key(|(name, _)| **name);
-            let sum: f64 = named.iter().map(|(_, weight)| **weight).sum();
-            weights.iter().map(|weight| weight / sum).collect::<Vec<_>>()
-        };
+    /// One more step, from the last weights to others; `names` are those of the history's first places.
+    pub(crate) fn next(&self, names: &[&str], from: &[Weight], to: &[Weight]) -> Step {
         let k = self.steps.len().saturating_add(1);
-        step(names, &share(from), &share(to), k as u64)
+        step(names, &shares(names, from), &shares(names, to), k as u64)
     }
 }
 

@@ -42,7 +42,7 @@ impl Ramp {
         let weights: Vec<_> = self.weights.iter().map(ramped).collect();
         let split = Split::new(&weights, Vec::new())?;
         Some(match &self.history {
-            Some(history) => split.after(history, &self.weights),
+            Some(history) => split.after(history, [&self.weights, &weights]),
             None => split,
         })
     }

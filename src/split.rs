@@ -49,13 +49,12 @@ impl Split {
         Some(Split { targets, weights, arms, picker })
     }
 
-    /// The same split as the last step of a history that ends with the weights `from`, which has the
-    /// same variants. The step has one hash, whatever its weights: that of a ramp.
-    pub(crate) fn after(mut self, history: &Arc<History>, from: &[Weighted]) -> Self {
-        let names: Vec<&str> = from.iter().map(Weighted::name).collect();
-        let from: Vec<f64> = from.iter().map(|weighted| weighted.weight).collect();
-        let step = history.next(&names, &from, &self.weights);
-        self.picker = Picker::Ramp(Arc::clone(history), step);
+    /// The same split as the last step of a history, from the weights at the history's end to its own.
+    /// The step has one hash, whatever its weights: that of a ramp.
+    pub(crate) fn after(mut self, history: &Arc<History>, ends: [&[Weighted]; 2]) -> Self {
+        let [from, to] = ends.map(written);
+        let names: Vec<&str> = from.iter().map(|weight| weight.variant.as_str()).collect();
+        self.picker = Picker::Ramp(Arc::clone(history), history.next(&names, &from, &to));
         self
     }
 
@@ -165,14 +164,19 @@ impl Weighted {
     }
 }
 
+/// Weights as they are written.
+fn written(weights: &[Weighted]) -> Vec<Weight> {
+    let weight = |known: &Weighted| Weight { variant: known.name().into(), weight: known.weight };
+    weights.iter().map(weight).collect()
+}
+
 /// The history of these weights; `None` if there are no earlier ones. Its places are those of the
 /// present variants first, then of names that only earlier weights have.
 fn history(weights: &[Weighted], mut earlier: Vec<Vec<Weight>>) -> Option<History> {
     if earlier.is_empty() {
         return None;
     }
-    let present = |known: &Weighted| Weight { variant: known.name().into(), weight: known.weight };
-    earlier.push(weights.iter().map(present).collect());
+    earlier.push(written(weights));
     let mut names: Vec<&str> = weights.iter().map(Weighted::name).collect();
     for Weight { variant, .. } in earlier.iter().flatten() {
         if !names.contains(&variant.as_str()) {

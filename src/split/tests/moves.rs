@@ -125,9 +125,7 @@ fn each_step_of_a_rollout_moves_what_the_page_says() {
         &[34.0, 33.0, 33.0],
         &[0.0, 50.0, 50.0],
     ];
-    let text = |shares: &[f64]| {
-        shares.iter().map(f64::to_string).collect::<Vec<_>>().join("/")
-    };
+    let text = |shares: &[f64]| shares.iter().map(f64::to_string).collect::<Vec<_>>().join("/");
     let row = |steps: &[&[f64]], known: usize| {
         let [before, after] = [known, known + 1].map(|known| of(steps[known], &steps[..known]));
         let plain = [known, known + 1].map(|known| of(steps[known], &[]));
@@ -163,8 +161,10 @@ fn two_variants_need_no_history() {
 #[test]
 fn a_variant_that_goes_moves_nobody_between_equal_others() {
     let [old, new] = [&[34.0, 33.0, 33.0], &[0.0, 50.0, 50.0]].map(|shares| of(shares, &[]));
-    let stays = |hash: u64| matches!(old.pick(hash).name(), "a" | "b" | "c")
-        && (old.pick(hash).name() == "a" || old.pick(hash).name() == new.pick(hash).name());
+    let stays = |hash: u64| {
+        matches!(old.pick(hash).name(), "a" | "b" | "c")
+            && (old.pick(hash).name() == "a" || old.pick(hash).name() == new.pick(hash).name())
+    };
     assert!(hashes(KEYS).all(stays));
 }
 
@@ -188,10 +188,26 @@ fn a_history_that_ends_wrongly_moves_what_the_page_says() {
             &of(&[50.0, 50.0], &[&[90.0, 10.0]]),
             of(&[50.0, 50.0], &[]),
         ),
-        ("32 entries of 75/25 and 74/26 in turn, one more: the oldest goes", &full, of(steps[33], &steps[1..33])),
-        ("32 entries of 75/25 and 74/26 in turn, one more: the newest goes", &full, of(steps[33], &steps[..32])),
-        ("one variant has everything, and the history goes", &of(&[0.0, 0.0, 1.0], &[old, new]), of(&[0.0, 0.0, 1.0], &[])),
-        ("after a ramp from 80/20/0 to 40/10/50: 30/10/60, `history` of its end weights", &ended, of(next, &[end])),
+        (
+            "32 entries of 75/25 and 74/26 in turn, one more: the oldest goes",
+            &full,
+            of(steps[33], &steps[1..33]),
+        ),
+        (
+            "32 entries of 75/25 and 74/26 in turn, one more: the newest goes",
+            &full,
+            of(steps[33], &steps[..32]),
+        ),
+        (
+            "one variant has everything, and the history goes",
+            &of(&[0.0, 0.0, 1.0], &[old, new]),
+            of(&[0.0, 0.0, 1.0], &[]),
+        ),
+        (
+            "after a ramp from 80/20/0 to 40/10/50: 30/10/60, `history` of its end weights",
+            &ended,
+            of(next, &[end]),
+        ),
         ("after that ramp: 30/10/60, `history` of its first weights", &ended, of(next, &[start])),
     ];
     let row = |(what, before, after): &(&str, &Split, Split)| {
@@ -210,9 +226,7 @@ fn one_salt_in_two_services_needs_the_same_names_and_history() {
     assert!(moved(&new, &with, KEYS) > 0.3, "another history");
     let renamed: Named = [("x".into(), 60.0), ("y".into(), 40.0)].into();
     let renamed = split(&renamed, &[]);
-    let place = |split: &Split, hash: u64| {
-        matches!(split.pick(hash).name(), "a" | "x")
-    };
+    let place = |split: &Split, hash: u64| matches!(split.pick(hash).name(), "a" | "x");
     let apart = hashes(KEYS).filter(|hash| place(&new, *hash) != place(&renamed, *hash)).count();
     // 2 * 0.6 * 0.4, as if drawn anew.
     assert!((apart as f64 / f64::from(KEYS) - 0.48).abs() < 0.003, "{apart}");

@@ -18,6 +18,7 @@ fn certificate(folder: &Path) -> Result<()> {
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
         .args(["-nodes", "-days", "2", "-subj", "/CN=prometheus", "-keyout", "key.pem"])
         .args(["-out", "ca.pem", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .output()?;
     ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     Ok(())
@@ -56,7 +57,10 @@ async fn a_password_and_a_certificate_open_the_way_to_prometheus() -> Result<()>
     };
     for (more, expected) in [
         // It has no metrics, and says so.
-        (&["--ca-file", "ca.pem", "--basic-file", "right"][..], "Prometheus has no tsplit_requests"),
+        (
+            &["--ca-file", "ca.pem", "--basic-file", "right"][..],
+            "Prometheus has no tsplit_requests",
+        ),
         (&["--ca-file", "ca.pem", "--basic-file", "wrong"], "refuses the credentials (status 401"),
         (&["--ca-file", "ca.pem"], "refuses the credentials (status 401"),
         (&["--basic-file", "right"], "a certificate that is not to be trusted; --ca-file names"),

@@ -58,7 +58,8 @@ fn hasty(rules: &str) -> Result<String> {
         lines.push(if hold { "    for: 0s".into() } else { line.replace("[5m]", "[10s]") });
     }
     // Ten seconds of this traffic are less than 500 responses of a canary.
-    let text = lines.join("\n").replace("* 300 >= 500", "* 10 >= 100").replace("* 300 >=", "* 10 >=");
+    let text =
+        lines.join("\n").replace("* 300 >= 500", "* 10 >= 100").replace("* 300 >=", "* 10 >=");
     ensure!(text.matches("[10s]").count() == 5 && text.matches("* 10 >=").count() == 3, "{text}");
     Ok(text)
 }

@@ -21,7 +21,7 @@ fn listeners(to: &str) -> Result<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_update_fires_its_alert() -> Result<()> {
     let Some(programs) = Programs::find()? else { return Ok(()) };
-    let upstreams = upstream::start(["stable"]).await?;
+    let upstreams = upstream::start(["default", "stable"]).await?;
     let folder = envoy::folder()?;
     let path = folder.path().join("listeners.json");
     std::fs::write(&path, listeners("stable")?.to_string())?;
