@@ -235,6 +235,21 @@ fn stated(traffic: &[(u64, &Traffic)], users: &str) -> Result<()> {
     Ok(())
 }
 
+/// The share of hours in which users of whom a few send most are more than 5 points off, over 2,000
+/// hours, which have a standard error of 1.1 %.
+#[test]
+fn five_points_are_passed_by_heavy_users_as_often_as_the_page_says() -> Result<()> {
+    let mut random = fastrand::Rng::with_seed(3);
+    for (users, expected) in [(Users::Lognormal(1.5), 0.27), (Users::Zipf, 0.63)] {
+        let mut off = || (users.share(&mut random, 0.5) - 0.5).abs() > 0.05;
+        let off = (0..2_000).filter(|_| off()).count() as f64 / 2_000.0;
+        ensure!((off - expected).abs() < 0.035, "{off}, not {expected}");
+    }
+    let page = fs::read_to_string(root().join("src/numbers.md"))?;
+    ensure!(page.contains("in 27 % of the time") && page.contains("in 63 % by Zipf's law"), "page");
+    Ok(())
+}
+
 /// One of each kind.
 #[test]
 fn alerts_are_seldom_false() -> Result<()> {
