@@ -4,7 +4,7 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 13] = [
+pub const DOCUMENTS: [&str; 14] = [
     "README.md",
     "manifests/argo-rollouts/README.md",
     "manifests/engines/README.md",
@@ -15,6 +15,7 @@ pub const DOCUMENTS: [&str; 13] = [
     "manifests/overlays/README.md",
     "src/changes.md",
     "src/configuration.md",
+    "src/numbers.md",
     "src/security.md",
     "src/wire-contract.md",
     "wasm-tests/bench/README.md",
