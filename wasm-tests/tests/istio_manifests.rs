@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::fs;
+use std::process::Command;
 use wasm_tests::istio::folder::{Folder, resources};
 use wasm_tests::istio::tools::Tools;
 use wasm_tests::{native, root};
@@ -50,6 +51,12 @@ fn every_folder_renders_and_istio_finds_nothing_wrong() -> Result<()> {
         let warnings = analysis.lines().filter(|line| line.contains("[IST"));
         let other: Vec<_> = warnings.filter(|line| !line.contains("[IST0133]")).collect();
         ensure!(other.is_empty(), "{name}: {other:?}");
+        let splitctl = wasm_tests::splitctl::program()?;
+        let output = Command::new(splitctl).args(["validate", "-o", "json", "-f", path]).output()?;
+        let report: Value = serde_json::from_slice(&output.stdout).context("no report")?;
+        let warnings = report["warnings"].as_array().context("no warnings")?.iter();
+        let other: Vec<_> = warnings.filter(|each| each["lint"] != "placeholder").collect();
+        ensure!(report["valid"] == true && other.is_empty(), "{name}: {report:#}");
         let plugins = resources(&rendered)?.into_iter().filter(|each| each["kind"] == "WasmPlugin");
         for plugin in plugins {
             let configuration = plugin["spec"]["pluginConfig"].to_string();

@@ -27,6 +27,7 @@ mod given;
 mod hint;
 mod input;
 mod keys;
+mod lint;
 mod misread;
 mod movement;
 mod output;
@@ -43,7 +44,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
-use output::{Answer, BAD};
+use output::{Answer, BAD, one_line};
 
 /// Check, explain and compare configurations of the traffic-split filter
 #[derive(Parser)]
@@ -78,19 +79,30 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let answer = Cli::parse().command.run();
+    let cli = Cli::try_parse().unwrap_or_else(|error| usage(&error));
+    let answer = cli.command.run();
     match answer.and_then(|answer| Ok((answer.print()?, answer.good))) {
         Ok(((), true)) => ExitCode::SUCCESS,
         Ok(((), false)) => ExitCode::from(1),
         Err(error) => {
             if error.is::<input::Invalid>() {
-                anstream::eprintln!("{BAD}{error}{BAD:#}");
+                output::complain(&format!("{BAD}{error}{BAD:#}"));
                 return ExitCode::from(1);
             }
-            anstream::eprintln!("{BAD}error{BAD:#}: {error:#}");
+            output::complain(&format!("{BAD}error{BAD:#}: {}", one_line(&format!("{error:#}"))));
             ExitCode::from(2)
         }
     }
+}
+
+/// Says what is wrong with the command line, which may have a password in it.
+fn usage(error: &clap::Error) -> ! {
+    let text = error.to_string();
+    if output::printable(&text) == text {
+        error.exit();
+    }
+    output::complain(text.trim_end());
+    std::process::exit(error.exit_code());
 }
 
 impl Command {
