@@ -32,6 +32,7 @@ mod misread;
 mod movement;
 mod output;
 mod plugin;
+mod render;
 mod routes;
 mod rules;
 mod schema;
@@ -74,6 +75,7 @@ enum Command {
     Simulate(simulate::Simulate),
     Diff(diff::Diff),
     Watch(watch::Watch),
+    Render(render::Render),
     Schema(schema::Schema),
     Completion(completion::Completion),
 }
@@ -113,6 +115,7 @@ impl Command {
             Command::Simulate(simulate) => simulate.run(),
             Command::Diff(diff) => diff.run(),
             Command::Watch(watch) => watch.run(),
+            Command::Render(render) => render.run(),
             Command::Schema(schema) => schema.run(),
             Command::Completion(completion) => completion.run(&mut Cli::command()),
         }

@@ -192,7 +192,7 @@ mod tests {
                  spec: {defaultConfig: {rules: 1}, pluginConfig: {rules: 2}}",
                 "Higress WasmPlugin",
                 3,
-                r#"{"rules":2.0}"#,
+                r#"{"rules":2}"#,
             ),
             (
                 "kind: TrafficExtension\nmetadata: {name: a}\nspec: {wasm: {pluginConfig: {}}}",

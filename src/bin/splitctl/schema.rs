@@ -1,27 +1,82 @@
 //! `splitctl schema`: the JSON Schema of the configuration, for editors and pipelines.
 
-use anyhow::Result;
-use clap::Args;
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
 use crate::output::Answer;
 
 const SCHEMA: &str = include_str!("schema.json");
 
-/// Print the JSON Schema of the configuration
+/// The resources that have a configuration in them, with `#/definitions/configuration` in its place.
+const KINDS: &str = include_str!("schema/kinds.json");
+
+/// Print the JSON Schema of the configuration, or of a resource that has it
 ///
-/// It describes the configuration itself, as in spec.pluginConfig of a WasmPlugin. Errors that a
-/// schema cannot express, such as a variant that is not defined, are reported by validate only.
+/// By default it describes the configuration itself, as in a file for `splitctl render`. With --kind it
+/// describes a resource, so that an editor helps where people write. Errors that a schema cannot express,
+/// such as a variant that is not defined, are reported by validate only. In an EnvoyFilter and in Envoy's
+/// own configuration, the rules are JSON in a text, into which no schema looks.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl schema > traffic-split.schema.json
-  # in an editor with the YAML language server, as the first line of a configuration:
-  # yaml-language-server: $schema=traffic-split.schema.json")]
-pub struct Schema {}
+  splitctl schema --kind WasmPlugin > wasm-plugin.schema.json
+  # in an editor with the YAML language server, as the first line of a file:
+  # yaml-language-server: $schema=wasm-plugin.schema.json")]
+pub struct Schema {
+    /// What to describe
+    #[arg(long, value_enum, ignore_case = true, default_value_t)]
+    kind: Kind,
+}
+
+/// A resource that has a configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+enum Kind {
+    /// The configuration alone
+    #[default]
+    Configuration,
+    /// Istio's WasmPlugin
+    WasmPlugin,
+    /// Istio's TrafficExtension
+    TrafficExtension,
+    /// Istio's EnvoyFilter
+    EnvoyFilter,
+    /// Envoy Gateway's EnvoyExtensionPolicy
+    EnvoyExtensionPolicy,
+    /// Envoy's Wasm filter
+    Wasm,
+}
 
 impl Schema {
     pub fn run(&self) -> Result<Answer> {
-        Ok(Answer::good(SCHEMA.to_owned()))
+        Ok(Answer::good(match self.kind {
+            Kind::Configuration => SCHEMA.to_owned(),
+            kind => serde_json::to_string_pretty(&resource(kind)?)?,
+        }))
     }
+}
+
+/// The schema of a resource: the configuration's own is one of its definitions.
+fn resource(kind: Kind) -> Result<Value> {
+    let kinds: Value = serde_json::from_str(KINDS)?;
+    let mut configuration: Value = serde_json::from_str(SCHEMA)?;
+    let own = configuration.as_object_mut().context("the schema is no object")?;
+    let version = own.remove("$schema");
+    let title = own.remove("title");
+    let mut definitions = own.remove("definitions").context("the schema has no definitions")?;
+    let all = definitions.as_object_mut().context("the definitions are no object")?;
+    for (name, definition) in kinds["definitions"].as_object().into_iter().flatten() {
+        all.insert(name.clone(), definition.clone());
+    }
+    all.insert("configuration".into(), configuration);
+    let mut schema = json!({ "$schema": version, "title": title });
+    let fields = schema.as_object_mut().context("the schema is no object")?;
+    for (name, field) in kinds[format!("{kind:?}")].as_object().into_iter().flatten() {
+        fields.insert(name.clone(), field.clone());
+    }
+    fields.insert("definitions".into(), definitions);
+    Ok(schema)
 }
 
 /// The schema agrees with the filter's own check.
