@@ -52,7 +52,8 @@ fn every_folder_renders_and_istio_finds_nothing_wrong() -> Result<()> {
         let other: Vec<_> = warnings.filter(|line| !line.contains("[IST0133]")).collect();
         ensure!(other.is_empty(), "{name}: {other:?}");
         let splitctl = wasm_tests::splitctl::program()?;
-        let output = Command::new(splitctl).args(["validate", "-o", "json", "-f", path]).output()?;
+        let output =
+            Command::new(splitctl).args(["validate", "-o", "json", "-f", path]).output()?;
         let report: Value = serde_json::from_slice(&output.stdout).context("no report")?;
         let warnings = report["warnings"].as_array().context("no warnings")?.iter();
         let other: Vec<_> = warnings.filter(|each| each["lint"] != "placeholder").collect();

@@ -33,8 +33,10 @@ fn run(command: &str, directory: &Path, program: &Path) -> String {
 /// manifest is meant to have.
 fn warnings(program: &Path, files: &[&str]) -> Vec<String> {
     let files = files.iter().flat_map(|file| ["-f", file]);
-    let output = Command::new(program).args(["validate", "-o", "json"]).args(files).output().unwrap();
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let output =
+        Command::new(program).args(["validate", "-o", "json"]).args(files).output().unwrap();
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     assert_eq!(report["valid"], true, "{report:#}");
     let warnings = report["warnings"].as_array().unwrap().iter();
     let own = warnings.filter(|warning| warning["lint"] != "placeholder");

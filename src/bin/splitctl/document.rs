@@ -237,7 +237,7 @@ mod tests {
             // go-yaml 2 takes fields in their order, and the first of several objects.
             ("a: &w {b: 1}\nc: {<<: *w, b: 2}", r#"{"a":{"b":1},"c":{"b":2}}"#),
             ("a: &w {b: 1}\nc: {b: 2, <<: *w}", r#"{"a":{"b":1},"c":{"b":1}}"#),
-            ("a: &w {b: 1}\nc: {<<: [{b: 3}, *w]}", r#"{"a":{"b":1.0},"c":{"b":3.0}}"#),
+            ("a: &w {b: 1}\nc: {<<: [{b: 3}, *w]}", r#"{"a":{"b":1},"c":{"b":3}}"#),
         ] {
             let documents = parse(yaml).unwrap();
             assert_eq!(serde_json::to_string(&documents[0]).unwrap(), expected, "{yaml}");

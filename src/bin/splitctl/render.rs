@@ -91,7 +91,9 @@ impl Render {
             Target::WasmPlugin => host.wasm_plugin(checked.tree),
             Target::EnvoyFilter => host.envoy_filter(&checked.tree)?,
             Target::Ecds => host.discovery(&checked.tree)?,
-            Target::Bootstrap => host::object([("configuration", host::string_value(&checked.tree)?)]),
+            Target::Bootstrap => {
+                host::object([("configuration", host::string_value(&checked.tree)?)])
+            }
         };
         Ok(Answer::good(match self.output {
             Written::Json => serde_json::to_string_pretty(&tree)?,
@@ -101,7 +103,9 @@ impl Render {
 
     fn code(&self) -> Result<&str> {
         match (&self.code, self.to) {
-            (None, Target::WasmPlugin) => bail!("give the image by --code, as in --code oci://HOST/NAME:TAG"),
+            (None, Target::WasmPlugin) => {
+                bail!("give the image by --code, as in --code oci://HOST/NAME:TAG")
+            }
             (Some(code), Target::EnvoyFilter | Target::Ecds) if code.contains("://") => {
                 bail!("Envoy reads the module from a file: give its path by --code, and not {code}")
             }
@@ -126,7 +130,8 @@ fn environment(config: &Config) -> Vec<String> {
         let issued = rule.sticky.as_ref().and_then(|sticky| sticky.issue.as_ref());
         issued.into_iter().chain(persist.map(|persist| &persist.cookie))
     });
-    let mut names: Vec<_> = cookies.filter_map(|it| Some(it.signing.as_ref()?.env.clone())).collect();
+    let mut names: Vec<_> =
+        cookies.filter_map(|it| Some(it.signing.as_ref()?.env.clone())).collect();
     names.sort();
     names.dedup();
     names
@@ -143,11 +148,28 @@ mod tests {
         let recorded = include_str!("../../../wasm-tests/splitctl/scalars.json");
         let recorded: Vec<serde_json::Value> = serde_json::from_str(recorded).unwrap();
         let scalars = recorded.iter().map(|answer| answer["scalar"].as_str().unwrap());
-        let others = ["", " a", "a ", "a: b", "a #b", "- a", "é\u{202e}", "{\n  \"a\": 1\n}\n", "\u{1b}", "@type", "a\n\nb", "|"];
+        let others = [
+            "",
+            " a",
+            "a ",
+            "a: b",
+            "a #b",
+            "- a",
+            "é\u{202e}",
+            "{\n  \"a\": 1\n}\n",
+            "\u{1b}",
+            "@type",
+            "a\n\nb",
+            "|",
+        ];
         for text in scalars.chain(others) {
-            let tree = host::object([(text, host::text(text)), ("n", Node::new(0, document::Value::Number(90.0)))]);
+            let tree = host::object([
+                (text, host::text(text)),
+                ("the number", Node::new(0, document::Value::Number(90.0))),
+            ]);
             let written = yaml(&tree).unwrap();
-            let read = document::parse(&written).unwrap_or_else(|e| panic!("{text:?}: {e:?}\n{written}"));
+            let read =
+                document::parse(&written).unwrap_or_else(|e| panic!("{text:?}: {e:?}\n{written}"));
             assert_eq!(
                 serde_json::to_string(&read[0]).unwrap(),
                 serde_json::to_string(&tree).unwrap(),

@@ -87,6 +87,7 @@ mod tests {
     use serde_json::{Value, json};
     use traffic_split::Plan;
 
+    use super::Kind;
     use crate::document;
 
     /// Samples that have every field between them.
@@ -98,7 +99,7 @@ mod tests {
 
     /// The errors that a schema cannot express: of fields that depend on each other, and of texts with
     /// a grammar of their own.
-    const BEYOND: [&str; 17] = [
+    const BEYOND: [&str; 18] = [
         "Duplicate value",
         "must be one of the variants",
         "define it under variants",
@@ -116,6 +117,7 @@ mod tests {
         "tells responses apart by it",
         "responses are told apart by it",
         "weights with the sum",
+        "chooses by the point alone",
     ];
 
     fn schema() -> Value {
@@ -162,6 +164,98 @@ mod tests {
         assert!(checked > 5, "{checked}");
     }
 
+    /// Calls a function on every property of a schema, with its place.
+    fn properties<'s>(schema: &'s Value, at: &str, look: &mut impl FnMut(&str, &'s Value)) {
+        // The parts of a condition on a schema describe nothing.
+        let skipped = ["if", "then", "not", "anyOf", "oneOf", "allOf", "dependencies", "required"];
+        let fields = schema.as_object().into_iter().flatten();
+        for (name, field) in fields.filter(|(name, _)| !skipped.contains(&name.as_str())) {
+            let at = format!("{at}/{name}");
+            if name == "properties" || name == "definitions" {
+                for (property, schema) in field.as_object().into_iter().flatten() {
+                    if name == "properties" {
+                        look(&format!("{at}/{property}"), schema);
+                    }
+                    properties(schema, &format!("{at}/{property}"), look);
+                }
+            } else {
+                properties(field, &at, look);
+            }
+        }
+        // `sourceIp` is a list or an object.
+        for any in schema["anyOf"].as_array().into_iter().flatten() {
+            properties(any, &format!("{at}/anyOf"), look);
+        }
+    }
+
+    const KINDS: [Kind; 5] = [
+        Kind::WasmPlugin,
+        Kind::TrafficExtension,
+        Kind::EnvoyFilter,
+        Kind::EnvoyExtensionPolicy,
+        Kind::Wasm,
+    ];
+
+    #[test]
+    fn every_property_has_a_description_and_defaults_are_valid() {
+        let schemas =
+            [schema()].into_iter().chain(KINDS.map(|kind| super::resource(kind).unwrap()));
+        for root in schemas {
+            let (mut count, mut defaults, mut wrong) = (0, 0, Vec::new());
+            properties(&root, "", &mut |at, property| {
+                count += 1;
+                let description = property["description"].as_str().unwrap_or_default();
+                let is_sentence = description.ends_with('.') && description.split(' ').count() > 2;
+                if !is_sentence
+                    || description.contains("Default: ") && property.get("default").is_some()
+                {
+                    wrong.push(format!("{at}: {description:?}"));
+                }
+                if let Some(default) = property.get("default") {
+                    defaults += 1;
+                    // Draft 7 looks at nothing beside a reference.
+                    let mut own = property.clone();
+                    own["definitions"] = root["definitions"].clone();
+                    own["$schema"] = root["$schema"].clone();
+                    if !jsonschema::validator_for(&own).unwrap().is_valid(default) {
+                        wrong.push(format!("{at}: its default is {default}"));
+                    }
+                }
+            });
+            assert!(wrong.is_empty(), "{wrong:#?}");
+            assert!(count > 100 && defaults > 20, "{count} {defaults}");
+        }
+    }
+
+    fn resource_of(file: &str) -> Value {
+        let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+        let documents = document::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
+        serde_json::to_value(&documents[0]).unwrap()
+    }
+
+    #[test]
+    fn a_resource_fits_with_its_configuration() {
+        for (kind, file, fits) in [
+            (Kind::WasmPlugin, "manifests/istio/plugin/wasm-plugin.yaml", true),
+            (Kind::WasmPlugin, "manifests/bookinfo/ratings-plugin.yaml", true),
+            (Kind::WasmPlugin, "wasm-tests/splitctl/by-route.yaml", true),
+            (Kind::WasmPlugin, "wasm-tests/splitctl/wrong.yaml", false),
+            (Kind::WasmPlugin, "wasm-tests/splitctl/reviews.yaml", false),
+            (Kind::EnvoyExtensionPolicy, "wasm-tests/splitctl/envoy-gateway.yaml", false),
+            (Kind::EnvoyFilter, "manifests/istio/cluster-header/envoy-filter.yaml", true),
+            (Kind::EnvoyFilter, "wasm-tests/splitctl/envoyfilter.yaml", false),
+        ] {
+            let validator = jsonschema::validator_for(&super::resource(kind).unwrap()).unwrap();
+            assert_eq!(validator.is_valid(&resource_of(file)), fits, "{file}");
+        }
+        let validator =
+            jsonschema::validator_for(&super::resource(Kind::EnvoyExtensionPolicy).unwrap());
+        let mut mended = resource_of("wasm-tests/splitctl/envoy-gateway.yaml");
+        mended["spec"]["wasm"][0]["config"]["rules"][0]["split"]["canary"] = json!(10);
+        mended["spec"]["wasm"].as_array_mut().unwrap().truncate(1);
+        assert!(validator.unwrap().is_valid(&mended));
+    }
+
     /// Checks the schema's fields by the filter's error for an unknown field, which lists the known
     /// ones.
     #[test]
@@ -195,6 +289,8 @@ mod tests {
             if !known.contains("ignoreCase") {
                 fields.remove("ignoreCase");
             }
+            // The filter passes over it, and does not name it.
+            fields.remove("$schema");
             assert_eq!(fields, known, "{path}");
             // A field that several objects share is given once.
             let field = |name: &str| resolve(&root, &schema["properties"][name]).to_string();

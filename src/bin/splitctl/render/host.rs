@@ -44,7 +44,8 @@ impl Host<'_> {
         let router = object([("name", text("envoy.filters.http.router"))]);
         let manager = object([("name", text(MANAGER)), ("subFilter", router)]);
         let listener = object([("filterChain", object([("filter", manager)]))]);
-        let filter = [("name", text("envoy.filters.http.wasm")), ("typed_config", self.filter(config)?)];
+        let filter =
+            [("name", text("envoy.filters.http.wasm")), ("typed_config", self.filter(config)?)];
         let patch = object([("operation", text("INSERT_BEFORE")), ("value", object(filter))]);
         let patch = object([
             ("applyTo", text("HTTP_FILTER")),
