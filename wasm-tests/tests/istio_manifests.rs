@@ -82,6 +82,29 @@ fn the_mesh_takes_the_labels_of_the_metrics() -> Result<()> {
     Ok(())
 }
 
+/// What `splitctl render` prints for Istio is what Istio takes.
+#[test]
+fn istio_takes_what_is_rendered() -> Result<()> {
+    let tools = Tools::install("istio")?;
+    let temporary = tempfile::tempdir()?;
+    let splitctl = wasm_tests::splitctl::program()?;
+    let source = root().join("manifests/istio/plugin/wasm-plugin.yaml");
+    for form in ["wasm-plugin", "envoy-filter"] {
+        let mut command = Command::new(&splitctl);
+        command.args(["render", "--to", form, "-f"]).arg(&source);
+        if form == "wasm-plugin" {
+            command.args(["--code", "oci://registry.test/split:1.0"]);
+        }
+        let output = command.output()?;
+        ensure!(output.status.success(), "{output:?}");
+        let path = temporary.path().join("rendered.yaml");
+        fs::write(&path, output.stdout)?;
+        let path = path.to_str().context("the path is not UTF-8")?;
+        tools.run("istioctl", &["validate", "-f", path])?;
+    }
+    Ok(())
+}
+
 /// So that the first of these can fail.
 #[test]
 fn istio_does_find_what_is_wrong() -> Result<()> {

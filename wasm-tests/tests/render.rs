@@ -3,8 +3,9 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use wasm_tests::bootstrap::{self, DEFAULT, Listener};
 use wasm_tests::envoy::{self, Envoy, Setup};
 use wasm_tests::message::Request;
@@ -16,7 +17,14 @@ const REVIEWS: &str = "wasm-tests/splitctl/reviews.yaml";
 
 /// The output of splitctl in the project's folder, which has to be good.
 fn run(arguments: &[&str]) -> Result<String> {
-    let program = splitctl::program()?;
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let program = match PROGRAM.get() {
+        Some(program) => program,
+        None => PROGRAM.get_or_init({
+            let program = splitctl::program()?;
+            || program
+        }),
+    };
     let output = Command::new(program).current_dir(root()).args(arguments).output()?;
     ensure!(output.status.success(), "{arguments:?}: {output:?}");
     Ok(String::from_utf8(output.stdout)?)

@@ -21,6 +21,7 @@ use traffic_split::config::{ActionSpec, Config};
 
 use crate::check::Checked;
 use crate::document::Node;
+use crate::output::one_line;
 
 pub use resources::{Source, across};
 pub use table::Lint;
@@ -71,7 +72,8 @@ impl Finding {
 impl Warning {
     /// A warning about a resource.
     pub fn new(lint: Lint, file: &str, line: usize, message: String) -> Self {
-        let (file, path) = (file.to_owned(), String::new());
+        // Resources may have any name.
+        let (file, path, message) = (file.to_owned(), String::new(), one_line(&message));
         Warning { file, line, path, lint: lint.name(), message, remedy: lint.remedy() }
     }
 
