@@ -116,10 +116,11 @@ fn unused(config: &Config) -> Vec<Finding> {
             None => false,
         })
     };
-    let unused = config
-        .variants
-        .iter()
-        .filter(|variant| !is_used(&variant.name) && !(by_route && variant.cluster.is_some()));
+    let is_compared = |cluster: &Option<String>| by_route && cluster.is_some();
+    let unused = config.variants.iter().filter(|variant| {
+        let is_held = config.hold.as_ref() == Some(&variant.name);
+        !(is_held || is_used(&variant.name) || is_compared(&variant.cluster))
+    });
     unused
         .map(|variant| {
             let path = format!("variants.{}", variant.name);

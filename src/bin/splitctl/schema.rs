@@ -66,13 +66,14 @@ fn resource(kind: Kind) -> Result<Value> {
     let title = own.remove("title");
     let mut definitions = own.remove("definitions").context("the schema has no definitions")?;
     let all = definitions.as_object_mut().context("the definitions are no object")?;
-    for (name, definition) in kinds["definitions"].as_object().into_iter().flatten() {
+    let of = |name: &str| kinds.get(name).and_then(Value::as_object).into_iter().flatten();
+    for (name, definition) in of("definitions") {
         all.insert(name.clone(), definition.clone());
     }
     all.insert("configuration".into(), configuration);
     let mut schema = json!({ "$schema": version, "title": title });
     let fields = schema.as_object_mut().context("the schema is no object")?;
-    for (name, field) in kinds[format!("{kind:?}")].as_object().into_iter().flatten() {
+    for (name, field) in of(&format!("{kind:?}")) {
         fields.insert(name.clone(), field.clone());
     }
     fields.insert("definitions".into(), definitions);
