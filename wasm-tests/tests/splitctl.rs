@@ -55,8 +55,8 @@ fn no_manifest_is_warned_of() {
         &["inner-hop.yaml"],
         &["engines"],
         &["bookinfo"],
-        &["istio/plugin", "istio/variant-header"],
-        &["istio/plugin", "istio/gateway-api"],
+        &["istio/plugin", "istio/components/variant-header"],
+        &["istio/plugin", "istio/components/gateway-api"],
     ] {
         let paths: Vec<_> = files.iter().map(|file| manifests.join(file)).collect();
         let paths: Vec<_> = paths.iter().map(|path| path.to_str().unwrap()).collect();

@@ -1,8 +1,8 @@
 //! `splitctl`: shows what a configuration of the filter does before it is applied. It decides with
 //! the filter's own core, so it cannot differ from the filter.
 //!
-//! The exit code is 0, or 1 if a configuration is not valid or a watched variant is worse, or 2 if
-//! there is no answer.
+//! The exit code is 0, or 1 if a configuration is not valid, a watched variant is worse or more clients
+//! move than may, or 2 if there is no answer.
 
 #![deny(
     clippy::expect_used,
@@ -33,6 +33,7 @@ mod movement;
 mod output;
 mod plugin;
 mod render;
+mod resume;
 mod routes;
 mod rules;
 mod schema;
@@ -60,8 +61,9 @@ use output::{Answer, BAD, one_line};
   splitctl diff -f old.yaml -f new.yaml
   splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
 
-The exit code is 1 if a configuration is not valid or a watched variant is worse, and 2 if the usage
-is wrong, a file cannot be read or Prometheus does not answer."
+The exit code is 1 if a configuration is not valid, a watched variant is worse or more clients move
+than --max-moved allows, and 2 if the usage is wrong, a file cannot be read or Prometheus does not
+answer."
 )]
 struct Cli {
     #[command(subcommand)]

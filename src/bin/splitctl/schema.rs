@@ -92,9 +92,10 @@ mod tests {
     use crate::document;
 
     /// Samples that have every field between them.
-    const SAMPLES: [&str; 2] = [
+    const SAMPLES: [&str; 3] = [
         include_str!("../../../wasm-tests/splitctl/every-field.yaml"),
         include_str!("../../../wasm-tests/splitctl/every-engine.yaml"),
+        include_str!("../../../wasm-tests/splitctl/held.yaml"),
     ];
     const REFUSED: &str = include_str!("../../../wasm-tests/cases/refused.json");
 
@@ -243,7 +244,7 @@ mod tests {
             (Kind::WasmPlugin, "wasm-tests/splitctl/wrong.yaml", false),
             (Kind::WasmPlugin, "wasm-tests/splitctl/reviews.yaml", false),
             (Kind::EnvoyExtensionPolicy, "wasm-tests/splitctl/envoy-gateway.yaml", false),
-            (Kind::EnvoyFilter, "manifests/istio/cluster-header/envoy-filter.yaml", true),
+            (Kind::EnvoyFilter, "manifests/istio/components/cluster-header/envoy-filter.yaml", true),
             (Kind::EnvoyFilter, "wasm-tests/splitctl/envoyfilter.yaml", false),
         ] {
             let validator = jsonschema::validator_for(&super::resource(kind).unwrap()).unwrap();
