@@ -244,7 +244,11 @@ mod tests {
             (Kind::WasmPlugin, "wasm-tests/splitctl/wrong.yaml", false),
             (Kind::WasmPlugin, "wasm-tests/splitctl/reviews.yaml", false),
             (Kind::EnvoyExtensionPolicy, "wasm-tests/splitctl/envoy-gateway.yaml", false),
-            (Kind::EnvoyFilter, "manifests/istio/components/cluster-header/envoy-filter.yaml", true),
+            (
+                Kind::EnvoyFilter,
+                "manifests/istio/components/cluster-header/envoy-filter.yaml",
+                true,
+            ),
             (Kind::EnvoyFilter, "wasm-tests/splitctl/envoyfilter.yaml", false),
         ] {
             let validator = jsonschema::validator_for(&super::resource(kind).unwrap()).unwrap();

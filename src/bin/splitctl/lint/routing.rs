@@ -13,6 +13,7 @@ struct HeaderRoute<'n> {
     file: &'n str,
     line: usize,
     title: String,
+    namespace: Option<&'n str>,
     header: String,
     /// The value that it asks for; `None` if it asks for several.
     value: Option<&'n str>,
@@ -22,8 +23,6 @@ struct HeaderRoute<'n> {
 #[derive(Default)]
 pub struct Routing<'n> {
     by_header: Vec<HeaderRoute<'n>>,
-    /// The resources that route, each with its namespace.
-    resources: Vec<(String, Option<&'n str>)>,
     /// The subsets that routes without a header lead to, by resource.
     defaults: Vec<(String, &'n str)>,
     /// The hosts of DestinationRules with their subsets.
@@ -49,12 +48,12 @@ impl<'n> Routing<'n> {
             }
             _ => return,
         };
-        self.resources.push((title.clone(), text(&["metadata", "namespace"])));
+        let namespace = text(&["metadata", "namespace"]);
         for route in routes.map_or(&[][..], Node::elements) {
             let matches = route.get("match").or_else(|| route.get("matches"));
             let before = self.by_header.len();
             for matched in matches.map_or(&[][..], Node::elements) {
-                self.add_headers(file, &title, matched);
+                self.add_headers(file, (&title, namespace), matched);
             }
             if self.by_header.len() == before {
                 let destinations = route.get("route").map_or(&[][..], Node::elements).iter();
@@ -65,7 +64,12 @@ impl<'n> Routing<'n> {
         }
     }
 
-    fn add_headers(&mut self, file: &'n str, title: &str, matched: &'n Node) {
+    fn add_headers(
+        &mut self,
+        file: &'n str,
+        (title, namespace): (&str, Option<&'n str>),
+        matched: &'n Node,
+    ) {
         let Some(headers) = matched.get("headers") else { return };
         // Istio names headers as fields, and the Gateway API lists them.
         let named =
@@ -81,6 +85,7 @@ impl<'n> Routing<'n> {
                 file,
                 line: test.line,
                 title: title.to_owned(),
+                namespace,
                 header: name.to_ascii_lowercase(),
                 value: value.and_then(Node::text),
             })
@@ -90,14 +95,14 @@ impl<'n> Routing<'n> {
 
     /// The warnings about the routes of these plugins.
     pub fn find(&self, placed: &[Placed<'_>]) -> Vec<Warning> {
-        let mut found: Vec<_> = placed.iter().flat_map(|plugin| self.unrouted(plugin)).collect();
+        let mut found: Vec<_> = placed.iter().flat_map(|it| self.unrouted(it, placed)).collect();
         found.extend(placed.iter().flat_map(|plugin| self.without_subset(plugin)));
         found.extend(self.unknown(placed));
         found
     }
 
     /// The variants of a plugin that no route is for.
-    fn unrouted(&self, plugin: &Placed<'_>) -> Vec<Warning> {
+    fn unrouted(&self, plugin: &Placed<'_>, placed: &[Placed<'_>]) -> Vec<Warning> {
         let config = &plugin.checked.config;
         let (Some(header), None, None) =
             (&config.variant_header, &config.cluster_header, &config.point_header)
@@ -107,12 +112,7 @@ impl<'n> Routing<'n> {
         let routes: Vec<_> =
             self.by_header.iter().filter(|route| route.header == *header).collect();
         if routes.is_empty() {
-            let near = |(_, namespace): &&(String, Option<&str>)| *namespace == plugin.namespace;
-            let message = |(title, _): &(String, Option<&str>)| {
-                let message = format!("no route here looks at {header}, not even those of {title}");
-                plugin.warning(Lint::UnroutedVariant, "variantHeader", message)
-            };
-            return self.resources.iter().find(near).map(message).into_iter().collect();
+            return self.misrouted(plugin, header, placed).into_iter().collect();
         }
         if routes.iter().any(|route| route.value.is_none()) {
             return Vec::new();
@@ -138,6 +138,29 @@ impl<'n> Routing<'n> {
             plugin.warning(Lint::UnroutedVariant, &format!("variants.{name}"), message)
         };
         rest.iter().map(warning).collect()
+    }
+
+    /// The warning about a header that no route looks at, where one looks at a header of nearly that name,
+    /// which no plugin writes. A header may be for the services alone.
+    fn misrouted(
+        &self,
+        plugin: &Placed<'_>,
+        header: &str,
+        placed: &[Placed<'_>],
+    ) -> Option<Warning> {
+        let is_written = |route: &HeaderRoute<'_>| {
+            let mut configs = placed.iter().map(|plugin| &plugin.checked.config);
+            configs.any(|config| config.variant_header.as_ref() == Some(&route.header))
+        };
+        let near = |route: &&HeaderRoute<'_>| route.namespace == plugin.namespace;
+        let other = self
+            .by_header
+            .iter()
+            .filter(near)
+            .find(|route| !is_written(route) && are_alike(&route.header, header))?;
+        let message =
+            format!("no route here looks at {header}; {} looks at {}", other.title, other.header);
+        Some(plugin.warning(Lint::UnroutedVariant, "variantHeader", message))
     }
 
     /// The variants whose cluster is a subset that no DestinationRule has.
@@ -178,6 +201,15 @@ impl<'n> Routing<'n> {
         };
         self.by_header.iter().filter_map(warning).collect()
     }
+}
+
+/// Whether two names differ in so few letters that one is most likely a slip of the other.
+fn are_alike(one: &str, other: &str) -> bool {
+    let same =
+        |pairs: &mut dyn Iterator<Item = (u8, u8)>| pairs.take_while(|(a, b)| a == b).count();
+    let start = same(&mut one.bytes().zip(other.bytes()));
+    let end = same(&mut one.bytes().rev().zip(other.bytes().rev()));
+    start.saturating_add(end).saturating_add(2) >= one.len().max(other.len())
 }
 
 /// The variants to which rules send somebody.
