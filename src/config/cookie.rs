@@ -148,13 +148,23 @@ fn signing(field: &Field<'_>, errors: &mut Errors) -> Option<Signing> {
     let remedy = "name the environment variable of the VM that holds the keys";
     let signing = object.required("env", remedy).and_then(|field| {
         let env = field.text(limits::TEXT_BYTES, errors)?;
-        if env.is_empty() || env.contains(['=', '\0']) {
-            return field.wrong("must be an environment variable's name", errors);
+        if !is_variable(env) {
+            let remedy =
+                "must be an environment variable's name: letters, digits and '_', no digit first";
+            return field.wrong(remedy, errors);
         }
         Some(Signing { path: field.path.clone(), env: env.to_owned() })
     });
     object.finish(errors);
     signing
+}
+
+/// Whether a text can be the name of a variable (POSIX.1 section 3.216). Logs and terminals show it.
+fn is_variable(text: &str) -> bool {
+    let is_digit = |b: u8| b.is_ascii_digit();
+    !text.is_empty()
+        && !text.bytes().next().is_some_and(is_digit)
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// Refuses a cookie that browsers would drop without a word (RFC 6265bis sections 4.1.3 and 5.7). They

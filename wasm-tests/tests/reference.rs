@@ -84,11 +84,18 @@ fn check(
             at = &resolved(schema, at)["items"];
         }
     }
-    let descriptions = [at, resolved(schema, at)].map(|at| at["description"].as_str());
-    let mut known = descriptions.into_iter().flatten().filter_map(|d| d.split_once("Default: "));
+    let parts = [at, resolved(schema, at)];
+    let texts =
+        parts.iter().filter_map(|part| part["description"].as_str()?.split_once("Default: "));
+    let texts = texts.map(|(_, text)| text.trim_end_matches('.').to_owned());
+    let values = parts.iter().filter_map(|part| part.get("default")).map(|value| match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    });
+    let mut known = values.chain(texts);
     let default = default.replace('`', "");
     ensure!(required == (default == "required"), "required: {required}, and not {default}");
-    let agrees = known.next().is_none_or(|(_, known)| known.trim_end_matches('.') == default);
+    let agrees = known.next().is_none_or(|known| known == default);
     ensure!(agrees, "not {default}");
     Ok(())
 }

@@ -20,7 +20,7 @@ use traffic_split::{Rule, Snapshot};
 use crate::check::Checked;
 use crate::input::Choice;
 use crate::output::{Answer, Format};
-use crate::{rules, when};
+use crate::{output, rules, when};
 use access::Access;
 use look::{Look, Range, Watched};
 use prometheus::Prometheus;
@@ -145,8 +145,7 @@ impl Watch {
         }
         loop {
             let again = if self.output == Format::Table && stdout().is_terminal() {
-                // Moves to the top left, and erases everything below (ECMA-48, CUP and ED).
-                "\x1b[H\x1b[2J"
+                output::CLEAR
             } else {
                 ""
             };
@@ -159,7 +158,7 @@ impl Watch {
                 match look() {
                     Ok(seen) => break seen,
                     // Prometheus may be back at the next look.
-                    Err(error) => anstream::eprintln!("{error:#}"),
+                    Err(error) => output::complain(&format!("{error:#}")),
                 }
             };
         }
