@@ -23,7 +23,10 @@ pub fn hints(old: &Checked, new: &Checked, movement: &Movement) -> Vec<String> {
         return Vec::new();
     };
     let mut hints = Vec::new();
-    if let Some(persist) = &before.split.persist {
+    // A signed assignment is bound to the salt.
+    let kept = before.split.persist.as_ref();
+    let kept = kept.filter(|it| it.cookie.signing.is_none() || before.salt == after.salt);
+    if let Some(persist) = kept {
         hints.push(format!(
             "Clients with the cookie {} keep their variant until it expires. That is not counted \
              here.",

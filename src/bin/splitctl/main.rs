@@ -35,6 +35,7 @@ mod routes;
 mod rules;
 mod schema;
 mod simulate;
+mod trust;
 mod validate;
 mod watch;
 mod when;

@@ -8,6 +8,7 @@ use crate::check::{Checked, Mistake, check};
 use crate::input::Choice;
 use crate::output::{Answer, BAD, Format, GOOD};
 use crate::routes::{self, Routes, Warning};
+use crate::trust;
 
 /// Report every error of a configuration
 ///
@@ -33,7 +34,7 @@ pub struct Validate {
 struct Report {
     valid: bool,
     configurations: Vec<Found>,
-    /// The reasons for which routes may not do what the rules rely on.
+    /// The reasons for which routes may not do what the rules rely on, or signing proves nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Warning>,
 }
@@ -68,6 +69,7 @@ impl Validate {
                 let (errors, summary) = match check(&plugin) {
                     Ok(checked) => {
                         warnings.extend(routes::warnings(&checked.config, &routes));
+                        warnings.extend(trust::warnings(&checked, &file.name));
                         (Vec::new(), summary(&checked))
                     }
                     Err(errors) => (errors, String::new()),
