@@ -1,13 +1,13 @@
 //! One connection to Envoy, in HTTP/1.1 or HTTP/2 with prior knowledge.
 
-use crate::message::{Reply, Request};
+use crate::message::{Reply, Request, Value};
 use anyhow::{Context, Result};
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::{http1, http2};
-use hyper::header::{HOST, HeaderName, HeaderValue};
+use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -75,6 +75,26 @@ impl Client {
     /// Sends a request and reads the whole reply.
     pub async fn send(&mut self, request: &Request) -> Result<Reply> {
         whole(self.head(request).await?).await
+    }
+
+    /// Sends a request with a short body and trailers, where there are any, and reads the whole reply.
+    pub async fn send_with_trailers(
+        &mut self,
+        request: &Request,
+        trailers: &[(String, Value)],
+    ) -> Result<Reply> {
+        if trailers.is_empty() {
+            return self.send(request).await;
+        }
+        let mut map = HeaderMap::new();
+        for (name, value) in trailers {
+            map.append(
+                HeaderName::from_bytes(name.as_bytes())?,
+                HeaderValue::from_bytes(&value.0)?,
+            );
+        }
+        let body = Full::from("x").with_trailers(std::future::ready(Some(Ok(map))));
+        whole(self.begin(request, body.boxed()).await?).await
     }
 
     /// Sends a request with a body whose last byte comes this much later than all the rest.

@@ -160,6 +160,7 @@ async fn each_level_defines_what_it_counts() -> Result<()> {
     assert_eq!(names("counts").await?, expected);
     expected.extend(
         [
+            "tsplit_aborted_total",
             "tsplit_response_time_ms_bucket",
             "tsplit_response_time_ms_count",
             "tsplit_response_time_ms_sum",

@@ -224,6 +224,26 @@ async fn aborts_and_what_a_client_lets_time_out_trip_no_guard() -> Result<()> {
     .await
 }
 
+/// The route's own time makes an error of it, as long as its client waits for that.
+#[tokio::test]
+async fn a_variant_that_never_answers_is_seen_by_the_routes_time() -> Result<()> {
+    let site = Site::start().await?;
+    site.visits(20).await?;
+    let mut running = Vec::new();
+    for (at, never) in asking(&site.canary, "never", 40).into_iter().enumerate() {
+        let mut client = site.client(BOTH[at % 2]).await?;
+        running.push(tokio::spawn(async move { client.send(&never).await }));
+    }
+    for reply in running {
+        assert_eq!(reply.await??.status, 504);
+    }
+    eventually("the guard", async || {
+        ensure!(site.sum(TRIPPED).await? > 0.0, "{}", site.log());
+        Ok(())
+    })
+    .await
+}
+
 /// The fewest requests of one client with which the guard does this, beside what others send; each is
 /// added to the counts by `add`.
 fn fewest(others: &Sides, add: impl Fn(&mut Sides), trips: bool) -> Result<u32> {
