@@ -5,10 +5,12 @@
 //! value = body "." mac                                  times in Unix seconds, hexadecimal
 //! body  = payload "." issued "." expires                version 1
 //! body  = payload "." issued "." expires ".2"           version 2
-//! mac   = base64url(HMAC-SHA-256(key, name NUL scope NUL body))              version 1
-//! mac   = base64url(HMAC-SHA-256(key, name NUL salt NUL scope NUL body))     version 2
+//! mac   = base64url(HMAC-SHA-256(key, name NUL scope NUL body))    version 1
+//! mac   = base64url(HMAC-SHA-256(own, scope NUL body))             version 2
+//! own   = HMAC-SHA-256(key, NUL name NUL salt)                     the rule's own key
 //! ```
-//! The name, the scope in lower case and the body hold no NUL, so nothing can be read in two ways.
+//! The name, the scope in lower case and the body hold no NUL, so nothing can be read in two ways. A
+//! key of its own costs a request no more than version 1 does, however long name and salt are.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::{Hmac, Mac};
@@ -53,13 +55,26 @@ impl Keys {
         Ok(Keys { first, others: keys.collect() })
     }
 
-    /// The keys with a text that each signature of theirs covers first.
-    fn covering(mut self, text: &str) -> Self {
+    /// The keys for version 1 of the cookie of this name.
+    fn named(mut self, name: &str) -> Self {
         for key in std::iter::once(&mut self.first).chain(&mut self.others) {
-            key.update(text.as_bytes());
+            key.update(name.as_bytes());
             key.update(b"\0");
         }
         self
+    }
+
+    /// The keys of a rule with this salt, for version 2 of the cookie of this name.
+    fn owned(&self, name: &str, salt: &str) -> Option<Self> {
+        let own = |key: &HmacSha256| {
+            let mut key = key.clone();
+            [b"\0", name.as_bytes(), b"\0", salt.as_bytes()].map(|part| key.update(part));
+            HmacSha256::new_from_slice(&key.finalize().into_bytes()).ok()
+        };
+        Some(Keys {
+            first: own(&self.first)?,
+            others: self.others.iter().map(own).collect::<Option<_>>()?,
+        })
     }
 }
 
@@ -76,9 +91,8 @@ impl Signer {
     /// A signer with these keys for the cookie of this name. With the salt of a rule, it signs values
     /// of version 2, and opens those of version 1 as well.
     pub(crate) fn new(keys: Keys, name: &str, salt: Option<&str>) -> Self {
-        let keys = keys.covering(name);
-        let bound = salt.map(|salt| keys.clone().covering(salt));
-        Signer { keys, bound }
+        let bound = salt.and_then(|salt| keys.owned(name, salt));
+        Signer { keys: keys.named(name), bound }
     }
 
     /// The signed value of a payload. The times are in Unix seconds.
