@@ -55,6 +55,20 @@ impl Plan {
         headers.into_iter().flatten().map(String::as_str)
     }
 
+    /// The variant at which everyone is held, whatever the rules say.
+    ///
+    /// ```
+    /// use traffic_split::Plan;
+    ///
+    /// let config = br#"{ "variantHeader": "x-v", "hold": "stable", "rules": [],
+    ///                    "variants": { "stable": {}, "canary": {} } }"#;
+    /// let plan = Plan::compile(config, &|_| None).unwrap();
+    /// assert_eq!(plan.held().unwrap().name, "stable");
+    /// ```
+    pub fn held(&self) -> Option<&Variant> {
+        self.hold.as_deref()
+    }
+
     /// The metrics to define before it is put to work.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics

@@ -1,8 +1,8 @@
 //! `splitctl`: shows what a configuration of the filter does before it is applied. It decides with
 //! the filter's own core, so it cannot differ from the filter.
 //!
-//! The exit code is 0, or 1 if a configuration is not valid or a watched variant is worse, or 2 if
-//! there is no answer.
+//! The exit code is 0, or 1 if a configuration is not valid, a watched variant is worse or more clients
+//! move than may, or 2 if there is no answer.
 
 #![deny(
     clippy::expect_used,
@@ -31,6 +31,7 @@ mod misread;
 mod movement;
 mod output;
 mod plugin;
+mod resume;
 mod routes;
 mod rules;
 mod schema;
@@ -59,8 +60,9 @@ use output::{Answer, BAD};
   splitctl diff -f old.yaml -f new.yaml
   splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
 
-The exit code is 1 if a configuration is not valid or a watched variant is worse, and 2 if the usage
-is wrong, a file cannot be read or Prometheus does not answer."
+The exit code is 1 if a configuration is not valid, a watched variant is worse or more clients move
+than --max-moved allows, and 2 if the usage is wrong, a file cannot be read or Prometheus does not
+answer."
 )]
 struct Cli {
     #[command(subcommand)]

@@ -35,9 +35,10 @@ mod tests {
     use crate::document;
 
     /// Samples that have every field between them.
-    const SAMPLES: [&str; 2] = [
+    const SAMPLES: [&str; 3] = [
         include_str!("../../../wasm-tests/splitctl/every-field.yaml"),
         include_str!("../../../wasm-tests/splitctl/every-engine.yaml"),
+        include_str!("../../../wasm-tests/splitctl/held.yaml"),
     ];
     const REFUSED: &str = include_str!("../../../wasm-tests/cases/refused.json");
 
