@@ -122,8 +122,9 @@ reproducible: ## Build the module in two clean folders, and check that the bytes
 	@cd target/reproducible && sha256sum */target/traffic_split.wasm */*/target/traffic_split.wasm && \
 		cmp one/target/traffic_split.wasm another/folder/target/traffic_split.wasm
 
-soak: wasm ## Keep an Envoy under load while its configuration changes: SOAK="500000 100 20 2" for less
+soak: wasm ## Keep an Envoy under load while its configuration changes, then under attack: SOAK="500000 100 20 2" ATTACK="20000" for less
 	@cargo run --quiet --release --package wasm-tests -- soak $(SOAK)
+	@cargo run --quiet --release --package wasm-tests -- attack $(ATTACK)
 
 # Executions of each property.
 RUNS ?= 1000000

@@ -7,6 +7,7 @@ mod configuration;
 mod cookies;
 mod given;
 mod matching;
+pub mod named;
 mod records;
 mod requests;
 mod written;
