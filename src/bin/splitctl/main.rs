@@ -1,8 +1,8 @@
 //! `splitctl`: shows what a configuration of the filter does before it is applied. It decides with
 //! the filter's own core, so it cannot differ from the filter.
 //!
-//! The exit code is 0, or 1 if a configuration is not valid or a watched variant is worse, or 2 if
-//! there is no answer.
+//! The exit code is 0, or 1 if a configuration is not valid, a test fails or a watched variant is
+//! worse, or 2 if there is no answer.
 
 #![deny(
     clippy::expect_used,
@@ -35,6 +35,7 @@ mod routes;
 mod rules;
 mod schema;
 mod simulate;
+mod test;
 mod validate;
 mod watch;
 mod when;
@@ -56,9 +57,10 @@ use output::{Answer, BAD};
   splitctl explain -f envoy.yaml -H 'cookie: uid=7' --path /reviews/1
   splitctl simulate -f envoy.yaml --rule rollout
   splitctl diff -f old.yaml -f new.yaml
+  splitctl test -f envoy.yaml expect.yaml
   splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
 
-The exit code is 1 if a configuration is not valid or a watched variant is worse, and 2 if the usage
+The exit code is 1 if a configuration is not valid, a test fails or a watched variant is worse, and 2 if the usage
 is wrong, a file cannot be read or Prometheus does not answer."
 )]
 struct Cli {
@@ -72,6 +74,7 @@ enum Command {
     Explain(explain::Explain),
     Simulate(simulate::Simulate),
     Diff(diff::Diff),
+    Test(test::Test),
     Watch(watch::Watch),
     Schema(schema::Schema),
     Completion(completion::Completion),
@@ -100,6 +103,7 @@ impl Command {
             Command::Explain(explain) => explain.run(),
             Command::Simulate(simulate) => simulate.run(),
             Command::Diff(diff) => diff.run(),
+            Command::Test(test) => test.run(),
             Command::Watch(watch) => watch.run(),
             Command::Schema(schema) => schema.run(),
             Command::Completion(completion) => completion.run(&mut Cli::command()),
