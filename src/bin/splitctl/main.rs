@@ -25,6 +25,7 @@ mod document;
 mod explain;
 mod given;
 mod hint;
+mod import;
 mod input;
 mod keys;
 mod misread;
@@ -57,6 +58,7 @@ use output::{Answer, BAD};
   splitctl explain -f envoy.yaml -H 'cookie: uid=7' --path /reviews/1
   splitctl simulate -f envoy.yaml --rule rollout
   splitctl diff -f old.yaml -f new.yaml
+  splitctl import -f ingress.yaml --key cookie=uid
   splitctl test -f envoy.yaml expect.yaml
   splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
 
@@ -74,6 +76,7 @@ enum Command {
     Explain(explain::Explain),
     Simulate(simulate::Simulate),
     Diff(diff::Diff),
+    Import(import::Import),
     Test(test::Test),
     Watch(watch::Watch),
     Schema(schema::Schema),
@@ -103,6 +106,7 @@ impl Command {
             Command::Explain(explain) => explain.run(),
             Command::Simulate(simulate) => simulate.run(),
             Command::Diff(diff) => diff.run(),
+            Command::Import(import) => import.run(),
             Command::Test(test) => test.run(),
             Command::Watch(watch) => watch.run(),
             Command::Schema(schema) => schema.run(),

@@ -153,7 +153,12 @@ fn known(node: &Node, fields: &[&str]) -> Result<(), Problem> {
     if !matches!(node.value, Value::Object(_)) {
         return Err((node.line, format!("must be an object with {}", fields.join(", "))));
     }
-    match node.fields().iter().find(|(name, _)| !fields.contains(&name.as_str())) {
+    // A note with a comma in it is read as a note, and names without values.
+    let is_note = |name: &str, node: &Node| {
+        name.contains(' ') && matches!(node.value, Value::Null) && fields.contains(&"note")
+    };
+    let mut unknown = node.fields().iter().filter(|(name, _)| !fields.contains(&name.as_str()));
+    match unknown.find(|(name, node)| !is_note(name, node)) {
         Some((name, node)) => {
             Err((node.line, format!("{:?} is no field of these: {}", name, fields.join(", "))))
         }

@@ -113,7 +113,8 @@ fn title(expectation: &Expectation) -> String {
     match &expectation.answer {
         Expected::Goes(name) => title + &format!(" -> {}", name.as_deref().unwrap_or(NONE)),
         Expected::Shares(shares) => {
-            let share = |(name, share): &(String, f64)| format!("{name} {} %", (share * 1e4).round() / 1e2);
+            let share =
+                |(name, share): &(String, f64)| format!("{name} {} %", (share * 1e4).round() / 1e2);
             let shares: Vec<_> = shares.iter().map(share).collect();
             title + &format!(" -> {} of {DRAWS} {per}", shares.join(", "))
         }
