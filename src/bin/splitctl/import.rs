@@ -8,9 +8,9 @@
 mod arrange;
 mod canary;
 mod check;
-mod command;
+pub mod command;
 mod cookie;
-mod form;
+pub mod form;
 mod gateway;
 mod higress;
 mod ingress;
@@ -19,8 +19,8 @@ mod istio;
 mod names;
 mod nginx;
 mod pattern;
-mod sources;
+pub mod sources;
 mod traffic_tag;
-mod write;
+pub mod write;
 
 pub use command::Import;

@@ -108,7 +108,10 @@ fn action(
             Some(Value::Number(weight)) => weight.max(0.0),
             _ => 1.0,
         };
-        if let Some(kind) = text(node, &["kind"]).filter(|kind| kind != "Service") {
+        let kind = text(node, &["kind"]);
+        if let Some(kind) =
+            kind.as_ref().filter(|kind| !["Service", "Hostname"].contains(&kind.as_str()))
+        {
             let text =
                 format!("a {kind} as a backend; its share goes to the others: give it a variant");
             remarks.push(source.lost(node, &at, text));
@@ -118,11 +121,13 @@ fn action(
             let text = "it has no counterpart; keep it in the route of the variant";
             remarks.push(source.lost(filters, &format!("{at}.filters"), text));
         }
-        let to = Destination {
-            service: text(node, &["name"])?,
-            namespace: text(node, &["namespace"]).or_else(|| namespace.cloned()),
-            subset: None,
-            port: node.get("port").and_then(scalar),
+        let (name, port) = (text(node, &["name"])?, node.get("port").and_then(scalar));
+        let to = if kind.as_deref() == Some("Hostname") {
+            // Istio's name for any host of the mesh.
+            Destination::of_host(&name, None, port)
+        } else {
+            let namespace = text(node, &["namespace"]).or_else(|| namespace.cloned());
+            Destination { service: name, namespace, subset: None, port }
         };
         weights.push((to, weight));
     }

@@ -42,7 +42,15 @@ pub fn import(mut resources: Vec<(Source<'_>, &Node)>) -> Imported {
                 imported.remarks.push(source.lost(node, &format!("spec.{field}"), text));
             }
         }
-        let routes = routes(source, node, &mut imported.remarks);
+        let mut routes = routes(source, node, &mut imported.remarks);
+        if let Some(last) = routes.iter().position(Route::takes_all) {
+            for route in routes.drain(last + 1..) {
+                let (file, line) = route.place;
+                let text = "no request reaches it, since a route before it takes all".to_owned();
+                let field = "spec.http".to_owned();
+                imported.remarks.push(Remark { file, line, field, lost: false, text });
+            }
+        }
         for name in names(node) {
             match imported.hosts.iter_mut().find(|host| host.name == name) {
                 Some(host) => host.routes.extend(routes.iter().cloned()),
