@@ -12,8 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use traffic_split::testing::FixedEnvironment;
 use traffic_split::{HeaderList, Plan, Snapshot, decide};
+use wasm_tests::client::{Client, Protocol};
+use wasm_tests::envoy::{Envoy, Setup};
 use wasm_tests::load::standard_errors;
-use wasm_tests::native;
+use wasm_tests::message::Request;
+use wasm_tests::{find, native, upstream};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("import")
@@ -178,5 +181,62 @@ fn every_decision_of_ingress_nginx_is_the_same() -> Result<()> {
         }
     }
     assert_eq!((all.decisions.len(), announced), (47, 2));
+    Ok(())
+}
+
+/// The shop of `manifests/import`, as `-o envoy` writes it: a real Envoy sends each request of
+/// `expect.yaml` where it has to go.
+#[tokio::test]
+async fn the_shop_that_leaves_ingress_nginx_is_served_by_envoy() -> Result<()> {
+    const ADMIN: &str =
+        "admin: { address: { socket_address: { address: 127.0.0.1, port_value: 0 } } }";
+    let manifests = wasm_tests::root().join("manifests/import");
+    let program = wasm_tests::splitctl::program()?;
+    let ingress = manifests.join("ingress.yaml").display().to_string();
+    let output = run(&program, &["import", "-f", &ingress, "-o", "envoy"])?;
+    ensure!(output.status.success(), "{output:?}");
+    let upstreams = upstream::start(["shop-v1", "shop-v2"]).await?;
+    let module = wasm_tests::module()?.display().to_string();
+    let mut bootstrap = String::from_utf8(output.stdout)?
+        .replace("0.0.0.0, port_value: 10000", "127.0.0.1, port_value: 0")
+        .replace("/etc/envoy/traffic_split.wasm", &module);
+    for (name, upstream) in &upstreams {
+        let port = upstream.address.port();
+        let there = format!("address: {name}.shop.svc.cluster.local, port_value: 80");
+        ensure!(bootstrap.contains(&there), "{bootstrap}");
+        bootstrap = bootstrap.replace(&there, &format!("address: 127.0.0.1, port_value: {port}"));
+    }
+    let bootstrap = format!("{ADMIN}\n{bootstrap}");
+    let setup = Setup { bootstrap, concurrency: 1, listeners: 1, folder: None };
+    let envoy = Envoy::start(&find::launcher()?, setup).await?;
+    let mut client = Client::connect(Protocol::Http1, envoy.address("http")?).await?;
+
+    let expected = fs::read_to_string(manifests.join("expect.yaml"))?;
+    let expected: Value = serde_saphyr::from_str(&expected)?;
+    let entries = |field: &str| expected[field].as_array().cloned().unwrap_or_default();
+    let text = |entry: &Value, field: &str| entry[field].as_str().map(str::to_owned);
+    let mut asked = entries("asked");
+    let same = |one: &Value, other: &Value| {
+        ["authority", "path", "headers"].iter().all(|field| one[field] == other[field])
+    };
+    let meant = entries("asked");
+    asked.extend(entries("requests").into_iter().filter(|it| !meant.iter().any(|m| same(it, m))));
+    let mut sent = 0;
+    for entry in asked.iter().filter(|entry| entry["goes"].is_string()) {
+        let path = text(entry, "path").unwrap_or_else(|| "/".into());
+        let authority = text(entry, "authority").context("no authority")?;
+        let mut request = Request { authority, ..Request::get(&path) };
+        for header in entry["headers"].as_array().into_iter().flatten() {
+            let part = |place: usize| header[place].as_str().unwrap_or_default();
+            request = request.with(part(0), part(1));
+        }
+        let reply = client.send(&request).await?;
+        let goes = text(entry, "goes").unwrap_or_default();
+        let cluster = expected["variants"][&goes].as_str();
+        let status = if cluster.is_some() { 200 } else { 404 };
+        ensure!((reply.upstream(), reply.status) == (cluster, status), "{entry}: {reply:?}");
+        sent += 1;
+    }
+    assert_eq!(sent, 5);
     Ok(())
 }

@@ -22,5 +22,3 @@ mod pattern;
 pub mod sources;
 mod traffic_tag;
 pub mod write;
-
-pub use command::Import;

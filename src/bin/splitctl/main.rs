@@ -1,8 +1,8 @@
 //! `splitctl`: shows what a configuration of the filter does before it is applied. It decides with
 //! the filter's own core, so it cannot differ from the filter.
 //!
-//! The exit code is 0, or 1 if a configuration is not valid, a test fails or a watched variant is
-//! worse, or 2 if there is no answer.
+//! The exit code is 0, or 1 if a configuration is not valid, a test fails, an import with `--strict`
+//! loses something or a watched variant is worse, or 2 if there is no answer.
 
 #![deny(
     clippy::expect_used,
@@ -62,8 +62,9 @@ use output::{Answer, BAD};
   splitctl test -f envoy.yaml expect.yaml
   splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
 
-The exit code is 1 if a configuration is not valid, a test fails or a watched variant is worse, and 2 if the usage
-is wrong, a file cannot be read or Prometheus does not answer."
+The exit code is 1 if a configuration is not valid, a test fails, an import with --strict loses
+something or a watched variant is worse, and 2 if the usage is wrong, a file cannot be read or
+Prometheus does not answer."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -76,7 +77,7 @@ enum Command {
     Explain(explain::Explain),
     Simulate(simulate::Simulate),
     Diff(diff::Diff),
-    Import(import::Import),
+    Import(import::command::Import),
     Test(test::Test),
     Watch(watch::Watch),
     Schema(schema::Schema),

@@ -27,7 +27,7 @@ use report::Results;
   splitctl test -f envoy.yaml tests/*.expect.yaml -o junit > results.xml
 
 A file of expectations:
-  variants: { canary: web-v2 }     # names in this file, and the variant or cluster that each stands for
+  variants: { canary: web-v2 }     # a name in this file, and its variant or cluster
   requests:
   - { authority: shop.example, path: /cart, headers: [ [x-preview, always] ], goes: canary }
   - { authority: shop.example, shares: { stable: 90, canary: 10 }, per: user }

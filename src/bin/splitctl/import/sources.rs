@@ -90,8 +90,8 @@ pub fn import(files: &[File], from: From, as_is: bool) -> Result<Imported> {
     }
     imported.remarks.extend(found.answers);
     if imported.hosts.iter().all(|host| host.routes.is_empty()) {
-        let lines: Vec<_> = imported.remarks.iter().map(Remark::display).collect();
-        bail!("nothing to import was found\n{}", lines.join("\n"));
+        let remarks = imported.remarks.iter().map(|remark| format!("\n{}", remark.display()));
+        bail!("nothing to import was found{}", remarks.collect::<String>());
     }
     Ok(imported)
 }
