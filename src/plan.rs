@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::ramp::Ramp;
 use crate::request::Request;
 use crate::rule::Rule;
+use crate::variant::Variant;
 
 /// A configuration that is ready to decide. It never changes.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Plan {
     pub(crate) point_header: Option<String>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) index: Option<Index>,
+    /// The variant for every request that a rule matches, where there is a hold.
+    pub(crate) hold: Option<Arc<Variant>>,
     /// Every cookie that issues identities, once.
     pub(crate) issues: Vec<Arc<Issue>>,
     pub(crate) ramps: Vec<Ramp>,
@@ -50,6 +53,20 @@ impl Plan {
     pub(crate) fn routing_headers(&self) -> impl Iterator<Item = &str> {
         let headers = [&self.cluster_header, &self.variant_header, &self.point_header];
         headers.into_iter().flatten().map(String::as_str)
+    }
+
+    /// The variant at which everyone is held, whatever the rules say.
+    ///
+    /// ```
+    /// use traffic_split::Plan;
+    ///
+    /// let config = br#"{ "variantHeader": "x-v", "hold": "stable", "rules": [],
+    ///                    "variants": { "stable": {}, "canary": {} } }"#;
+    /// let plan = Plan::compile(config, &|_| None).unwrap();
+    /// assert_eq!(plan.held().unwrap().name, "stable");
+    /// ```
+    pub fn held(&self) -> Option<&Variant> {
+        self.hold.as_deref()
     }
 
     /// The metrics to define before it is put to work.
@@ -88,6 +105,9 @@ const NAMED: usize = 16;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(variant) = &self.hold {
+            write!(f, "hold {}, ", variant.name)?;
+        }
         let names: Vec<_> = self.rules.iter().take(NAMED).map(|rule| &*rule.name).collect();
         if names.is_empty() {
             return write!(f, "no rules");

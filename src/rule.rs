@@ -33,6 +33,8 @@ pub(crate) enum Action {
     /// A split by the buckets of a flag engine.
     Engine(Box<Allocation>),
     Route(Box<Route>),
+    /// The variant of a hold, which takes the place of what the rule says.
+    Hold(Arc<Target>),
 }
 
 /// A split with all that keeps or changes it.
@@ -72,12 +74,23 @@ impl Rule {
     /// Its split, where it has one with weights.
     pub(crate) fn allocation(&self) -> Option<&Allocation> {
         match &self.action {
-            Action::To(_) | Action::Route(_) => None,
+            Action::To(_) | Action::Route(_) | Action::Hold(_) => None,
             Action::Split(allocation) | Action::Engine(allocation) => Some(allocation),
         }
     }
 
-    pub(crate) fn matches(&self, request: &impl Request) -> bool {
+    /// Whether a request meets its `match`; its slice and its key are another matter.
+    ///
+    /// ```
+    /// use traffic_split::{HeaderList, Plan};
+    ///
+    /// let config = br#"{ "variantHeader": "x-v", "variants": { "canary": {} }, "rules": [
+    ///     { "name": "all", "to": "canary", "match": [{ "path": { "prefix": "/a" } }] }] }"#;
+    /// let plan = Plan::compile(config, &|_| None).unwrap();
+    /// let matches = |path: &str| plan.rules()[0].matches(&HeaderList::new([(":path", path)]));
+    /// assert!(matches("/a/b") && !matches("/b"));
+    /// ```
+    pub fn matches(&self, request: &impl Request) -> bool {
         self.entries.is_none() || self.missed(request).any(|missed| missed.is_none())
     }
 

@@ -2,7 +2,8 @@
 //! the filter's own core, so it cannot differ from the filter.
 //!
 //! The exit code is 0, or 1 if a configuration is not valid, a test fails, an import with `--strict`
-//! loses something or a watched variant is worse, or 2 if there is no answer.
+//! loses something, a watched variant is worse or more clients move than may, or 2 if there is no
+//! answer.
 
 #![deny(
     clippy::expect_used,
@@ -32,6 +33,7 @@ mod misread;
 mod movement;
 mod output;
 mod plugin;
+mod resume;
 mod routes;
 mod rules;
 mod schema;
@@ -63,8 +65,8 @@ use output::{Answer, BAD};
   splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
 
 The exit code is 1 if a configuration is not valid, a test fails, an import with --strict loses
-something or a watched variant is worse, and 2 if the usage is wrong, a file cannot be read or
-Prometheus does not answer."
+something, a watched variant is worse or more clients move than --max-moved allows, and 2 if the
+usage is wrong, a file cannot be read or Prometheus does not answer."
 )]
 struct Cli {
     #[command(subcommand)]

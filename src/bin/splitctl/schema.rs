@@ -35,15 +35,16 @@ mod tests {
     use crate::document;
 
     /// Samples that have every field between them.
-    const SAMPLES: [&str; 2] = [
+    const SAMPLES: [&str; 3] = [
         include_str!("../../../wasm-tests/splitctl/every-field.yaml"),
         include_str!("../../../wasm-tests/splitctl/every-engine.yaml"),
+        include_str!("../../../wasm-tests/splitctl/held.yaml"),
     ];
     const REFUSED: &str = include_str!("../../../wasm-tests/cases/refused.json");
 
     /// The errors that a schema cannot express: of fields that depend on each other, and of texts with
     /// a grammar of their own.
-    const BEYOND: [&str; 17] = [
+    const BEYOND: [&str; 18] = [
         "Duplicate value",
         "must be one of the variants",
         "define it under variants",
@@ -61,6 +62,7 @@ mod tests {
         "tells responses apart by it",
         "responses are told apart by it",
         "weights with the sum",
+        "chooses by the point alone",
     ];
 
     fn schema() -> Value {

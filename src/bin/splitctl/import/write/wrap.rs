@@ -120,9 +120,11 @@ static_resources:
               domains: [\"*\"]
               request_headers_to_remove: [ x-split-cluster ]
               routes:
-              # Where no rule matches there is no cluster, and Envoy answers 404 as before.
-              - match: {{ prefix: / }}
+              - match: {{ prefix: /, headers: [ {{ name: x-split-cluster, present_match: true }} ] }}
                 route: {{ cluster_header: x-split-cluster }}
+              # Where no rule matches: as before.
+              - match: {{ prefix: / }}
+                direct_response: {{ status: 404 }}
   clusters:
 {clusters}"
     ))
