@@ -9,6 +9,7 @@ pub const DOCUMENTS: [&str; 14] = [
     "manifests/argo-rollouts/README.md",
     "manifests/engines/README.md",
     "manifests/flagger/README.md",
+    "manifests/import/README.md",
     "manifests/istio/README.md",
     "manifests/istio/existing.md",
     "manifests/monitoring/README.md",
