@@ -14,7 +14,7 @@ use crate::plugin::{self, Plugin};
 /// The choice of a configuration among those of a file.
 #[derive(Args)]
 pub struct Choice {
-    /// The name of the plugin to use, if the file has several
+    /// The name of the plugin to use, if the file has several; NAMESPACE/NAME if several have it
     #[arg(long, value_name = "NAME")]
     pub plugin: Option<String>,
 }
@@ -55,7 +55,7 @@ impl Choice {
             );
         }
         if let Some(name) = self.plugin.as_ref().filter(|_| file.is_readable) {
-            file.plugins.retain(|plugin| plugin.name.as_ref() == Some(name));
+            file.plugins.retain(|plugin| plugin.is_called(name));
             if file.plugins.is_empty() {
                 bail!("{}: no plugin is named {name:?}; found: {known}", file.name);
             }
@@ -67,25 +67,52 @@ impl Choice {
     /// since 1970.
     pub fn read_one(&self, path: &str, now: u64) -> Result<Checked> {
         let file = self.read(path)?;
-        match file.plugins.as_slice() {
-            [plugin] => match check(plugin) {
-                Ok(checked) => Ok(checked.when(now)),
-                Err(mistakes) => {
-                    let lines: Vec<_> = mistakes.iter().map(|m| m.display(&file.name)).collect();
-                    Err(Invalid(lines.join("\n")).into())
-                }
-            },
+        file.only().and_then(|plugin| checked(&file.name, plugin, now))
+    }
+
+    /// Reads a file, and returns its only chosen configuration, or all that run in one chain of Istio, in
+    /// their order.
+    pub fn read_chain(&self, path: &str, now: u64) -> Result<Vec<(Plugin, Checked)>> {
+        let mut file = self.read(path)?;
+        if !is_chain(&file.plugins) {
+            file.only()?;
+        }
+        file.plugins.sort_by(|a, b| a.place.order(&b.place).then_with(|| a.name.cmp(&b.name)));
+        let checked = |plugin| Ok((checked(&file.name, &plugin, now)?, plugin));
+        let checked: Result<Vec<_>> = file.plugins.into_iter().map(checked).collect();
+        Ok(checked?.into_iter().map(|(checked, plugin)| (plugin, checked)).collect())
+    }
+}
+
+/// Whether Istio gives one proxy all of these plugins.
+fn is_chain(plugins: &[Plugin]) -> bool {
+    let is_istios = |plugin: &Plugin| ["WasmPlugin", "TrafficExtension"].contains(&plugin.kind);
+    let meets = |a: &Plugin| plugins.iter().all(|b| a.place.meets(&b.place));
+    plugins.iter().all(|plugin| is_istios(plugin) && meets(plugin))
+}
+
+/// The configuration of a plugin, valid and at this time, in seconds since 1970.
+pub fn checked(file: &str, plugin: &Plugin, now: u64) -> Result<Checked> {
+    check(plugin).map(|checked| checked.when(now)).map_err(|mistakes| {
+        let lines: Vec<_> = mistakes.iter().map(|m| m.display(file)).collect();
+        Invalid(lines.join("\n")).into()
+    })
+}
+
+impl File {
+    /// Its only plugin.
+    fn only(&self) -> Result<&Plugin> {
+        match self.plugins.as_slice() {
+            [plugin] => Ok(plugin),
             plugins => bail!(
                 "{}: {} plugins found, choose one with --plugin NAME: {}",
-                file.name,
+                self.name,
                 plugins.len(),
                 titles(plugins)
             ),
         }
     }
-}
 
-impl File {
     fn read(path: &str) -> Result<File> {
         let (name, text) = match path {
             "-" => ("standard input", read_stdin()),
@@ -137,6 +164,6 @@ fn read_stdin() -> std::io::Result<String> {
 }
 
 fn titles(plugins: &[Plugin]) -> String {
-    let title = |plugin: &Plugin| format!("{} (line {})", plugin.title(), plugin.line);
+    let title = |plugin: &Plugin| format!("{} (line {})", plugin.full_title(), plugin.line);
     plugins.iter().map(title).collect::<Vec<_>>().join(", ")
 }

@@ -84,10 +84,7 @@ impl Validate {
         }
         let valid = configurations.iter().all(|found| found.errors.is_empty());
         let report = Report { valid, configurations, warnings };
-        let text = match self.output {
-            Format::Json => serde_json::to_string_pretty(&report)?,
-            Format::Table => table(&report),
-        };
+        let text = self.output.write(&report, || table(&report))?;
         Ok(Answer { text, good: valid })
     }
 }
