@@ -4,13 +4,15 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 11] = [
+pub const DOCUMENTS: [&str; 13] = [
     "README.md",
     "manifests/argo-rollouts/README.md",
     "manifests/engines/README.md",
     "manifests/flagger/README.md",
     "manifests/istio/README.md",
+    "manifests/istio/existing.md",
     "manifests/monitoring/README.md",
+    "manifests/overlays/README.md",
     "src/changes.md",
     "src/configuration.md",
     "src/security.md",
