@@ -24,6 +24,7 @@ mod describe;
 mod diff;
 mod document;
 mod explain;
+mod folder;
 mod given;
 mod hint;
 mod import;
