@@ -119,8 +119,10 @@ impl Choice {
 
 /// The only plugin of these files, which were read from a path.
 fn only<'f>(path: &str, files: &'f [File]) -> Result<(&'f File, &'f Plugin)> {
-    let plugins: Vec<_> =
-        files.iter().flat_map(|file| file.plugins.iter().map(move |plugin| (file, plugin))).collect();
+    let plugins: Vec<_> = files
+        .iter()
+        .flat_map(|file| file.plugins.iter().map(move |plugin| (file, plugin)))
+        .collect();
     match plugins.as_slice() {
         [only] => Ok(*only),
         several => bail!(
