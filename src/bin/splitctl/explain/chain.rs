@@ -25,7 +25,7 @@ pub struct Chain {
 pub struct Link {
     pub plugin: String,
     pub phase: Option<String>,
-    pub priority: f64,
+    pub priority: Option<f64>,
     #[serde(flatten)]
     pub explained: Explained,
 }
@@ -114,7 +114,9 @@ impl Chain {
         let mut text = String::new();
         for (link, number) in self.plugins.iter().zip(1..) {
             let phase = link.phase.as_deref().unwrap_or("before the router");
-            let place = format!("{FAINT}({phase}, priority {}){FAINT:#}", link.priority);
+            let priority =
+                link.priority.map_or("no priority".to_owned(), |it| format!("priority {it}"));
+            let place = format!("{FAINT}({phase}, {priority}){FAINT:#}");
             text += &format!("{number}. {STRONG}{}{STRONG:#} {place}\n\n", link.plugin);
             for line in table::table(&link.explained).lines() {
                 text += format!("   {line}").trim_end();

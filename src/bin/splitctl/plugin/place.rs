@@ -10,8 +10,11 @@ pub struct Place {
     pub namespace: Option<String>,
     /// Istio's phase, as in `AUTHN`.
     pub phase: Option<String>,
-    /// Istio's priority: of two plugins in a phase, the one with the greater number runs first.
-    pub priority: f64,
+    /// Istio's priority: of two plugins in a phase, the one with the greater number runs first, and one
+    /// without a number last.
+    pub priority: Option<f64>,
+    /// The time at which the resource was created (RFC 3339, UTC), where the API server has said it.
+    created: Option<String>,
     /// The labels of the workloads that run it; none for all.
     labels: Vec<(String, String)>,
 }
@@ -34,7 +37,8 @@ impl Place {
         Place {
             namespace: text(resource.at(&["metadata", "namespace"])),
             phase: text(own("phase")).filter(|phase| PHASES.contains(&phase.as_str())),
-            priority: own("priority").map_or(0.0, number),
+            priority: own("priority").and_then(number),
+            created: text(resource.at(&["metadata", "creationTimestamp"])),
             labels: labels.filter_map(|(k, v)| Some((k.clone(), v.text()?.to_owned()))).collect(),
         }
     }
@@ -59,21 +63,27 @@ impl Place {
         near && self.labels.iter().all(agrees)
     }
 
-    /// Istio's order: by phase, then from the greatest priority.
+    /// Istio's order: by phase, then from the greatest priority, then from the oldest.
     pub fn order(&self, other: &Place) -> Ordering {
         let phase = |place: &Place| {
             let phase = place.phase.as_deref();
             PHASES.iter().position(|known| Some(*known) == phase).unwrap_or(PHASES.len())
         };
-        phase(self).cmp(&phase(other)).then(other.priority.total_cmp(&self.priority))
+        let priority = |place: &Place| place.priority.unwrap_or(f64::NEG_INFINITY);
+        let age = match (&self.created, &other.created) {
+            (Some(own), Some(others)) => own.cmp(others),
+            _ => Ordering::Equal,
+        };
+        let by_phase = phase(self).cmp(&phase(other));
+        by_phase.then(priority(other).total_cmp(&priority(self))).then(age)
     }
 }
 
-fn number(node: &Node) -> f64 {
+fn number(node: &Node) -> Option<f64> {
     match &node.value {
-        Value::Number(number) => *number,
-        Value::Text(text) => text.parse().unwrap_or(0.0),
-        _ => 0.0,
+        Value::Number(number) => Some(*number),
+        Value::Text(text) => text.parse().ok(),
+        _ => None,
     }
 }
 
@@ -91,6 +101,8 @@ mod tests {
     fn plugins_stand_by_phase_and_then_by_priority() {
         let mut places = [
             place(""),
+            place("priority: -10"),
+            place("priority: 0"),
             place("priority: 10"),
             place("phase: STATS"),
             place("phase: AUTHZ, priority: 1"),
@@ -99,17 +111,25 @@ mod tests {
         ];
         places.sort_by(Place::order);
         let seen = places.each_ref().map(|it| (it.phase.as_deref().unwrap_or("-"), it.priority));
-        assert_eq!(
-            seen,
-            [
-                ("AUTHN", 5.0),
-                ("AUTHN", 0.0),
-                ("AUTHZ", 1.0),
-                ("STATS", 0.0),
-                ("-", 10.0),
-                ("-", 0.0)
-            ]
-        );
+        let expected = [
+            ("AUTHN", Some(5.0)),
+            ("AUTHN", None),
+            ("AUTHZ", Some(1.0)),
+            ("STATS", None),
+            ("-", Some(10.0)),
+            ("-", Some(0.0)),
+            ("-", Some(-10.0)),
+            ("-", None),
+        ];
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn of_equal_plugins_the_older_one_runs_first() {
+        let at = |created: &str| Place { created: Some(created.into()), ..place("") };
+        let (older, newer) = (at("2026-11-01T00:00:00Z"), at("2026-11-02T00:00:00Z"));
+        assert_eq!(newer.order(&older), Ordering::Greater);
+        assert_eq!(older.order(&place("")), Ordering::Equal);
     }
 
     #[test]
