@@ -41,7 +41,8 @@ impl Test {
     fn passes(&self, request: &impl Request) -> bool {
         match self {
             Test::Text(part, text) => {
-                part.any(request, |value| text.matches(value, request.ignored()))
+                let mut left = None;
+                part.any(request, |value| text.matches(value, request.ignored(), &mut left))
             }
             Test::Host(text) => passes_host(text, request),
             Test::SourceIp(networks) => {
@@ -56,7 +57,8 @@ impl Test {
 fn passes_host(text: &Text, request: &impl Request) -> bool {
     let authority = request::first_value(request, AUTHORITY);
     let host = authority.and_then(request::bare_host);
-    authority.into_iter().chain(host).any(|value| text.matches(value, request.ignored()))
+    let mut left = None;
+    authority.into_iter().chain(host).any(|value| text.matches(value, request.ignored(), &mut left))
 }
 
 #[cfg(test)]
