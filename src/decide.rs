@@ -87,6 +87,16 @@ pub fn decide<'p>(
     request: &impl Request,
     environment: &mut impl Environment,
 ) -> Decision<'p> {
+    decide_read(plan, snapshot, &plan.reader(request), environment)
+}
+
+/// The same about a request that keeps what is found in it.
+pub(crate) fn decide_read<'p>(
+    plan: &'p Plan,
+    snapshot: &'p Snapshot,
+    request: &impl Request,
+    environment: &mut impl Environment,
+) -> Decision<'p> {
     let mut decider = Decider { plan, snapshot, request, environment, issued: Issued::default() };
     let live = |rule: &'p Rule| match rule.mode {
         Mode::Enforce => decider.apply(rule),

@@ -1,7 +1,8 @@
 //! Finds the rules that may match a request without trying each of them.
 //!
 //! Every entry of a rule is filed under one thing that a request must have to match it: a value of
-//! a header or a cookie, the header or cookie at all, a path, a prefix of the path. A rule that
+//! a header, a cookie or a query parameter, the header, cookie or parameter at all, a path, a prefix of
+//! the path. A rule that
 //! needs nothing of the kind is tried on every request. What is found here is still asked whether
 //! it matches, so two things with one hash cost time, never a wrong decision.
 
@@ -12,7 +13,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::config::Part;
 use crate::matcher::{Matcher, Test, Text, folded};
-use crate::request::{self, AUTHORITY, Request};
+use crate::request::{self, Known, Pairs, Request};
 use crate::rule::Rule;
 use crate::sorted::sorted;
 pub(crate) use candidates::Candidates;
@@ -20,12 +21,15 @@ use prefix::Prefixes;
 
 /// Trying so few rules costs less than looking them up.
 const FEW: usize = 8;
+/// Trying so few conditions does.
+const FEW_CONDITIONS: usize = 64;
 
-// Seeds that keep a header, a cookie, a path and a host of one text apart.
+// Seeds that keep parts of one text apart.
 const HEADER: u64 = 1;
 const COOKIE: u64 = 2;
 const PATH: u64 = 3;
 const HOST: u64 = 4;
+const QUERY: u64 = 5;
 
 /// The rules of a plan by what they need.
 #[derive(Debug)]
@@ -34,6 +38,7 @@ pub(crate) struct Index {
     always: Candidates,
     headers: Names,
     cookies: Names,
+    queries: Names,
     /// Whether any rule needs a path as a whole.
     paths: bool,
     prefixes: Prefixes,
@@ -53,13 +58,14 @@ enum Need<'r> {
 impl Index {
     /// The index of so many rules; `None` where it would not pay.
     pub(crate) fn new(rules: &[Rule]) -> Option<Index> {
-        if rules.len() <= FEW {
+        if rules.len() <= FEW && tests(rules).count() <= FEW_CONDITIONS {
             return None;
         }
         let mut index = Index {
             always: Candidates::default(),
             headers: Names::new(rules, HEADER),
             cookies: Names::new(rules, COOKIE),
+            queries: Names::new(rules, QUERY),
             paths: tests(rules).any(
                 |test| matches!(test, Test::Text(Part::Path, text) if text.values(false).is_some()),
             ),
@@ -89,12 +95,12 @@ impl Index {
     }
 
     /// The rules that may match this request: all that do are among them.
-    pub(crate) fn candidates(&self, request: &impl Request) -> Candidates {
+    pub(crate) fn candidates(&self, request: &impl Request, known: &dyn Known) -> Candidates {
         let mut found = self.always;
         if !self.headers.is_empty() {
             request.find_field_of_lengths(self.headers.lengths, |name, value| -> Option<()> {
                 if let Some(name) = self.headers.find(name)
-                    && let Some(value) = request::usable(value)
+                    && let Some(value) = known.usable(value)
                 {
                     self.add(name, value, &mut found);
                 }
@@ -102,14 +108,13 @@ impl Index {
             });
         }
         if !self.cookies.is_empty() {
-            request::each_cookie(request, |name, value| {
-                if let Some(name) = self.cookies.find(name) {
-                    self.add(name, value, &mut found);
-                }
-            });
+            self.add_pairs(&self.cookies, known.cookies(), &mut found);
+        }
+        if !self.queries.is_empty() {
+            self.add_pairs(&self.queries, known.query(), &mut found);
         }
         if (self.paths || !self.prefixes.is_empty())
-            && let Some(path) = request::path(request)
+            && let Some(path) = known.path()
         {
             if self.paths {
                 self.add_need(xxh64(path, PATH), &mut found);
@@ -117,17 +122,19 @@ impl Index {
             self.prefixes.add(path, &mut found);
         }
         if self.hosts {
-            self.add_hosts(request, &mut found);
+            for host in known.authority().into_iter().flatten() {
+                self.add_need(folded(host, HOST), &mut found);
+            }
         }
         found
     }
 
     #[inline(never)]
-    fn add_hosts(&self, request: &impl Request, found: &mut Candidates) {
-        let authority = request::first_value(request, AUTHORITY);
-        let host = authority.and_then(request::bare_host);
-        for host in authority.into_iter().chain(host) {
-            self.add_need(folded(host, HOST), found);
+    fn add_pairs(&self, names: &Names, pairs: &Pairs<'_>, found: &mut Candidates) {
+        for (name, value) in pairs.iter() {
+            if let Some(name) = names.find(name) {
+                self.add(name, value, found);
+            }
         }
     }
 
@@ -172,11 +179,12 @@ fn hashes(text: &Text, seed: u64) -> Option<Need<'static>> {
     Some(Need::Any(text.values(false)?.map(|value| xxh64(value, seed)).collect()))
 }
 
-/// The name of the header or cookie that a test looks at.
+/// The name of the header, cookie or query parameter that a test looks at.
 fn named(test: &Test) -> Option<(u64, &str, &Text)> {
     let Test::Text(part, text) = test else { return None };
     match part {
         Part::Cookie(name) => Some((COOKIE, name, text)),
+        Part::QueryParam(name) => Some((QUERY, name, text)),
         part => part.header_name().map(|name| (HEADER, name, text)),
     }
 }

@@ -130,6 +130,14 @@ pub const SIGNED_BYTES: usize = 256;
 /// few of one name, set for other paths and domains, while an attacker could send hundreds.
 pub const SIGNED_VALUES: usize = 8;
 
+/// Values of all signed cookies that are verified for one request: more than a client has of its own that
+/// matter, while an attacker could send 256.
+pub const SIGNED_VALUES_OF_REQUEST: usize = 16;
+
+/// Bytes of values that are read for an identity inside them, of all rules that a request asks: a session
+/// of 2 KB for each of 1,024 rules.
+pub const INNER_BYTES: usize = 2 << 20;
+
 /// Bytes of the host that a signature binds: the longest name has 253 (RFC 1035 section 2.3.4).
 pub const HOST_BYTES: usize = 255;
 

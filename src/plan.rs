@@ -10,7 +10,7 @@ use crate::identity::Issue;
 use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::ramp::Ramp;
-use crate::request::Request;
+use crate::request::{Reader, Request};
 use crate::rule::Rule;
 
 /// A configuration that is ready to decide. It never changes.
@@ -52,6 +52,11 @@ impl Plan {
         headers.into_iter().flatten().map(String::as_str)
     }
 
+    /// A request for this plan, which keeps what is found in it where that pays.
+    pub(crate) fn reader<'r, R: Request>(&self, request: &'r R) -> Reader<'r, R> {
+        Reader::new(request, self.index.is_some())
+    }
+
     /// The metrics to define before it is put to work.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -73,10 +78,10 @@ impl Plan {
         request: &impl Request,
         find: impl FnMut(&'p Rule) -> Option<T>,
     ) -> Option<T> {
-        match &self.index {
-            None => self.rules.iter().find_map(find),
-            Some(index) => {
-                let candidates = index.candidates(request);
+        match (&self.index, request.known()) {
+            (None, _) | (_, None) => self.rules.iter().find_map(find),
+            (Some(index), Some(known)) => {
+                let candidates = index.candidates(request, known);
                 candidates.iter().filter_map(|rule| self.rules.get(rule)).find_map(find)
             }
         }

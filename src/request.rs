@@ -8,15 +8,19 @@ mod ignored;
 mod list;
 mod part;
 mod query;
+mod reader;
 mod scan;
+mod spent;
 
 pub use ignored::{Ignored, IgnoredSet};
 pub use list::HeaderList;
 
-pub(crate) use cookies::{each_cookie, find_cookie, other_cookies};
+pub(crate) use cookies::{append_cookie, find_cookie, other_cookies};
 pub(crate) use host::{bare_host, host};
 pub(crate) use part::AUTHORITY;
 pub(crate) use query::query_param;
+pub(crate) use reader::{Known, Pairs, Reader};
+pub(crate) use spent::Spent;
 
 use std::net::IpAddr;
 
@@ -103,6 +107,18 @@ pub trait Request {
 
     /// The input of this request that has been treated as absent so far.
     fn ignored(&self) -> &IgnoredSet;
+
+    /// What has been found in this request so far, where that is kept.
+    #[doc(hidden)]
+    fn known(&self) -> Option<&dyn Known> {
+        None
+    }
+
+    /// The work that this request may still cause, where that is bounded.
+    #[doc(hidden)]
+    fn spent(&self) -> Option<&Spent> {
+        None
+    }
 }
 
 /// The length of a name as one bit of a set, the last bit for all that are longer: most of a
@@ -118,6 +134,8 @@ pub(crate) fn find_value<'a, T>(
     name: &str,
     mut find: impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
+    let known = request.known();
+    let usable = |value| known.map_or_else(|| usable(value), |known| known.usable(value));
     request.find_header(name, |value| match usable(value) {
         Some(value) => find(value),
         None => {
@@ -132,9 +150,21 @@ pub(crate) fn first_value<'a>(request: &'a impl Request, name: &str) -> Option<&
     find_value(request, name, Some)
 }
 
+/// The authority as it stands, and its host alone where that is another text.
+pub(crate) fn authority(request: &impl Request) -> [Option<&[u8]>; 2] {
+    if let Some(known) = request.known() {
+        return known.authority();
+    }
+    let authority = first_value(request, AUTHORITY);
+    [authority, authority.and_then(bare_host)]
+}
+
 /// `:path` up to its query (RFC 3986 section 3.3), as Envoy normalised it. Its bounds are those of any
 /// value, and the query does not count.
 pub(crate) fn path(request: &impl Request) -> Option<&[u8]> {
+    if let Some(known) = request.known() {
+        return known.path();
+    }
     let target = trim(request.find_header(PATH, Some)?);
     let (path, _) = split_at_byte(target, b'?');
     let (path, _) = split_at_byte(path, b'#');

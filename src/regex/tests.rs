@@ -218,7 +218,7 @@ fn an_expression_without_a_table_takes_no_more_steps_than_are_left() {
         let mut effort = limits::REGEX_EFFORTS;
         let regex = Regex::new(pattern, false, &mut effort).unwrap();
         assert!(matches!(regex, Regex::Program(_)), "{pattern}");
-        assert_eq!(limits::REGEX_EFFORTS - effort, limits::REGEX_EFFORT);
+        assert!(limits::REGEX_EFFORTS - effort <= limits::REGEX_EFFORT);
         let value = "ab".repeat(limits::SEARCH_BYTES / 2);
         let mut left = limits::SEARCH_STEPS;
         let found = regex.matches(value.as_bytes(), &mut left);

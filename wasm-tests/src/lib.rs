@@ -25,6 +25,7 @@ use std::path::PathBuf;
 pub mod bootstrap;
 pub mod case;
 pub mod client;
+pub mod costly;
 pub mod debian;
 pub mod discovery;
 pub mod envoy;

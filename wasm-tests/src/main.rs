@@ -31,6 +31,15 @@ enum Command {
     },
     /// Keep an Envoy under load while its configuration changes
     Soak(Scale),
+    /// Look for the configuration and the request that cost the filter most
+    Costly {
+        /// Pairs to try
+        #[arg(default_value_t = 1000)]
+        tries: usize,
+        /// The beginning of the sequence of random numbers
+        #[arg(default_value_t = 1)]
+        seed: u64,
+    },
     /// Bring an Envoy, and print the command that runs it
     Envoy,
 }
@@ -43,6 +52,7 @@ async fn main() -> ExitCode {
         Command::Bench { smoke } => until_signal(bench::bench(smoke)).await,
         Command::Soak(scale) => until_signal(soak(scale)).await,
         Command::Envoy => envoy(),
+        Command::Costly { tries, seed } => costly(tries, seed),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -88,6 +98,16 @@ async fn soak(scale: Scale) -> Result<ExitCode> {
     println!("{figures}");
     let good = figures.is_good(&scale) && figures.greatest_growth() <= 2.0;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prints the costliest pairs, for `wasm-tests/costly.json`.
+fn costly(tries: usize, seed: u64) -> Result<ExitCode> {
+    let module = std::fs::read(wasm_tests::module()?)?;
+    let mut random = wasm_tests::costly::random(seed);
+    for (fuel, genes) in wasm_tests::costly::search(&module, &[], tries, &mut random)? {
+        println!("{fuel:>12} {}", serde_json::to_string(&genes)?);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn envoy() -> Result<ExitCode> {

@@ -1,0 +1,222 @@
+//! A request that many conditions look at: what takes long to find is found once.
+
+use std::cell::{OnceCell, RefCell};
+use std::net::IpAddr;
+
+use super::{IgnoredSet, Request, Spent, authority, cookies, fits, path, query, usable};
+use crate::sorted::sorted;
+
+/// What has been found in a request.
+pub trait Known {
+    /// The pairs of its cookies, in the order of their names and then of arrival.
+    fn cookies(&self) -> &Pairs<'_>;
+
+    /// The parameters of its query, in the order of their names and then of arrival.
+    fn query(&self) -> &Pairs<'_>;
+
+    /// Its path without the query.
+    fn path(&self) -> Option<&[u8]>;
+
+    /// Its authority, and the host alone where that is another text.
+    fn authority(&self) -> [Option<&[u8]>; 2];
+
+    /// A value of a header as far as it can be looked at.
+    fn usable<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]>;
+}
+
+/// Names with values.
+#[derive(Debug, Default)]
+pub struct Pairs<'r> {
+    /// Each name with the place of its pair and the value, in order.
+    sorted: Vec<(&'r [u8], usize, &'r [u8])>,
+    /// Whether there are more than may be looked at.
+    pub(super) cut: bool,
+}
+
+impl<'r> Pairs<'r> {
+    /// These pairs, which are in the order of arrival.
+    pub(super) fn new(pairs: Vec<(&'r [u8], &'r [u8])>, cut: bool) -> Self {
+        let pairs = pairs.into_iter().zip(0..);
+        Pairs { sorted: sorted(pairs.map(|((name, value), n)| (name, n, value)).collect()), cut }
+    }
+
+    /// The values of a name, in the order of arrival.
+    pub(super) fn of(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let first = self.sorted.partition_point(|(known, ..)| *known < name);
+        let pairs = self.sorted.get(first..).unwrap_or_default().iter();
+        pairs.take_while(move |(known, ..)| *known == name).map(|(.., value)| *value)
+    }
+
+    /// Every pair.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.sorted.iter().map(|(name, _, value)| (*name, *value))
+    }
+}
+
+/// A request, and what has been found in it.
+pub(crate) struct Reader<'r, R> {
+    request: &'r R,
+    /// Whether so much looks at the request that it pays to keep what is found.
+    keeps: bool,
+    cookies: OnceCell<Pairs<'r>>,
+    query: OnceCell<Pairs<'r>>,
+    path: OnceCell<Option<&'r [u8]>>,
+    authority: OnceCell<[Option<&'r [u8]>; 2]>,
+    /// The long values that were looked at, by their addresses in order: the bytes that can be looked
+    /// at, from and to.
+    values: RefCell<Vec<(usize, Option<(usize, usize)>)>>,
+    spent: Spent,
+}
+
+/// Bytes of a value beyond which it is long.
+const LONG: usize = 256;
+
+impl<'r, R: Request> Reader<'r, R> {
+    pub(crate) fn new(request: &'r R, keeps: bool) -> Self {
+        Reader {
+            request,
+            keeps,
+            cookies: OnceCell::new(),
+            query: OnceCell::new(),
+            path: OnceCell::new(),
+            authority: OnceCell::new(),
+            values: RefCell::new(Vec::new()),
+            spent: Spent::default(),
+        }
+    }
+}
+
+impl<R: Request> Request for Reader<'_, R> {
+    fn find_field<'a, T>(&'a self, find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>) -> Option<T> {
+        self.request.find_field(find)
+    }
+
+    fn find_header<'a, T>(
+        &'a self,
+        name: &str,
+        find: impl FnMut(&'a [u8]) -> Option<T>,
+    ) -> Option<T> {
+        self.request.find_header(name, find)
+    }
+
+    fn find_field_of_lengths<'a, T>(
+        &'a self,
+        lengths: u64,
+        find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>,
+    ) -> Option<T> {
+        self.request.find_field_of_lengths(lengths, find)
+    }
+
+    fn first_authority(&self) -> Option<&[u8]> {
+        self.request.first_authority()
+    }
+
+    fn source_address(&self) -> Option<IpAddr> {
+        self.request.source_address()
+    }
+
+    fn is_written_earlier(&self, name: &str) -> bool {
+        self.request.is_written_earlier(name)
+    }
+
+    fn ignored(&self) -> &IgnoredSet {
+        self.request.ignored()
+    }
+
+    fn known(&self) -> Option<&dyn Known> {
+        if self.keeps { Some(self) } else { None }
+    }
+
+    fn spent(&self) -> Option<&Spent> {
+        Some(&self.spent)
+    }
+}
+
+impl<R: Request> Known for Reader<'_, R> {
+    fn cookies(&self) -> &Pairs<'_> {
+        self.cookies.get_or_init(|| cookies::pairs(self.request))
+    }
+
+    fn query(&self) -> &Pairs<'_> {
+        self.query.get_or_init(|| query::pairs(self.request))
+    }
+
+    fn path(&self) -> Option<&[u8]> {
+        *self.path.get_or_init(|| path(self.request))
+    }
+
+    fn authority(&self) -> [Option<&[u8]>; 2] {
+        *self.authority.get_or_init(|| authority(self.request))
+    }
+
+    fn usable<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
+        if value.len() <= LONG {
+            return usable(value);
+        }
+        let mut known = self.values.borrow_mut();
+        let address = value.as_ptr().addr();
+        let place = known.binary_search_by_key(&address, |(address, _)| *address);
+        let place = place.unwrap_or_else(|place| {
+            let range = fits(value).then(|| {
+                let start = value.len().saturating_sub(super::trim_start(value).len());
+                (start, start.saturating_add(super::trim(value).len()))
+            });
+            known.insert(place, (address, range));
+            place
+        });
+        let (start, end) = known.get(place)?.1?;
+        value.get(start..end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{HeaderList, find_cookie, find_value, query_param};
+    use super::*;
+
+    fn request() -> HeaderList {
+        let blanks = " ".repeat(LONG);
+        HeaderList::new([
+            (":path", format!("/p{}?b=2&a=1&&a=\r&b&c=\n&d==&=e", "p".repeat(LONG))),
+            (":authority", "h:80".into()),
+            ("x", format!("{blanks}v{blanks}")),
+            ("x", format!("{}\n", "a".repeat(LONG))),
+            ("x", "short ".into()),
+            ("cookie", "b=2; a=1;; a = 3; =4; c=\0; d".into()),
+            ("cookie", "a=5;c==".into()),
+        ])
+    }
+
+    /// What is kept is what is found without.
+    #[test]
+    fn what_is_kept_is_what_is_found() {
+        let request = request();
+        let [keeps, plain] = [true, false].map(|keeps| Reader::new(&request, keeps));
+        assert!(keeps.known().is_some() && plain.known().is_none());
+        for name in ["a", "b", "c", "d", "e", ""] {
+            let both = [&keeps, &plain].map(|request| {
+                let mut cookies = Vec::new();
+                find_cookie(request, name, |value| -> Option<()> {
+                    cookies.push(value.to_vec());
+                    None
+                });
+                (cookies, query_param(request, name).map(<[u8]>::to_vec))
+            });
+            assert_eq!(both[0], both[1], "{name}");
+        }
+        for _ in 0..2 {
+            let both = [&keeps, &plain].map(|request| {
+                let mut values = Vec::new();
+                find_value(request, "x", |value| -> Option<()> {
+                    values.push(value.to_vec());
+                    None
+                });
+                assert_eq!(path(request).map(<[u8]>::len), Some(2 + LONG));
+                values
+            });
+            assert_eq!(both[0], [b"v".to_vec(), b"short".to_vec()]);
+            assert_eq!(both[0], both[1]);
+        }
+        assert_eq!(Known::authority(&keeps), [Some(&b"h:80"[..]), Some(b"h")]);
+    }
+}
