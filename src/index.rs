@@ -100,7 +100,7 @@ impl Index {
         if !self.headers.is_empty() {
             request.find_field_of_lengths(self.headers.lengths, |name, value| -> Option<()> {
                 if let Some(name) = self.headers.find(name)
-                    && let Some(value) = known.usable(value)
+                    && let Some(value) = request::usable_of(request, value)
                 {
                     self.add(name, value, &mut found);
                 }
@@ -130,8 +130,8 @@ impl Index {
     }
 
     #[inline(never)]
-    fn add_pairs(&self, names: &Names, pairs: &Pairs<'_>, found: &mut Candidates) {
-        for (name, value) in pairs.iter() {
+    fn add_pairs(&self, names: &Names, pairs: Option<&Pairs<'_>>, found: &mut Candidates) {
+        for (name, value) in pairs.into_iter().flat_map(Pairs::iter) {
             if let Some(name) = names.find(name) {
                 self.add(name, value, found);
             }

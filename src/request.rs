@@ -134,15 +134,29 @@ pub(crate) fn find_value<'a, T>(
     name: &str,
     mut find: impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
-    let known = request.known();
-    let usable = |value| known.map_or_else(|| usable(value), |known| known.usable(value));
-    request.find_header(name, |value| match usable(value) {
+    request.find_header(name, |value| match usable_of(request, value) {
         Some(value) => find(value),
         None => {
             request.ignored().insert(Ignored::Value);
             None
         }
     })
+}
+
+/// Bytes of a value beyond which it is long, and looked at once where that is kept.
+const LONG: usize = 256;
+
+/// A value of a header without the blanks around it, if it can be looked at.
+pub(crate) fn usable_of<'v>(request: &impl Request, value: &'v [u8]) -> Option<&'v [u8]> {
+    if value.len() > LONG { long(request, value) } else { usable(value) }
+}
+
+#[inline(never)]
+fn long<'v>(request: &impl Request, value: &'v [u8]) -> Option<&'v [u8]> {
+    match request.known() {
+        Some(known) => known.long(value),
+        None => usable(value),
+    }
 }
 
 /// The first usable value of a header.

@@ -213,6 +213,32 @@ mod tests {
         }
     }
 
+    /// `SEARCH_STEPS` of a configuration are shared out among its conditions.
+    #[test]
+    fn a_condition_takes_no_more_steps_than_its_own() {
+        for text in [
+            Text::Contains(Search::new("b", false), 100),
+            Text::Regex(Regex::new(".*b", false, &mut 1000).unwrap(), 100),
+        ] {
+            let (ignored, mut left) = (IgnoredSet::default(), None);
+            let mut asked = |value: &str| text.matches(value.as_bytes(), &ignored, &mut left);
+            assert!(!asked(&"a".repeat(60)) && asked(&("a".repeat(39) + "b")), "{text:?}");
+            assert_eq!(ignored.iter().count(), 0, "{text:?}");
+            assert!(!asked("b"), "{text:?}");
+            assert!(ignored.iter().eq([Ignored::Search]), "{text:?}");
+            assert!(text.matches(b"b", &ignored, &mut None), "the next request begins anew");
+        }
+    }
+
+    #[test]
+    fn a_number_of_more_digits_than_any_has_is_none() {
+        let seven = Text::Range(Box::new(7..8));
+        for (digits, matched) in [(limits::INTEGER_BYTES, true), (limits::INTEGER_BYTES + 1, false)]
+        {
+            assert_eq!(matches(&seven, format!("{:0>digits$}", 7).as_bytes()), matched, "{digits}");
+        }
+    }
+
     #[test]
     fn bytes_that_are_not_utf8_are_compared_as_bytes() {
         let value = b"1 \xc0\xa7";

@@ -211,6 +211,25 @@ fn a_character_is_one_step() {
     assert_eq!(any.matches(b"aaa", &mut 2), None, "a character more than there are steps");
 }
 
+/// A row for each letter, of three classes.
+#[test]
+fn a_table_has_no_more_entries_than_its_bound() {
+    let rows = limits::REGEX_TABLE / 3;
+    for (count, has_table) in [(2000, true), (rows - 2, false)] {
+        let mut effort = u32::MAX;
+        let pattern = format!("(ab){{{}}}", count / 2);
+        let Ok(program) = parse::parse(&pattern, false).and_then(|node| Program::new(&node)) else {
+            // More states than an expression may have.
+            assert!(count > limits::REGEX_STATES && !has_table);
+            continue;
+        };
+        assert_eq!(Table::new(&program, &mut effort).is_some(), has_table, "{pattern}");
+    }
+    let many: String = (0..150).map(|n| char::from_u32(0x100 + 2 * n).unwrap()).collect();
+    let program = Program::new(&parse::parse(&many, false).unwrap()).unwrap();
+    assert!(Table::new(&program, &mut { u32::MAX }).is_none(), "150 rows of 151 classes");
+}
+
 /// These remember where each of many letters was, so a table would need a row for each subset.
 #[test]
 fn an_expression_without_a_table_takes_no_more_steps_than_are_left() {

@@ -8,10 +8,9 @@ use crate::limits;
 /// The value of the first parameter with this name; a parameter without `=` has an empty one.
 pub(crate) fn query_param<'a>(request: &'a impl Request, name: &str) -> Option<&'a [u8]> {
     let (value, cut) = match request.known() {
-        Some(known) => {
-            let pairs = known.query();
-            (pairs.of(name.as_bytes()).next(), pairs.cut)
-        }
+        Some(known) => known
+            .query()
+            .map_or((None, false), |pairs| (pairs.of(name.as_bytes()).next(), pairs.cut)),
         None => find(request, |pair| {
             let behind = pair.strip_prefix(name.as_bytes())?;
             if behind.is_empty() { Some(behind) } else { behind.strip_prefix(b"=") }
@@ -25,13 +24,14 @@ pub(crate) fn query_param<'a>(request: &'a impl Request, name: &str) -> Option<&
 
 /// All parameters.
 pub(super) fn pairs(request: &impl Request) -> Pairs<'_> {
-    let mut pairs = Vec::new();
+    let mut pairs = Pairs::new();
     let (_, cut) = find(request, |pair| -> Option<()> {
         let (name, value) = split_at_byte(pair, b'=');
-        pairs.push((name, value.unwrap_or_default()));
+        pairs.push(name, value.unwrap_or_default());
         None
     });
-    Pairs::new(pairs, cut)
+    pairs.cut = cut;
+    pairs
 }
 
 /// Calls `find` on each parameter and returns its first answer, and whether there are more than may be

@@ -3,16 +3,15 @@
 use std::cell::{OnceCell, RefCell};
 use std::net::IpAddr;
 
-use super::{IgnoredSet, Request, Spent, authority, cookies, fits, path, query, usable};
-use crate::sorted::sorted;
+use super::{IgnoredSet, Request, Spent, authority, cookies, fits, path, query};
 
 /// What has been found in a request.
 pub trait Known {
-    /// The pairs of its cookies, in the order of their names and then of arrival.
-    fn cookies(&self) -> &Pairs<'_>;
+    /// The pairs of its cookies.
+    fn cookies(&self) -> Option<&Pairs<'_>>;
 
-    /// The parameters of its query, in the order of their names and then of arrival.
-    fn query(&self) -> &Pairs<'_>;
+    /// The parameters of its query.
+    fn query(&self) -> Option<&Pairs<'_>>;
 
     /// Its path without the query.
     fn path(&self) -> Option<&[u8]>;
@@ -20,44 +19,52 @@ pub trait Known {
     /// Its authority, and the host alone where that is another text.
     fn authority(&self) -> [Option<&[u8]>; 2];
 
-    /// A value of a header as far as it can be looked at.
-    fn usable<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]>;
+    /// A long value of a header as far as it can be looked at.
+    fn long<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]>;
 }
 
-/// Names with values.
+/// Names with values, in the order of arrival.
 #[derive(Debug, Default)]
 pub struct Pairs<'r> {
-    /// Each name with the place of its pair and the value, in order.
-    sorted: Vec<(&'r [u8], usize, &'r [u8])>,
+    pairs: Vec<(&'r [u8], &'r [u8])>,
     /// Whether there are more than may be looked at.
     pub(super) cut: bool,
 }
 
+/// Pairs that most requests have fewer of.
+const USUAL: usize = 24;
+
 impl<'r> Pairs<'r> {
-    /// These pairs, which are in the order of arrival.
-    pub(super) fn new(pairs: Vec<(&'r [u8], &'r [u8])>, cut: bool) -> Self {
-        let pairs = pairs.into_iter().zip(0..);
-        Pairs { sorted: sorted(pairs.map(|((name, value), n)| (name, n, value)).collect()), cut }
+    pub(super) fn new() -> Self {
+        Pairs { pairs: Vec::with_capacity(USUAL), cut: false }
     }
 
-    /// The values of a name, in the order of arrival.
+    pub(super) fn push(&mut self, name: &'r [u8], value: &'r [u8]) {
+        self.pairs.push((name, value));
+    }
+
+    /// The values of a name.
     pub(super) fn of(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
-        let first = self.sorted.partition_point(|(known, ..)| *known < name);
-        let pairs = self.sorted.get(first..).unwrap_or_default().iter();
-        pairs.take_while(move |(known, ..)| *known == name).map(|(.., value)| *value)
+        self.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value)
     }
 
     /// Every pair.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.sorted.iter().map(|(name, _, value)| (*name, *value))
+        self.pairs.iter().copied()
     }
 }
 
 /// A request, and what has been found in it.
 pub(crate) struct Reader<'r, R> {
     request: &'r R,
-    /// Whether so much looks at the request that it pays to keep what is found.
-    keeps: bool,
+    /// `None` where too little looks at the request for it to pay.
+    kept: Option<Kept<'r>>,
+    spent: Spent,
+}
+
+/// What has been found in a request.
+#[derive(Default)]
+struct Kept<'r> {
     cookies: OnceCell<Pairs<'r>>,
     query: OnceCell<Pairs<'r>>,
     path: OnceCell<Option<&'r [u8]>>,
@@ -65,32 +72,22 @@ pub(crate) struct Reader<'r, R> {
     /// The long values that were looked at, by their addresses in order: the bytes that can be looked
     /// at, from and to.
     values: RefCell<Vec<(usize, Option<(usize, usize)>)>>,
-    spent: Spent,
 }
-
-/// Bytes of a value beyond which it is long.
-const LONG: usize = 256;
 
 impl<'r, R: Request> Reader<'r, R> {
     pub(crate) fn new(request: &'r R, keeps: bool) -> Self {
-        Reader {
-            request,
-            keeps,
-            cookies: OnceCell::new(),
-            query: OnceCell::new(),
-            path: OnceCell::new(),
-            authority: OnceCell::new(),
-            values: RefCell::new(Vec::new()),
-            spent: Spent::default(),
-        }
+        let kept = if keeps { Some(Kept::default()) } else { None };
+        Reader { request, kept, spent: Spent::default() }
     }
 }
 
 impl<R: Request> Request for Reader<'_, R> {
+    #[inline(always)]
     fn find_field<'a, T>(&'a self, find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>) -> Option<T> {
         self.request.find_field(find)
     }
 
+    #[inline(always)]
     fn find_header<'a, T>(
         &'a self,
         name: &str,
@@ -99,6 +96,7 @@ impl<R: Request> Request for Reader<'_, R> {
         self.request.find_header(name, find)
     }
 
+    #[inline(always)]
     fn find_field_of_lengths<'a, T>(
         &'a self,
         lengths: u64,
@@ -123,8 +121,9 @@ impl<R: Request> Request for Reader<'_, R> {
         self.request.ignored()
     }
 
+    #[inline(always)]
     fn known(&self) -> Option<&dyn Known> {
-        if self.keeps { Some(self) } else { None }
+        if self.kept.is_some() { Some(self) } else { None }
     }
 
     fn spent(&self) -> Option<&Spent> {
@@ -133,27 +132,25 @@ impl<R: Request> Request for Reader<'_, R> {
 }
 
 impl<R: Request> Known for Reader<'_, R> {
-    fn cookies(&self) -> &Pairs<'_> {
-        self.cookies.get_or_init(|| cookies::pairs(self.request))
+    fn cookies(&self) -> Option<&Pairs<'_>> {
+        Some(self.kept.as_ref()?.cookies.get_or_init(|| cookies::pairs(self.request)))
     }
 
-    fn query(&self) -> &Pairs<'_> {
-        self.query.get_or_init(|| query::pairs(self.request))
+    fn query(&self) -> Option<&Pairs<'_>> {
+        Some(self.kept.as_ref()?.query.get_or_init(|| query::pairs(self.request)))
     }
 
     fn path(&self) -> Option<&[u8]> {
-        *self.path.get_or_init(|| path(self.request))
+        *self.kept.as_ref()?.path.get_or_init(|| path(self.request))
     }
 
     fn authority(&self) -> [Option<&[u8]>; 2] {
-        *self.authority.get_or_init(|| authority(self.request))
+        let Some(kept) = &self.kept else { return [None; 2] };
+        *kept.authority.get_or_init(|| authority(self.request))
     }
 
-    fn usable<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
-        if value.len() <= LONG {
-            return usable(value);
-        }
-        let mut known = self.values.borrow_mut();
+    fn long<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
+        let mut known = self.kept.as_ref()?.values.borrow_mut();
         let address = value.as_ptr().addr();
         let place = known.binary_search_by_key(&address, |(address, _)| *address);
         let place = place.unwrap_or_else(|place| {
@@ -171,7 +168,7 @@ impl<R: Request> Known for Reader<'_, R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HeaderList, find_cookie, find_value, query_param};
+    use super::super::{HeaderList, LONG, find_cookie, find_value, query_param};
     use super::*;
 
     fn request() -> HeaderList {

@@ -55,6 +55,7 @@ pub mod traffic;
 pub mod updated;
 pub mod upstream;
 pub mod wait;
+pub mod wheels;
 
 /// The folder of the workspace.
 pub fn root() -> PathBuf {
