@@ -1,6 +1,5 @@
 //! gRPC's own client and server (the wheel `grpcio`), installed into `target/`.
 
-use crate::find::run;
 use crate::process::Process;
 use crate::{envoy, target};
 use anyhow::{Context, Result, ensure};
