@@ -49,7 +49,9 @@ impl Rule {
         let weight =
             |(target, weight): (&'p Target, f64)| Some((target.variant.as_deref()?, weight));
         match &self.action {
-            Action::To(target) => weight((target, 1.0)).into_iter().collect(),
+            Action::To(target) | Action::Hold(target) => {
+                weight((target, 1.0)).into_iter().collect()
+            }
             Action::Split(allocation) | Action::Engine(allocation) => {
                 snapshot.split(allocation).weights().filter_map(weight).collect()
             }
@@ -64,7 +66,7 @@ impl Rule {
 
     /// Whether it chooses between variants, or leaves that to the route.
     pub fn is_split(&self) -> bool {
-        !matches!(self.action, Action::To(_))
+        !matches!(self.action, Action::To(_) | Action::Hold(_))
     }
 
     /// Whether the route has its weights.
@@ -116,7 +118,7 @@ impl Rule {
     ) -> Result<&'p Variant, Unassigned> {
         self.check(key)?;
         let target = match &self.action {
-            Action::To(target) => target,
+            Action::To(target) | Action::Hold(target) => target,
             Action::Split(allocation) => {
                 snapshot.split(allocation).pick(xxh64(key, allocation.seed))
             }

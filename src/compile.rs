@@ -4,6 +4,7 @@
 mod caching;
 mod condition;
 mod headers;
+mod hold;
 mod rerun;
 mod route;
 mod split;
@@ -58,10 +59,11 @@ impl Plan {
 }
 
 /// Compiles a configuration. A part that is wrong is left out, and `errors` then refuses the plan.
-fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan {
+fn plan(mut config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan {
     headers::check(&config, errors);
     check_names(&config.rules, errors);
     check_layers(&config.rules, errors);
+    hold::enforce(&mut config);
     let caching = caching::compile(&config);
     let reruns_matter = rerun::matters(&config);
     let mut parts = Parts {
@@ -75,9 +77,16 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
         attributed: 0,
         searches: Searches::of(&config.rules),
     };
+    let hold = config.hold.and_then(|name| parts.find("hold", &name, errors));
+    if hold.is_some() {
+        parts.metrics_level = MetricsLevel::Off;
+    }
     let rules = config.rules.into_iter();
     let rules = rules.filter_map(|rule| compile_rule(rule, &mut parts, errors));
-    let rules: Vec<_> = rules.collect();
+    let mut rules: Vec<_> = rules.collect();
+    if let Some(variant) = &hold {
+        rules = hold::hold(rules, variant, config.metrics, &mut parts);
+    }
     let index = Index::new(&rules);
     let shadows = rules.iter().any(|rule| rule.mode == Mode::Shadow);
     Plan {
@@ -86,6 +95,7 @@ fn plan(config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan
         point_header: config.point_header,
         rules,
         index,
+        hold,
         issues: parts.cookies.into_issues(),
         ramps: parts.ramps,
         guards: parts.guards,

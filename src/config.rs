@@ -84,6 +84,8 @@ pub struct Config {
     /// The rules, in the order written; at most [`limits::RULES`]. The first one that matches a
     /// request decides.
     pub rules: Vec<RuleSpec>,
+    /// The name of the variant at which everyone is held, whatever the rules say.
+    pub hold: Option<String>,
     /// Whether decisions are carried out. [`Mode::Shadow`] here holds for every rule.
     pub mode: Mode,
     /// The metrics that are kept.
@@ -129,6 +131,7 @@ impl Config {
             point_header: routing_header(&mut object, "pointHeader", errors),
             variants: variant::read(&mut object, names_variants, errors),
             rules: rules(&mut object, errors),
+            hold: object.optional("hold").and_then(|field| field.name(errors)),
             mode: mode::read(&mut object, errors),
             metrics: metrics::read(&mut object, errors),
             debug_header: routing_header(&mut object, "debugHeader", errors),

@@ -175,6 +175,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             Action::Split(allocation) => self.allocate(rule, allocation),
             Action::Engine(allocation) => return self.bucket(rule, allocation),
             Action::Route(route) => self.place(rule, route),
+            Action::Hold(target) => self.decision(target, Reason::Hold),
         })
     }
 

@@ -93,6 +93,8 @@ pub struct Guard {
     pub(crate) window: u64,
     /// Seconds from a trip to the trial.
     pub(crate) cooldown: u64,
+    /// Whether it changes no state, because a hold keeps the requests from what it watches.
+    pub(crate) waits: bool,
 }
 
 /// The state of a guard, in the words of a circuit breaker.
@@ -199,6 +201,10 @@ impl Guard {
     /// Moves a record on to `now`, in Unix seconds, and returns the transition if its state changes.
     /// The example of this module shows one guard trip.
     pub fn step(&self, record: &mut Record, now: u64) -> Option<Transition> {
+        if self.waits {
+            record.wait(now);
+            return None;
+        }
         record.forget(now, self.span(record.state));
         let elapsed = now.saturating_sub(record.since);
         if record.state == GuardState::Closed && elapsed >= GOOD_DAY {

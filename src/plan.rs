@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::ramp::Ramp;
 use crate::request::{Reader, Request};
 use crate::rule::Rule;
+use crate::variant::Variant;
 
 /// A configuration that is ready to decide. It never changes.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Plan {
     pub(crate) point_header: Option<String>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) index: Option<Index>,
+    /// The variant for every request that a rule matches, where there is a hold.
+    pub(crate) hold: Option<Arc<Variant>>,
     /// Every cookie that issues identities, once.
     pub(crate) issues: Vec<Arc<Issue>>,
     pub(crate) ramps: Vec<Ramp>,
@@ -93,6 +96,9 @@ const NAMED: usize = 16;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(variant) = &self.hold {
+            write!(f, "hold {}, ", variant.name)?;
+        }
         let names: Vec<_> = self.rules.iter().take(NAMED).map(|rule| &*rule.name).collect();
         if names.is_empty() {
             return write!(f, "no rules");

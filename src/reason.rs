@@ -15,6 +15,8 @@ pub enum Reason {
     Random,
     /// The guard of the variant chosen is open: this one is its fallback.
     Guard,
+    /// Everyone is held at the variant: `hold` of the configuration names it.
+    Hold,
     /// The decision is only counted: its rule, or the whole configuration, is in shadow.
     Shadow,
     /// No rule matched: Envoy's own route decides.
@@ -23,13 +25,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub(crate) const ALL: [Reason; 8] = [
+    pub(crate) const ALL: [Reason; 9] = [
         Reason::Pinned,
         Reason::Sticky,
         Reason::Persisted,
         Reason::Otherwise,
         Reason::Random,
         Reason::Guard,
+        Reason::Hold,
         Reason::Shadow,
         Reason::Unmatched,
     ];
@@ -47,6 +50,7 @@ impl Reason {
             Reason::Otherwise => "otherwise",
             Reason::Random => "random",
             Reason::Guard => "guard",
+            Reason::Hold => "hold",
             Reason::Shadow => "shadow",
             Reason::Unmatched => "unmatched",
         }

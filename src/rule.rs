@@ -33,6 +33,8 @@ pub(crate) enum Action {
     /// A split by the buckets of a flag engine.
     Engine(Box<Allocation>),
     Route(Box<Route>),
+    /// The variant of a hold, which takes the place of what the rule says.
+    Hold(Arc<Target>),
 }
 
 /// A split with all that keeps or changes it.
@@ -72,7 +74,7 @@ impl Rule {
     /// Its split, where it has one with weights.
     pub(crate) fn allocation(&self) -> Option<&Allocation> {
         match &self.action {
-            Action::To(_) | Action::Route(_) => None,
+            Action::To(_) | Action::Route(_) | Action::Hold(_) => None,
             Action::Split(allocation) | Action::Engine(allocation) => Some(allocation),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{ActionSpec, Config, Errors, RuleSpec};
+use crate::config::{ActionSpec, Config, Errors, RuleSpec, VariantSpec};
 
 pub(super) fn check(config: &Config, errors: &mut Errors) {
     check_names(config, errors);
@@ -41,8 +41,7 @@ fn check_names(config: &Config, errors: &mut Errors) {
     }
 }
 
-/// Checks that there is a header for the points, and that without another routing header each variant
-/// that a rule names has a point.
+/// Checks that there is a header for the points, and that whoever needs a point has one.
 fn check_points(config: &Config, errors: &mut Errors) {
     if config.point_header.is_none() {
         if let Some(path) = needs_point(config).filter(|_| !errors.has("pointHeader")) {
@@ -50,6 +49,12 @@ fn check_points(config: &Config, errors: &mut Errors) {
         }
         return;
     }
+    check_named(config, errors);
+    check_hold(config, errors);
+}
+
+/// Checks that without another routing header each variant that a rule names has a point.
+fn check_named(config: &Config, errors: &mut Errors) {
     if config.cluster_header.is_some() || config.variant_header.is_some() {
         return;
     }
@@ -62,6 +67,16 @@ fn check_points(config: &Config, errors: &mut Errors) {
                 "give it, or clusterHeader or variantHeader: no route could tell it otherwise",
             );
         }
+    }
+}
+
+/// Checks that a hold has a point: where routes choose by it, nothing else leads to the variant.
+fn check_hold(config: &Config, errors: &mut Errors) {
+    let held = |variant: &&VariantSpec| config.hold.as_ref() == Some(&variant.name);
+    let held = config.variants.iter().find(held).filter(|variant| variant.point.is_none());
+    let path = held.map(|variant| format!("variants.{}.point", variant.name));
+    if let Some(path) = path.filter(|path| !errors.has(path)) {
+        errors.required(&path, "`hold` needs it: a route with weights chooses by the point alone");
     }
 }
 

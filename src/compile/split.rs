@@ -97,6 +97,7 @@ impl RuleContext<'_> {
             min_requests: config.min_requests,
             window: config.window,
             cooldown: config.cooldown,
+            waits: false,
         }
     }
 }

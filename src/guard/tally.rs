@@ -181,6 +181,13 @@ impl Record {
         self.parts.retain(|(begin, _)| begin.saturating_add(window) > now && *begin <= ahead);
     }
 
+    /// Lets a trial begin anew: it would widen with the time in which it gets no requests.
+    pub(super) fn wait(&mut self, now: u64) {
+        if self.state == GuardState::HalfOpen {
+            self.since = now;
+        }
+    }
+
     /// The counts of all parts.
     pub(super) fn sum(&self) -> Sides {
         let mut sum = Sides::default();

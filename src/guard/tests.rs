@@ -270,3 +270,23 @@ fn an_id_never_changes() {
     assert_eq!(id(other.clone()), xxh64(fields.join("\0").as_bytes(), 0));
     assert_eq!(id(other), 0xcc0f_b90f_c4f3_d8fb);
 }
+
+/// A trial widens with the time in which it gets no responses; under a hold it gets none.
+#[test]
+fn a_guard_that_waits_keeps_its_state_and_its_trial_does_not_widen() {
+    for (state, after) in
+        [(GuardState::Closed, 1.0), (GuardState::Open, 0.0), (GuardState::HalfOpen, TRIAL_SHARE)]
+    {
+        let mut plan = guard();
+        let guard = &mut plan.guards[0];
+        let mut record = Record::default();
+        (record.state, record.since) = (state, 1_000);
+        guard.waits = true;
+        let later = 1_000 + 100 * guard.window * TRIAL_WINDOWS;
+        assert_eq!(guard.step(&mut record, later), None);
+        assert_eq!((record.state, guard.admitted(&record, later)), (state, after));
+        guard.waits = false;
+        let next = guard.step(&mut record, later + 1);
+        assert_eq!(next, (state == GuardState::Open).then_some(Transition::Trial));
+    }
+}

@@ -64,8 +64,11 @@ impl Updated {
         let expected = name(self.generation);
         eventually("the worker's configuration", async || {
             // A connection of its own each time: an old one ends in the old configuration.
-            let seen = raw::send(self.address()?, &Request::get(PROBE)).await?.seen()?;
-            let new = seen.all("x-split-variant") == [expected.as_bytes()];
+            let reply = raw::send(self.address()?, &Request::get(PROBE)).await?;
+            let told = reply.header("x-split-debug").unwrap_or_default();
+            // Under a hold, the debug header alone knows the rule.
+            let new = told.starts_with(&format!("rule={expected};"))
+                || reply.seen()?.all("x-split-variant") == [expected.as_bytes()];
             ensure!(new, "still the old: {}", self.envoy.log());
             Ok(())
         })

@@ -72,6 +72,7 @@ fn reason(explained: &Explained) -> String {
     let why = match (name, &explained.key) {
         ("pinned", _) => "the rule names the variant",
         ("sticky", _) if engine(explained).is_some() => "the bucket of the flag engine chooses",
+        ("hold", _) => "everyone is held at this variant",
         ("otherwise", _) => "the flag engine leaves the client out",
         ("sticky", Some(key)) if key.issued => {
             return format!("{name}: a new identity is issued in {}, and hashed", key.source);
