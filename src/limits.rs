@@ -134,9 +134,13 @@ pub const SIGNED_VALUES: usize = 8;
 /// matter, while an attacker could send 256.
 pub const SIGNED_VALUES_OF_REQUEST: usize = 16;
 
-/// Bytes of values that are read for an identity inside them, of all rules that a request asks: a session
-/// of 2 KB for each of 1,024 rules.
+/// Bytes of values that are read for an identity inside them, and of keys that flag engines hash, of all
+/// rules that a request asks: a session of 2 KB for each of 1,024 rules.
 pub const INNER_BYTES: usize = 2 << 20;
+
+/// Bytes that all conditions look at in the second and later values of headers that are repeated: 10 values
+/// of 400 bytes for each of 1,000 conditions.
+pub const REPEATED_BYTES: usize = 4 << 20;
 
 /// Bytes of the host that a signature binds: the longest name has 253 (RFC 1035 section 2.3.4).
 pub const HOST_BYTES: usize = 255;

@@ -134,9 +134,10 @@ pub(crate) fn find_value<'a, T>(
     name: &str,
     mut find: impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
+    let mut is_first = true;
     request.find_header(name, |value| match usable_of(request, value) {
-        Some(value) => find(value),
-        None => {
+        Some(value) if std::mem::take(&mut is_first) || may_repeat(request, value) => find(value),
+        _ => {
             request.ignored().insert(Ignored::Value);
             None
         }
@@ -149,6 +150,12 @@ const LONG: usize = 256;
 /// A value of a header without the blanks around it, if it can be looked at.
 pub(crate) fn usable_of<'v>(request: &impl Request, value: &'v [u8]) -> Option<&'v [u8]> {
     if value.len() > LONG { long(request, value) } else { usable(value) }
+}
+
+/// Whether one more value of a repeated header may be looked at.
+#[cold]
+fn may_repeat(request: &impl Request, value: &[u8]) -> bool {
+    request.spent().is_none_or(|spent| spent.repeat(value))
 }
 
 #[inline(never)]

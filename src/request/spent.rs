@@ -9,18 +9,25 @@ use crate::limits;
 pub struct Spent {
     /// Values whose signatures may still be verified.
     signed: Cell<usize>,
-    /// Bytes of values that may still be read for an identity inside them.
+    /// Bytes of values that may still be read for an identity inside them, and of keys that flag engines
+    /// may hash.
     inner: Cell<usize>,
+    /// Bytes that conditions may still look at in the second and later values of a header.
+    repeated: Cell<usize>,
     /// For each cookie that issues identities, by its number: the place among its values of the one with
     /// an identity, from 2; 1 where there is none, 0 where nobody has looked.
     returned: Cell<[u16; limits::IDENTITIES]>,
 }
+
+/// The bytes that the least value counts for.
+const LEAST: usize = 16;
 
 impl Default for Spent {
     fn default() -> Self {
         Spent {
             signed: Cell::new(limits::SIGNED_VALUES_OF_REQUEST),
             inner: Cell::new(limits::INNER_BYTES),
+            repeated: Cell::new(limits::REPEATED_BYTES),
             returned: Cell::default(),
         }
     }
@@ -35,6 +42,11 @@ impl Spent {
     /// Whether so many bytes more may be read.
     pub(crate) fn read(&self, bytes: usize) -> bool {
         take(&self.inner, bytes)
+    }
+
+    /// Whether a condition may look at one more value of a header, after the first one.
+    pub(crate) fn repeat(&self, value: &[u8]) -> bool {
+        take(&self.repeated, value.len().saturating_add(LEAST))
     }
 
     /// The place of the value with an identity, if it was looked for.
@@ -69,6 +81,8 @@ mod tests {
         let spent = Spent::default();
         assert_eq!((0..99).filter(|_| spent.verify()).count(), limits::SIGNED_VALUES_OF_REQUEST);
         assert!(spent.read(limits::INNER_BYTES) && !spent.read(1));
+        let most = limits::REPEATED_BYTES / (LEAST + 4);
+        assert_eq!((0..most + 9).filter(|_| spent.repeat(b"beta")).count(), most);
     }
 
     #[test]

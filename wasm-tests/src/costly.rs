@@ -297,7 +297,7 @@ pub fn search(
         };
         let Some((fuel, _)) = fuel(module, &genes)? else { continue };
         if kept.first().is_none_or(|(most, _)| fuel > *most) {
-            eprintln!("{attempt:>7}: {fuel}");
+            eprintln!("{attempt:>7}: {fuel} {}", serde_json::to_string(&genes)?);
         }
         kept.push((fuel, genes));
         kept.sort_by_key(|(fuel, _)| std::cmp::Reverse(*fuel));

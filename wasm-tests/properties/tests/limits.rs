@@ -216,7 +216,7 @@ fn numbers_at_their_ends_and_beyond() {
 }
 
 /// Where the bounds on requests are tested, and one that no number of the configuration is.
-const ELSEWHERE: [(&str, &str, &str); 19] = [
+const ELSEWHERE: [(&str, &str, &str); 20] = [
     ("CLOCK_SKEW", "src/outcome/tests.rs", "what_does_not_verify_is_reissued"),
     ("COOKIE_BYTES", "src/request/cookies.rs", "scanning_is_bounded"),
     ("COOKIE_PAIRS", "src/request/cookies.rs", "scanning_is_bounded"),
@@ -225,6 +225,7 @@ const ELSEWHERE: [(&str, &str, &str); 19] = [
     ("QUERY_PAIRS", "src/request/query.rs", "scanning_is_bounded"),
     ("INNER_BYTES", "src/request/spent.rs", "each_kind_of_work_ends"),
     ("INTEGER_BYTES", "src/matcher/text.rs", "a_number_of_more_digits_than_any_has_is_none"),
+    ("REPEATED_BYTES", "src/request/spent.rs", "each_kind_of_work_ends"),
     (
         "REGEX_EFFORT",
         "src/regex/tests.rs",
