@@ -130,8 +130,8 @@ impl Index {
     }
 
     #[inline(never)]
-    fn add_pairs(&self, names: &Names, pairs: Option<&Pairs<'_>>, found: &mut Candidates) {
-        for (name, value) in pairs.into_iter().flat_map(Pairs::iter) {
+    fn add_pairs(&self, names: &Names, pairs: &Pairs<'_>, found: &mut Candidates) {
+        for (name, value) in pairs.iter() {
             if let Some(name) = names.find(name) {
                 self.add(name, value, found);
             }

@@ -10,7 +10,7 @@ use crate::identity::Issue;
 use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::ramp::Ramp;
-use crate::request::{Reader, Request};
+use crate::request::{Kept, Reader, Request};
 use crate::rule::Rule;
 use crate::variant::Variant;
 
@@ -56,8 +56,12 @@ impl Plan {
     }
 
     /// A request for this plan, which keeps what is found in it where that pays.
-    pub(crate) fn reader<'r, R: Request>(&self, request: &'r R) -> Reader<'r, R> {
-        Reader::new(request, self.index.is_some())
+    pub(crate) fn reader<'k, 'r, R: Request>(
+        &self,
+        request: &'r R,
+        kept: &'k Kept<'r>,
+    ) -> Reader<'k, 'r, R> {
+        Reader::new(request, kept, self.index.is_some())
     }
 
     /// The metrics to define before it is put to work.

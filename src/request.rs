@@ -19,7 +19,7 @@ pub(crate) use cookies::{append_cookie, find_cookie, other_cookies};
 pub(crate) use host::{bare_host, host};
 pub(crate) use part::AUTHORITY;
 pub(crate) use query::query_param;
-pub(crate) use reader::{Known, Pairs, Reader};
+pub(crate) use reader::{Kept, Known, Pairs, Reader};
 pub(crate) use spent::Spent;
 
 use std::net::IpAddr;
@@ -135,11 +135,15 @@ pub(crate) fn find_value<'a, T>(
     mut find: impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
     let mut is_first = true;
-    request.find_header(name, |value| match usable_of(request, value) {
-        Some(value) if std::mem::take(&mut is_first) || may_repeat(request, value) => find(value),
-        _ => {
-            request.ignored().insert(Ignored::Value);
-            None
+    request.find_header(name, |value| {
+        let first = std::mem::take(&mut is_first);
+        let short = first && value.len() <= LONG;
+        match if short { usable(value) } else { other(request, value, first) } {
+            Some(value) => find(value),
+            None => {
+                request.ignored().insert(Ignored::Value);
+                None
+            }
         }
     })
 }
@@ -147,22 +151,21 @@ pub(crate) fn find_value<'a, T>(
 /// Bytes of a value beyond which it is long, and looked at once where that is kept.
 const LONG: usize = 256;
 
+/// A value that is long, or not the first one of its header. A function of its own: most have one that
+/// is short.
+#[cold]
+#[inline(never)]
+fn other<'v>(request: &impl Request, value: &'v [u8], first: bool) -> Option<&'v [u8]> {
+    let looks = || request.spent().is_none_or(|spent| spent.repeat(value));
+    let value = usable_of(request, value)?;
+    (first || looks()).then_some(value)
+}
+
 /// A value of a header without the blanks around it, if it can be looked at.
 pub(crate) fn usable_of<'v>(request: &impl Request, value: &'v [u8]) -> Option<&'v [u8]> {
-    if value.len() > LONG { long(request, value) } else { usable(value) }
-}
-
-/// Whether one more value of a repeated header may be looked at.
-#[cold]
-fn may_repeat(request: &impl Request, value: &[u8]) -> bool {
-    request.spent().is_none_or(|spent| spent.repeat(value))
-}
-
-#[inline(never)]
-fn long<'v>(request: &impl Request, value: &'v [u8]) -> Option<&'v [u8]> {
     match request.known() {
-        Some(known) => known.long(value),
-        None => usable(value),
+        Some(known) if value.len() > LONG => known.long(value),
+        _ => usable(value),
     }
 }
 
@@ -172,6 +175,7 @@ pub(crate) fn first_value<'a>(request: &'a impl Request, name: &str) -> Option<&
 }
 
 /// The authority as it stands, and its host alone where that is another text.
+#[inline(never)]
 pub(crate) fn authority(request: &impl Request) -> [Option<&[u8]>; 2] {
     if let Some(known) = request.known() {
         return known.authority();
@@ -182,6 +186,7 @@ pub(crate) fn authority(request: &impl Request) -> [Option<&[u8]>; 2] {
 
 /// `:path` up to its query (RFC 3986 section 3.3), as Envoy normalised it. Its bounds are those of any
 /// value, and the query does not count.
+#[inline(never)]
 pub(crate) fn path(request: &impl Request) -> Option<&[u8]> {
     if let Some(known) = request.known() {
         return known.path();

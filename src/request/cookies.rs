@@ -31,13 +31,14 @@ pub(crate) fn find_cookie<'a, T>(
 
 /// The same where all cookies are known.
 #[cold]
+#[inline(never)]
 fn find_known<'a, T>(
     known: &'a dyn Known,
     name: &[u8],
     ignored: &IgnoredSet,
     find: &mut dyn FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
-    let pairs = known.cookies()?;
+    let pairs = known.cookies();
     let found = pairs.of(name).find_map(find);
     if found.is_none() && pairs.cut {
         ignored.insert(Ignored::Cookies);

@@ -6,11 +6,13 @@ use super::{Ignored, PATH, Request, trim};
 use crate::limits;
 
 /// The value of the first parameter with this name; a parameter without `=` has an empty one.
+#[inline(never)]
 pub(crate) fn query_param<'a>(request: &'a impl Request, name: &str) -> Option<&'a [u8]> {
     let (value, cut) = match request.known() {
-        Some(known) => known
-            .query()
-            .map_or((None, false), |pairs| (pairs.of(name.as_bytes()).next(), pairs.cut)),
+        Some(known) => {
+            let pairs = known.query();
+            (pairs.of(name.as_bytes()).next(), pairs.cut)
+        }
         None => find(request, |pair| {
             let behind = pair.strip_prefix(name.as_bytes())?;
             if behind.is_empty() { Some(behind) } else { behind.strip_prefix(b"=") }

@@ -8,10 +8,10 @@ use super::{IgnoredSet, Request, Spent, authority, cookies, fits, path, query};
 /// What has been found in a request.
 pub trait Known {
     /// The pairs of its cookies.
-    fn cookies(&self) -> Option<&Pairs<'_>>;
+    fn cookies(&self) -> &Pairs<'_>;
 
     /// The parameters of its query.
-    fn query(&self) -> Option<&Pairs<'_>>;
+    fn query(&self) -> &Pairs<'_>;
 
     /// Its path without the query.
     fn path(&self) -> Option<&[u8]>;
@@ -54,17 +54,10 @@ impl<'r> Pairs<'r> {
     }
 }
 
-/// A request, and what has been found in it.
-pub(crate) struct Reader<'r, R> {
-    request: &'r R,
-    /// `None` where too little looks at the request for it to pay.
-    kept: Option<Kept<'r>>,
-    spent: Spent,
-}
-
-/// What has been found in a request.
+/// What has been found in a request, and the work that it has caused. It lies beside the [`Reader`]: moved
+/// with it, its bytes would cost each request.
 #[derive(Default)]
-struct Kept<'r> {
+pub(crate) struct Kept<'r> {
     cookies: OnceCell<Pairs<'r>>,
     query: OnceCell<Pairs<'r>>,
     path: OnceCell<Option<&'r [u8]>>,
@@ -72,16 +65,24 @@ struct Kept<'r> {
     /// The long values that were looked at, by their addresses in order: the bytes that can be looked
     /// at, from and to.
     values: RefCell<Vec<(usize, Option<(usize, usize)>)>>,
+    spent: Spent,
 }
 
-impl<'r, R: Request> Reader<'r, R> {
-    pub(crate) fn new(request: &'r R, keeps: bool) -> Self {
-        let kept = if keeps { Some(Kept::default()) } else { None };
-        Reader { request, kept, spent: Spent::default() }
+/// A request, and what has been found in it.
+pub(crate) struct Reader<'k, 'r, R> {
+    request: &'r R,
+    kept: &'k Kept<'r>,
+    /// Whether so much looks at the request that it pays to keep what is found.
+    keeps: bool,
+}
+
+impl<'k, 'r, R: Request> Reader<'k, 'r, R> {
+    pub(crate) fn new(request: &'r R, kept: &'k Kept<'r>, keeps: bool) -> Self {
+        Reader { request, kept, keeps }
     }
 }
 
-impl<R: Request> Request for Reader<'_, R> {
+impl<R: Request> Request for Reader<'_, '_, R> {
     #[inline(always)]
     fn find_field<'a, T>(&'a self, find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>) -> Option<T> {
         self.request.find_field(find)
@@ -123,34 +124,33 @@ impl<R: Request> Request for Reader<'_, R> {
 
     #[inline(always)]
     fn known(&self) -> Option<&dyn Known> {
-        if self.kept.is_some() { Some(self) } else { None }
+        if self.keeps { Some(self) } else { None }
     }
 
     fn spent(&self) -> Option<&Spent> {
-        Some(&self.spent)
+        Some(&self.kept.spent)
     }
 }
 
-impl<R: Request> Known for Reader<'_, R> {
-    fn cookies(&self) -> Option<&Pairs<'_>> {
-        Some(self.kept.as_ref()?.cookies.get_or_init(|| cookies::pairs(self.request)))
+impl<R: Request> Known for Reader<'_, '_, R> {
+    fn cookies(&self) -> &Pairs<'_> {
+        self.kept.cookies.get_or_init(|| cookies::pairs(self.request))
     }
 
-    fn query(&self) -> Option<&Pairs<'_>> {
-        Some(self.kept.as_ref()?.query.get_or_init(|| query::pairs(self.request)))
+    fn query(&self) -> &Pairs<'_> {
+        self.kept.query.get_or_init(|| query::pairs(self.request))
     }
 
     fn path(&self) -> Option<&[u8]> {
-        *self.kept.as_ref()?.path.get_or_init(|| path(self.request))
+        *self.kept.path.get_or_init(|| path(self.request))
     }
 
     fn authority(&self) -> [Option<&[u8]>; 2] {
-        let Some(kept) = &self.kept else { return [None; 2] };
-        *kept.authority.get_or_init(|| authority(self.request))
+        *self.kept.authority.get_or_init(|| authority(self.request))
     }
 
     fn long<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
-        let mut known = self.kept.as_ref()?.values.borrow_mut();
+        let mut known = self.kept.values.borrow_mut();
         let address = value.as_ptr().addr();
         let place = known.binary_search_by_key(&address, |(address, _)| *address);
         let place = place.unwrap_or_else(|place| {
@@ -188,7 +188,8 @@ mod tests {
     #[test]
     fn what_is_kept_is_what_is_found() {
         let request = request();
-        let [keeps, plain] = [true, false].map(|keeps| Reader::new(&request, keeps));
+        let kept = Kept::default();
+        let [keeps, plain] = [true, false].map(|keeps| Reader::new(&request, &kept, keeps));
         assert!(keeps.known().is_some() && plain.known().is_none());
         for name in ["a", "b", "c", "d", "e", ""] {
             let both = [&keeps, &plain].map(|request| {
