@@ -11,7 +11,7 @@ use crate::key::Identity;
 use crate::plan::Plan;
 use crate::point;
 use crate::reason::Reason;
-use crate::request::{Ignored, Kept, Request};
+use crate::request::{Ignored, Reader, Request};
 use crate::rule::{Action, Allocation, Persist, Route, Rule};
 use crate::snapshot::Snapshot;
 use crate::split::Split;
@@ -87,8 +87,7 @@ pub fn decide<'p>(
     request: &impl Request,
     environment: &mut impl Environment,
 ) -> Decision<'p> {
-    let kept = Kept::default();
-    decide_read(plan, snapshot, &plan.reader(request, &kept), environment)
+    decide_read(plan, snapshot, &Reader::new(request), environment)
 }
 
 /// The same about a request that keeps what is found in it.

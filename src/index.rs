@@ -13,7 +13,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::config::Part;
 use crate::matcher::{Matcher, Test, Text, folded};
-use crate::request::{self, Known, Pairs, Request};
+use crate::request::{self, Request};
 use crate::rule::Rule;
 use crate::sorted::sorted;
 pub(crate) use candidates::Candidates;
@@ -21,8 +21,6 @@ use prefix::Prefixes;
 
 /// Trying so few rules costs less than looking them up.
 const FEW: usize = 8;
-/// Trying so few conditions does.
-const FEW_CONDITIONS: usize = 64;
 
 // Seeds that keep parts of one text apart.
 const HEADER: u64 = 1;
@@ -58,7 +56,7 @@ enum Need<'r> {
 impl Index {
     /// The index of so many rules; `None` where it would not pay.
     pub(crate) fn new(rules: &[Rule]) -> Option<Index> {
-        if rules.len() <= FEW && tests(rules).count() <= FEW_CONDITIONS {
+        if rules.len() <= FEW {
             return None;
         }
         let mut index = Index {
@@ -95,12 +93,12 @@ impl Index {
     }
 
     /// The rules that may match this request: all that do are among them.
-    pub(crate) fn candidates(&self, request: &impl Request, known: &dyn Known) -> Candidates {
+    pub(crate) fn candidates(&self, request: &impl Request) -> Candidates {
         let mut found = self.always;
         if !self.headers.is_empty() {
             request.find_field_of_lengths(self.headers.lengths, |name, value| -> Option<()> {
                 if let Some(name) = self.headers.find(name)
-                    && let Some(value) = request::usable_of(request, value)
+                    && let Some(value) = request::usable(value)
                 {
                     self.add(name, value, &mut found);
                 }
@@ -108,13 +106,17 @@ impl Index {
             });
         }
         if !self.cookies.is_empty() {
-            self.add_pairs(&self.cookies, known.cookies(), &mut found);
+            request::each_cookie(request, |name, value| {
+                if let Some(name) = self.cookies.find(name) {
+                    self.add(name, value, &mut found);
+                }
+            });
         }
         if !self.queries.is_empty() {
-            self.add_pairs(&self.queries, known.query(), &mut found);
+            self.add_params(request, &mut found);
         }
         if (self.paths || !self.prefixes.is_empty())
-            && let Some(path) = known.path()
+            && let Some(path) = request::path(request)
         {
             if self.paths {
                 self.add_need(xxh64(path, PATH), &mut found);
@@ -122,19 +124,24 @@ impl Index {
             self.prefixes.add(path, &mut found);
         }
         if self.hosts {
-            for host in known.authority().into_iter().flatten() {
-                self.add_need(folded(host, HOST), &mut found);
-            }
+            self.add_hosts(request, &mut found);
         }
         found
     }
 
     #[inline(never)]
-    fn add_pairs(&self, names: &Names, pairs: &Pairs<'_>, found: &mut Candidates) {
-        for (name, value) in pairs.iter() {
-            if let Some(name) = names.find(name) {
+    fn add_params(&self, request: &impl Request, found: &mut Candidates) {
+        request::each_param(request, |name, value| {
+            if let Some(name) = self.queries.find(name) {
                 self.add(name, value, found);
             }
+        });
+    }
+
+    #[inline(never)]
+    fn add_hosts(&self, request: &impl Request, found: &mut Candidates) {
+        for host in request::authority(request).into_iter().flatten() {
+            self.add_need(folded(host, HOST), found);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::metrics::MetricIndex;
 use crate::plan::Plan;
 use crate::point;
 use crate::reason::Reason;
-use crate::request::{IgnoredSet, Kept, Request, append_cookie, other_cookies};
+use crate::request::{IgnoredSet, Reader, Request, append_cookie, other_cookies};
 use crate::snapshot::Snapshot;
 use crate::variant::Target;
 
@@ -106,8 +106,7 @@ impl<'p> Outcome<'p> {
         request: &impl Request,
         environment: &mut impl Environment,
     ) -> Self {
-        let kept = Kept::default();
-        let request = &plan.reader(request, &kept);
+        let request = &Reader::new(request);
         let decision = decide_read(plan, snapshot, request, environment);
         let mut outcome = Outcome::of(plan, decision, request, environment);
         // After `of`: input that is ignored for a rule in shadow alone counts nowhere.

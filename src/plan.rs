@@ -10,7 +10,7 @@ use crate::identity::Issue;
 use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::ramp::Ramp;
-use crate::request::{Kept, Reader, Request};
+use crate::request::Request;
 use crate::rule::Rule;
 use crate::variant::Variant;
 
@@ -55,15 +55,6 @@ impl Plan {
         headers.into_iter().flatten().map(String::as_str)
     }
 
-    /// A request for this plan, which keeps what is found in it where that pays.
-    pub(crate) fn reader<'k, 'r, R: Request>(
-        &self,
-        request: &'r R,
-        kept: &'k Kept<'r>,
-    ) -> Reader<'k, 'r, R> {
-        Reader::new(request, kept, self.index.is_some())
-    }
-
     /// The metrics to define before it is put to work.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -85,10 +76,10 @@ impl Plan {
         request: &impl Request,
         find: impl FnMut(&'p Rule) -> Option<T>,
     ) -> Option<T> {
-        match (&self.index, request.known()) {
-            (None, _) | (_, None) => self.rules.iter().find_map(find),
-            (Some(index), Some(known)) => {
-                let candidates = index.candidates(request, known);
+        match &self.index {
+            None => self.rules.iter().find_map(find),
+            Some(index) => {
+                let candidates = index.candidates(request);
                 candidates.iter().filter_map(|rule| self.rules.get(rule)).find_map(find)
             }
         }

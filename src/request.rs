@@ -15,16 +15,17 @@ mod spent;
 pub use ignored::{Ignored, IgnoredSet};
 pub use list::HeaderList;
 
-pub(crate) use cookies::{append_cookie, find_cookie, other_cookies};
+pub(crate) use cookies::{append_cookie, each_cookie, find_cookie, other_cookies};
 pub(crate) use host::{bare_host, host};
 pub(crate) use part::AUTHORITY;
-pub(crate) use query::query_param;
-pub(crate) use reader::{Kept, Known, Pairs, Reader};
+pub(crate) use query::{each_param, query_param};
+pub(crate) use reader::Reader;
 pub(crate) use spent::Spent;
 
 use std::net::IpAddr;
 
 use crate::limits;
+use reader::Known;
 use scan::{is_clean, split_at_byte};
 
 const PATH: &str = ":path";
@@ -162,7 +163,7 @@ fn other<'v>(request: &impl Request, value: &'v [u8], first: bool) -> Option<&'v
 }
 
 /// A value of a header without the blanks around it, if it can be looked at.
-pub(crate) fn usable_of<'v>(request: &impl Request, value: &'v [u8]) -> Option<&'v [u8]> {
+fn usable_of<'v>(request: &impl Request, value: &'v [u8]) -> Option<&'v [u8]> {
     match request.known() {
         Some(known) if value.len() > LONG => known.long(value),
         _ => usable(value),

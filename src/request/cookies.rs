@@ -73,14 +73,27 @@ pub(crate) fn append_cookie(cookies: &mut Vec<u8>, text: &[u8]) {
     cookies.extend_from_slice(text);
 }
 
-/// All pairs whose values can be looked at.
-pub(super) fn pairs(request: &impl Request) -> Pairs<'_> {
-    let (mut pairs, ignored) = (Pairs::new(), IgnoredSet::default());
-    let _: Option<()> = find_text(request, &ignored, |text| {
+/// Looks at the pairs of all `cookie` fields, names and values.
+pub(crate) fn each_cookie<'a>(request: &'a impl Request, look: impl FnMut(&'a [u8], &'a [u8])) {
+    each_pair(request, request.ignored(), look);
+}
+
+fn each_pair<'a>(
+    request: &'a impl Request,
+    ignored: &IgnoredSet,
+    mut look: impl FnMut(&'a [u8], &'a [u8]),
+) {
+    let _: Option<()> = find_text(request, ignored, |text| {
         let (name, value) = pair(text).filter(|(_, value)| is_clean(value))?;
-        pairs.push(name, value);
+        look(name, value);
         None
     });
+}
+
+/// All pairs whose values can be looked at.
+pub(super) fn pairs(request: &impl Request) -> Pairs<'_> {
+    let (mut pairs, ignored) = (Pairs::default(), IgnoredSet::default());
+    each_pair(request, &ignored, |name, value| pairs.push(name, value));
     pairs.cut = ignored.iter().next().is_some();
     pairs
 }
@@ -226,13 +239,13 @@ mod tests {
     }
 
     #[test]
-    fn each_pair_is_kept() {
+    fn each_pair_is_looked_at_once() {
         let lines = ["d=;a=1; =2; b ; c = 3", "a=4;e=\0;f==5"];
         let request = HeaderList::new(lines.map(|line| ("cookie", line)));
-        let text = |(name, value): (&[u8], &[u8])| {
-            format!("{}={}", name.escape_ascii(), value.escape_ascii())
-        };
-        let pairs: Vec<_> = pairs(&request).iter().map(text).collect();
+        let mut pairs = Vec::new();
+        each_cookie(&request, |name, value| {
+            pairs.push(format!("{}={}", name.escape_ascii(), value.escape_ascii()));
+        });
         assert_eq!(pairs, ["d=", "a=1", "c=3", "a=4", "f==5"]);
     }
 

@@ -24,15 +24,24 @@ pub(crate) fn query_param<'a>(request: &'a impl Request, name: &str) -> Option<&
     value.filter(|value| is_clean(value))
 }
 
-/// All parameters.
-pub(super) fn pairs(request: &impl Request) -> Pairs<'_> {
-    let mut pairs = Pairs::new();
+/// Looks at all parameters, names and values; whether there are more than may be looked at.
+#[inline(never)]
+pub(crate) fn each_param<'a>(
+    request: &'a impl Request,
+    mut look: impl FnMut(&'a [u8], &'a [u8]),
+) -> bool {
     let (_, cut) = find(request, |pair| -> Option<()> {
         let (name, value) = split_at_byte(pair, b'=');
-        pairs.push(name, value.unwrap_or_default());
+        look(name, value.unwrap_or_default());
         None
     });
-    pairs.cut = cut;
+    cut
+}
+
+/// All parameters.
+pub(super) fn pairs(request: &impl Request) -> Pairs<'_> {
+    let mut pairs = Pairs::default();
+    pairs.cut = each_param(request, |name, value| pairs.push(name, value));
     pairs
 }
 

@@ -1,6 +1,6 @@
 //! A request that many conditions look at: what takes long to find is found once.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 
 use super::{IgnoredSet, Request, Spent, authority, cookies, fits, path, query};
@@ -31,33 +31,20 @@ pub struct Pairs<'r> {
     pub(super) cut: bool,
 }
 
-/// Pairs that most requests have fewer of.
-const USUAL: usize = 24;
-
 impl<'r> Pairs<'r> {
-    pub(super) fn new() -> Self {
-        Pairs { pairs: Vec::with_capacity(USUAL), cut: false }
-    }
-
     pub(super) fn push(&mut self, name: &'r [u8], value: &'r [u8]) {
         self.pairs.push((name, value));
     }
 
     /// The values of a name.
     pub(super) fn of(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
-        self.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value)
-    }
-
-    /// Every pair.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.pairs.iter().copied()
+        self.pairs.iter().filter(move |(known, _)| *known == name).map(|(_, value)| *value)
     }
 }
 
-/// What has been found in a request, and the work that it has caused. It lies beside the [`Reader`]: moved
-/// with it, its bytes would cost each request.
+/// What has been found in a request.
 #[derive(Default)]
-pub(crate) struct Kept<'r> {
+struct Kept<'r> {
     cookies: OnceCell<Pairs<'r>>,
     query: OnceCell<Pairs<'r>>,
     path: OnceCell<Option<&'r [u8]>>,
@@ -65,24 +52,35 @@ pub(crate) struct Kept<'r> {
     /// The long values that were looked at, by their addresses in order: the bytes that can be looked
     /// at, from and to.
     values: RefCell<Vec<(usize, Option<(usize, usize)>)>>,
+}
+
+/// A request, what has been found in it, and the work that it has caused.
+pub(crate) struct Reader<'r, R> {
+    request: &'r R,
+    /// Looks at what takes long to find, so far.
+    looks: Cell<u32>,
+    /// What was found, once it was looked for more than a [`FEW`] times: a usual decision keeps nothing,
+    /// and allocates nothing.
+    kept: OnceCell<Box<Kept<'r>>>,
     spent: Spent,
 }
 
-/// A request, and what has been found in it.
-pub(crate) struct Reader<'k, 'r, R> {
-    request: &'r R,
-    kept: &'k Kept<'r>,
-    /// Whether so much looks at the request that it pays to keep what is found.
-    keeps: bool,
-}
+/// Looks that cost less than to keep what is found.
+const FEW: u32 = 16;
 
-impl<'k, 'r, R: Request> Reader<'k, 'r, R> {
-    pub(crate) fn new(request: &'r R, kept: &'k Kept<'r>, keeps: bool) -> Self {
-        Reader { request, kept, keeps }
+impl<'r, R: Request> Reader<'r, R> {
+    pub(crate) fn new(request: &'r R) -> Self {
+        Reader { request, looks: Cell::new(0), kept: OnceCell::new(), spent: Spent::default() }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn kept(&self) -> &Kept<'r> {
+        self.kept.get_or_init(Box::default)
     }
 }
 
-impl<R: Request> Request for Reader<'_, '_, R> {
+impl<R: Request> Request for Reader<'_, R> {
     #[inline(always)]
     fn find_field<'a, T>(&'a self, find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>) -> Option<T> {
         self.request.find_field(find)
@@ -124,33 +122,38 @@ impl<R: Request> Request for Reader<'_, '_, R> {
 
     #[inline(always)]
     fn known(&self) -> Option<&dyn Known> {
-        if self.keeps { Some(self) } else { None }
+        let looks = self.looks.get();
+        if looks < FEW {
+            self.looks.set(looks.wrapping_add(1));
+            return None;
+        }
+        Some(self)
     }
 
     fn spent(&self) -> Option<&Spent> {
-        Some(&self.kept.spent)
+        Some(&self.spent)
     }
 }
 
-impl<R: Request> Known for Reader<'_, '_, R> {
+impl<R: Request> Known for Reader<'_, R> {
     fn cookies(&self) -> &Pairs<'_> {
-        self.kept.cookies.get_or_init(|| cookies::pairs(self.request))
+        self.kept().cookies.get_or_init(|| cookies::pairs(self.request))
     }
 
     fn query(&self) -> &Pairs<'_> {
-        self.kept.query.get_or_init(|| query::pairs(self.request))
+        self.kept().query.get_or_init(|| query::pairs(self.request))
     }
 
     fn path(&self) -> Option<&[u8]> {
-        *self.kept.path.get_or_init(|| path(self.request))
+        *self.kept().path.get_or_init(|| path(self.request))
     }
 
     fn authority(&self) -> [Option<&[u8]>; 2] {
-        *self.kept.authority.get_or_init(|| authority(self.request))
+        *self.kept().authority.get_or_init(|| authority(self.request))
     }
 
     fn long<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
-        let mut known = self.kept.values.borrow_mut();
+        let mut known = self.kept().values.borrow_mut();
         let address = value.as_ptr().addr();
         let place = known.binary_search_by_key(&address, |(address, _)| *address);
         let place = place.unwrap_or_else(|place| {
@@ -188,10 +191,11 @@ mod tests {
     #[test]
     fn what_is_kept_is_what_is_found() {
         let request = request();
-        let kept = Kept::default();
-        let [keeps, plain] = [true, false].map(|keeps| Reader::new(&request, &kept, keeps));
+        let (keeps, plain) = (Reader::new(&request), Reader::new(&request));
+        keeps.looks.set(FEW);
         assert!(keeps.known().is_some() && plain.known().is_none());
         for name in ["a", "b", "c", "d", "e", ""] {
+            plain.looks.set(0);
             let both = [&keeps, &plain].map(|request| {
                 let mut cookies = Vec::new();
                 find_cookie(request, name, |value| -> Option<()> {
@@ -203,6 +207,7 @@ mod tests {
             assert_eq!(both[0], both[1], "{name}");
         }
         for _ in 0..2 {
+            plain.looks.set(0);
             let both = [&keeps, &plain].map(|request| {
                 let mut values = Vec::new();
                 find_value(request, "x", |value| -> Option<()> {
@@ -216,5 +221,6 @@ mod tests {
             assert_eq!(both[0], both[1]);
         }
         assert_eq!(Known::authority(&keeps), [Some(&b"h:80"[..]), Some(b"h")]);
+        assert!(plain.kept.get().is_none());
     }
 }
