@@ -47,6 +47,7 @@ pub(crate) struct Issue {
 impl Issue {
     /// The identity that a client returns. It is looked for once in a request, since each rule of a layer
     /// asks for it.
+    #[inline(never)]
     pub(crate) fn returned<'a>(
         &'a self,
         request: &'a impl Request,

@@ -1,6 +1,5 @@
 //! Cookies, parsed in place (RFC 6265bis section 5.6).
 
-use super::reader::{Known, Pairs};
 use super::scan::{is_clean, split_at_byte};
 use super::{Ignored, IgnoredSet, Request, trim, trim_start};
 use crate::limits;
@@ -13,11 +12,8 @@ pub(crate) fn find_cookie<'a, T>(
     mut find: impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
     let name = name.as_bytes();
-    if let Some(known) = request.known() {
-        return find_known(known, name, request.ignored(), &mut find);
-    }
     // Names are compared before a search for `=`.
-    find_text(request, request.ignored(), |text| {
+    find_text(request, |text| {
         let text = trim_start(text);
         // Most differ in the first byte, and so cost no call.
         if text.first() != name.first() {
@@ -27,23 +23,6 @@ pub(crate) fn find_cookie<'a, T>(
         let value = trim(trim(behind).strip_prefix(b"=")?);
         if is_clean(value) { find(value) } else { None }
     })
-}
-
-/// The same where all cookies are known.
-#[cold]
-#[inline(never)]
-fn find_known<'a, T>(
-    known: &'a dyn Known,
-    name: &[u8],
-    ignored: &IgnoredSet,
-    find: &mut dyn FnMut(&'a [u8]) -> Option<T>,
-) -> Option<T> {
-    let pairs = known.cookies();
-    let found = pairs.of(name).find_map(find);
-    if found.is_none() && pairs.cut {
-        ignored.insert(Ignored::Cookies);
-    }
-    found
 }
 
 /// All `cookie` fields as one (RFC 9113 section 8.2.3), as they were sent: only the pairs whose name is
@@ -74,38 +53,22 @@ pub(crate) fn append_cookie(cookies: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Looks at the pairs of all `cookie` fields, names and values.
-pub(crate) fn each_cookie<'a>(request: &'a impl Request, look: impl FnMut(&'a [u8], &'a [u8])) {
-    each_pair(request, request.ignored(), look);
-}
-
-fn each_pair<'a>(
-    request: &'a impl Request,
-    ignored: &IgnoredSet,
-    mut look: impl FnMut(&'a [u8], &'a [u8]),
-) {
-    let _: Option<()> = find_text(request, ignored, |text| {
+pub(crate) fn each_cookie<'a>(request: &'a impl Request, mut look: impl FnMut(&'a [u8], &'a [u8])) {
+    let _: Option<()> = find_text(request, |text| {
         let (name, value) = pair(text).filter(|(_, value)| is_clean(value))?;
         look(name, value);
         None
     });
 }
 
-/// All pairs whose values can be looked at.
-pub(super) fn pairs(request: &impl Request) -> Pairs<'_> {
-    let (mut pairs, ignored) = (Pairs::default(), IgnoredSet::default());
-    each_pair(request, &ignored, |name, value| pairs.push(name, value));
-    pairs.cut = ignored.iter().next().is_some();
-    pairs
-}
-
 /// Calls `find` on each text between semicolons, as if HTTP/2 crumbs and repeated lines had been
 /// joined with `; ` (RFC 9113 section 8.2.3), and returns its first answer.
 fn find_text<'a, T>(
     request: &'a impl Request,
-    ignored: &IgnoredSet,
     mut find: impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
     let mut left = Left { bytes: limits::COOKIE_BYTES, pairs: limits::COOKIE_PAIRS };
+    let ignored = request.ignored();
     request.find_header("cookie", |line| find_in_line(line, &mut left, ignored, &mut find))
 }
 
@@ -124,7 +87,7 @@ fn find_in_line<'a, T>(
     ignored: &IgnoredSet,
     find: &mut impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
-    let mut rest = Some(line);
+    let mut rest = Some(line).filter(|line| ignored.scan(line.len()));
     while let Some(line) = rest {
         let (text, others) = split_at_byte(line, b';');
         match (left.bytes.checked_sub(text.len()), left.pairs.checked_sub(1)) {

@@ -3,13 +3,10 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 
-use super::{IgnoredSet, Request, Spent, authority, cookies, fits, path, query};
+use super::{IgnoredSet, Request, Spent, authority, fits, path, query};
 
 /// What has been found in a request.
 pub trait Known {
-    /// The pairs of its cookies.
-    fn cookies(&self) -> &Pairs<'_>;
-
     /// The parameters of its query.
     fn query(&self) -> &Pairs<'_>;
 
@@ -45,7 +42,6 @@ impl<'r> Pairs<'r> {
 /// What has been found in a request.
 #[derive(Default)]
 struct Kept<'r> {
-    cookies: OnceCell<Pairs<'r>>,
     query: OnceCell<Pairs<'r>>,
     path: OnceCell<Option<&'r [u8]>>,
     authority: OnceCell<[Option<&'r [u8]>; 2]>,
@@ -136,10 +132,6 @@ impl<R: Request> Request for Reader<'_, R> {
 }
 
 impl<R: Request> Known for Reader<'_, R> {
-    fn cookies(&self) -> &Pairs<'_> {
-        self.kept().cookies.get_or_init(|| cookies::pairs(self.request))
-    }
-
     fn query(&self) -> &Pairs<'_> {
         self.kept().query.get_or_init(|| query::pairs(self.request))
     }

@@ -22,6 +22,7 @@ mod curve;
 mod describe;
 mod diff;
 mod document;
+mod effort;
 mod explain;
 mod given;
 mod hint;

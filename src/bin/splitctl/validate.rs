@@ -5,6 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::check::{Checked, Mistake, check};
+use crate::effort;
 use crate::input::Choice;
 use crate::output::{Answer, BAD, Format, GOOD};
 use crate::routes::{self, Routes, Warning};
@@ -94,6 +95,9 @@ impl Validate {
 
 fn summary(checked: &Checked) -> String {
     let mut text = format!("valid, {}", checked.plan);
+    if let Some(effort) = effort::told(&checked.config, &checked.plan) {
+        text += &format!("; {effort}");
+    }
     for name in &checked.unset {
         text += &format!("; signing needs {name} in the VM's environment");
     }

@@ -216,7 +216,7 @@ fn numbers_at_their_ends_and_beyond() {
 }
 
 /// Where the bounds on requests are tested, and one that no number of the configuration is.
-const ELSEWHERE: [(&str, &str, &str); 20] = [
+const ELSEWHERE: [(&str, &str, &str); 21] = [
     ("CLOCK_SKEW", "src/outcome/tests.rs", "what_does_not_verify_is_reissued"),
     ("COOKIE_BYTES", "src/request/cookies.rs", "scanning_is_bounded"),
     ("COOKIE_PAIRS", "src/request/cookies.rs", "scanning_is_bounded"),
@@ -243,6 +243,7 @@ const ELSEWHERE: [(&str, &str, &str); 20] = [
     ),
     ("REGEX_TABLE", "src/regex/tests.rs", "a_table_has_no_more_entries_than_its_bound"),
     ("RERUNS", "wasm-tests/tests/hostile_runs.rs", "runs_that_never_come_leave_nothing"),
+    ("SCANNED_BYTES", "src/request/ignored.rs", "cookies_are_searched_for_so_many_bytes"),
     ("SEARCH_BYTES", "src/matcher/text.rs", "a_value_too_long_to_be_searched_is_noted"),
     ("SEARCH_STEPS", "src/matcher/text.rs", "a_condition_takes_no_more_steps_than_its_own"),
     ("SIGNED_BYTES", "wasm-tests/properties/tests/limits.rs", "the_longest_signed_value_fits"),
