@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 /// Every wheel but those of the flag engines, with the hashes of its files.
 const WHEELS: &str = include_str!("../wheels.txt");
@@ -41,6 +41,7 @@ fn line(package: &str) -> Result<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::ensure;
 
     #[test]
     fn every_wheel_has_its_hashes() -> Result<()> {
