@@ -79,7 +79,18 @@ impl Rule {
         }
     }
 
-    pub(crate) fn matches(&self, request: &impl Request) -> bool {
+    /// Whether a request meets its `match`; its slice and its key are another matter.
+    ///
+    /// ```
+    /// use traffic_split::{HeaderList, Plan};
+    ///
+    /// let config = br#"{ "variantHeader": "x-v", "variants": { "canary": {} }, "rules": [
+    ///     { "name": "all", "to": "canary", "match": [{ "path": { "prefix": "/a" } }] }] }"#;
+    /// let plan = Plan::compile(config, &|_| None).unwrap();
+    /// let matches = |path: &str| plan.rules()[0].matches(&HeaderList::new([(":path", path)]));
+    /// assert!(matches("/a/b") && !matches("/b"));
+    /// ```
+    pub fn matches(&self, request: &impl Request) -> bool {
         self.entries.is_none() || self.missed(request).any(|missed| missed.is_none())
     }
 

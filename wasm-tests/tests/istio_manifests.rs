@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::fs;
+use std::process::Command;
 use wasm_tests::istio::folder::{Folder, resources};
 use wasm_tests::istio::tools::Tools;
 use wasm_tests::{native, root};
@@ -33,14 +34,20 @@ fn every_folder_renders_and_istio_finds_nothing_wrong() -> Result<()> {
     let temporary = tempfile::tempdir()?;
     let folder = Folder::copy(&temporary.path().join("manifests"))?;
     let folders = folders()?;
+    let mut overlays = 0;
     ensure!(folders.len() > 6, "only {folders:?}");
     for name in &folders {
         let rendered = tools.run("kubectl", &["kustomize", &folder.path(name)])?;
-        // The part that the others add to.
-        if name == "istio/plugin" {
+        // What the others read, and never apply.
+        if name == "istio/settings" {
             continue;
         }
         ensure!(!rendered.contains("set-in-settings"), "{name}: a setting is missing\n{rendered}");
+        let is_overlay = name.starts_with("overlays/");
+        let placeholder = PLACEHOLDERS.iter().find(|text| rendered.contains(*text));
+        ensure!(!is_overlay || placeholder.is_none(), "{name}: holds {placeholder:?}\n{rendered}");
+        overlays += usize::from(is_overlay);
+        route_by_the_plugins_headers(&resources(&rendered)?).with_context(|| name.clone())?;
         let path = temporary.path().join("rendered.yaml");
         fs::write(&path, &rendered)?;
         let path = path.to_str().context("the path is not UTF-8")?;
@@ -50,12 +57,60 @@ fn every_folder_renders_and_istio_finds_nothing_wrong() -> Result<()> {
         let warnings = analysis.lines().filter(|line| line.contains("[IST"));
         let other: Vec<_> = warnings.filter(|line| !line.contains("[IST0133]")).collect();
         ensure!(other.is_empty(), "{name}: {other:?}");
+        let splitctl = wasm_tests::splitctl::program()?;
+        let output =
+            Command::new(splitctl).args(["validate", "-o", "json", "-f", path]).output()?;
+        let report: Value = serde_json::from_slice(&output.stdout).context("no report")?;
+        let warnings = report["warnings"].as_array().context("no warnings")?.iter();
+        let other: Vec<_> = warnings.filter(|each| each["lint"] != "placeholder").collect();
+        ensure!(report["valid"] == true && other.is_empty(), "{name}: {report:#}");
         let plugins = resources(&rendered)?.into_iter().filter(|each| each["kind"] == "WasmPlugin");
         for plugin in plugins {
             let configuration = plugin["spec"]["pluginConfig"].to_string();
             native::plan(&configuration).with_context(|| format!("{name}: {configuration}"))?;
         }
     }
+    ensure!(overlays > 4, "only {overlays} overlays");
+    Ok(())
+}
+
+/// The texts that stand for a user's own in the folders under `istio`.
+const PLACEHOLDERS: [&str; 4] =
+    ["set-in-settings", "example.com", "sha256:0000000000", "my-gateway"];
+
+/// Each header that a VirtualService or an HTTPRoute asks for is one that a plugin writes, and early
+/// removal knows it.
+fn route_by_the_plugins_headers(all: &[Value]) -> Result<()> {
+    let of = |kind: &'static str| all.iter().filter(move |each| each["kind"] == kind);
+    let written: Vec<_> =
+        of("WasmPlugin").map(|each| &each["spec"]["pluginConfig"]["variantHeader"]).collect();
+    let by_name = of("VirtualService").flat_map(|each| each["spec"]["http"].as_array()).flatten();
+    let by_name = by_name.filter_map(|route| route["match"][0]["headers"].as_object());
+    let by_name = by_name.flat_map(|headers| headers.keys().cloned());
+    let listed = of("HTTPRoute").flat_map(|each| each["spec"]["rules"].as_array()).flatten();
+    let listed = listed.filter_map(|rule| rule["matches"][0]["headers"][0]["name"].as_str());
+    let removed: String = of("EnvoyFilter").map(Value::to_string).collect();
+    for header in by_name.chain(listed.map(str::to_owned)) {
+        ensure!(written.contains(&&json!(header)), "no plugin writes {header}: {written:?}");
+        let remove = json!({"remove": header}).to_string();
+        ensure!(removed.contains(&remove), "nothing removes a client's {header}: {removed}");
+    }
+    Ok(())
+}
+
+/// So that the test of the placeholders can fail.
+#[test]
+fn a_placeholder_in_an_overlay_is_found() -> Result<()> {
+    let tools = Tools::install("istio")?;
+    let temporary = tempfile::tempdir()?;
+    let folder = Folder::copy(&temporary.path().join("manifests"))?;
+    folder.line("overlays/second-team/settings.yaml", "  hostname: ", "shop.example.com")?;
+    let rendered = tools.run("kubectl", &["kustomize", &folder.path("overlays/second-team")])?;
+    assert!(PLACEHOLDERS.iter().any(|text| rendered.contains(text)), "{rendered}");
+    folder.replace("overlays/second-team/kustomization.yaml", "x-checkout-variant", "x-other")?;
+    let rendered = tools.run("kubectl", &["kustomize", &folder.path("overlays/second-team")])?;
+    let error = route_by_the_plugins_headers(&resources(&rendered)?).expect_err("another header");
+    assert!(error.to_string().contains("x-other"), "{error}");
     Ok(())
 }
 
@@ -74,6 +129,29 @@ fn the_mesh_takes_the_labels_of_the_metrics() -> Result<()> {
     Ok(())
 }
 
+/// What `splitctl render` prints for Istio is what Istio takes.
+#[test]
+fn istio_takes_what_is_rendered() -> Result<()> {
+    let tools = Tools::install("istio")?;
+    let temporary = tempfile::tempdir()?;
+    let splitctl = wasm_tests::splitctl::program()?;
+    let source = root().join("manifests/istio/plugin/wasm-plugin.yaml");
+    for form in ["wasm-plugin", "envoy-filter"] {
+        let mut command = Command::new(&splitctl);
+        command.args(["render", "--to", form, "-f"]).arg(&source);
+        if form == "wasm-plugin" {
+            command.args(["--code", "oci://registry.test/split:1.0"]);
+        }
+        let output = command.output()?;
+        ensure!(output.status.success(), "{output:?}");
+        let path = temporary.path().join("rendered.yaml");
+        fs::write(&path, output.stdout)?;
+        let path = path.to_str().context("the path is not UTF-8")?;
+        tools.run("istioctl", &["validate", "-f", path])?;
+    }
+    Ok(())
+}
+
 /// So that the first of these can fail.
 #[test]
 fn istio_does_find_what_is_wrong() -> Result<()> {
@@ -81,7 +159,7 @@ fn istio_does_find_what_is_wrong() -> Result<()> {
     let temporary = tempfile::tempdir()?;
     let folder = Folder::copy(&temporary.path().join("manifests"))?;
     folder.replace(
-        "istio/variant-header/virtual-service.yaml",
+        "istio/components/variant-header/virtual-service.yaml",
         "subset: canary",
         "subset: canry",
     )?;

@@ -53,6 +53,7 @@ fn every_block_is_run() -> Result<()> {
             // `tests/monitoring/main.rs`
             "promql" => document == "manifests/monitoring/README.md",
             // Doctests of what includes the document.
+            "diff" => document == "manifests/istio/existing.md", // `tests/istio/existing.rs`
             "rust" => included(document)?,
             _ => false,
         };
@@ -63,7 +64,7 @@ fn every_block_is_run() -> Result<()> {
 
 /// Whether this document's commands are run in the mesh.
 fn in_the_mesh(document: &str) -> bool {
-    ["argo-rollouts", "flagger", "istio"]
+    ["argo-rollouts", "flagger", "istio", "overlays"]
         .iter()
         .any(|folder| document == format!("manifests/{folder}/README.md"))
 }

@@ -1,10 +1,11 @@
 //! The shares of a ramp's variant from the ramp's start to its end.
 
 use serde::Serialize;
-use traffic_split::config::{ActionSpec, Config, RampSpec, format_time};
+use traffic_split::config::{ActionSpec, Config, RampSpec, SplitSpec, format_time};
 use traffic_split::{Plan, Rule, Snapshot};
 
 use crate::output::{FAINT, STRONG, bar, percent};
+use crate::resume::Resume;
 use crate::rules::RuleAt;
 
 /// The parts in which a ramp is shown, unless it has fewer steps.
@@ -15,6 +16,9 @@ const PARTS: u64 = 10;
 pub struct Curve {
     variant: String,
     points: Vec<Point>,
+    /// What to write so that it waits and goes on, while it runs.
+    #[serde(flatten)]
+    resume: Option<Resume>,
 }
 
 #[derive(Serialize)]
@@ -28,14 +32,26 @@ struct Point {
 
 /// The ramp of the rule with this name, unless the ramp is on hold.
 pub fn ramp<'c>(config: &'c Config, rule: &str) -> Option<&'c RampSpec> {
+    split(config, rule)?.ramp.as_ref().filter(|ramp| !ramp.hold)
+}
+
+/// The split of the rule with this name.
+pub fn split<'c>(config: &'c Config, rule: &str) -> Option<&'c SplitSpec> {
     let rule = config.rules.iter().find(|known| known.name == rule)?;
     let Some(ActionSpec::Split(split)) = &rule.action else { return None };
-    split.ramp.as_ref().filter(|ramp| !ramp.hold)
+    Some(split)
 }
 
 impl Curve {
-    /// The curve of a rule's ramp. The time asked for, in seconds since 1970, is one of its points.
-    pub fn new(plan: &Plan, rule: &Rule, ramp: &RampSpec, asked: u64) -> Self {
+    /// The curve of a rule's ramp. The time of the snapshot is one of its points.
+    pub fn new(
+        plan: &Plan,
+        rule: &Rule,
+        split: &SplitSpec,
+        ramp: &RampSpec,
+        at: &Snapshot,
+    ) -> Self {
+        let asked = at.now();
         let parts = match u64::from(ramp.steps) {
             0 => PARTS,
             steps => steps.min(PARTS),
@@ -52,7 +68,8 @@ impl Curve {
             Point { at: format_time(at), share, asked: at == asked }
         };
         let points = times.into_iter().map(point).collect();
-        Curve { variant: ramp.variant.clone(), points }
+        let resume = Resume::new(rule, split, ramp, at);
+        Curve { variant: ramp.variant.clone(), points, resume }
     }
 
     /// Writes the curve for people.
@@ -65,6 +82,9 @@ impl Curve {
                 true => format!("  {STRONG}{line}  <{STRONG:#}\n"),
                 false => format!("  {FAINT}{line}{FAINT:#}\n"),
             };
+        }
+        if let Some(resume) = &self.resume {
+            text += &format!("\n{}", resume.table());
         }
         text
     }

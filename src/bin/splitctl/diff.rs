@@ -1,29 +1,49 @@
 //! `splitctl diff`: the clients that move when one configuration replaces another.
 
-use anyhow::{Result, anyhow, bail};
-use clap::Args;
-use traffic_split::Rule;
+pub mod cause;
+pub mod client;
+mod compare;
+mod derive;
+mod described;
+mod example;
+pub mod group;
+pub mod pairs;
+pub mod report;
+pub mod side;
+mod variants;
 
-use crate::check::Checked;
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use traffic_split::config::Config;
+
 use crate::hint;
 use crate::input::Choice;
 use crate::keys::{Keys, Source};
-use crate::movement::Movement;
-use crate::output::{Answer, FAINT, Format, Ordered, STRONG, columns, percent};
-use crate::routes::{self, Routes};
-use crate::rules::{self, RuleAt};
+use crate::movement;
+use crate::output::{Answer, Format};
+use crate::routes::Routes;
+use crate::rules;
 use crate::when::When;
+use described::{Carried, Described};
+use pairs::{Named, Pairs};
+use report::{Names, Report, Requests};
+use side::Side;
 
-/// Count the clients that move when the weights change
+/// Count the clients that move when the rules change
 ///
-/// Compares a sticky rule of two configurations. Shows the share of clients that move from each
-/// variant to each other one, the share that moves in all, and the least share that any scheme
-/// would have to move.
+/// Decides requests of many clients by both configurations as a whole, as the filter would. Shows the
+/// share of clients that move from each place to each other one, and says why and how fewer would. The
+/// requests are derived from the rules: one for each entry of `match`, and for each value that one
+/// configuration tells from others. Where a client is, is the cluster, or without clusters the
+/// variant; with `split: route`, the entry of the route. Each client has its key in every place where
+/// a rule looks for one; where a rule issues identities, clients without a key are counted as well.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl diff -f old.yaml -f new.yaml
-  kubectl get wasmplugin split -o yaml | splitctl diff -f - -f new.yaml --rule rollout
+  kubectl get wasmplugin split -o yaml | splitctl diff -f - -f new.yaml --max-moved 5%
   git show HEAD:split.yaml | splitctl diff -f - -f split.yaml -o json
+  splitctl diff -f old.yaml -f new.yaml --request 'GET /cart | x-user-group: beta'
+  splitctl diff -f old.yaml -f new.yaml --request '/ | cookie: session={key}'
   splitctl diff -f wasm-plugin.yaml -f old-route.yaml -f new-route.yaml")]
 pub struct Diff {
     /// The old file, then the new one; one may be - for standard input. With `split: route`: the
@@ -32,9 +52,24 @@ pub struct Diff {
     files: Vec<String>,
     #[command(flatten)]
     choice: Choice,
-    /// The rule to compare [default: the only sticky split in both]
+    /// A rule to compare; OLD=NEW if it has another name now; may be repeated [default: all]
+    #[arg(long = "rule", value_name = "RULE", value_parser = pairs::named)]
+    rules: Vec<Named>,
+    /// A request in place of those that are derived: 'GET /path | header: value | sourceIp: 10.0.0.1',
+    /// with {key} where the client's key is, unless in all places; may be repeated
+    #[arg(long = "request", value_name = "REQUEST", value_parser = described::parse)]
+    requests: Vec<Described>,
+    /// A file with such requests, one a paragraph: a line for the method and path, and one for each
+    /// header
+    #[arg(long, value_name = "FILE")]
+    requests_from: Option<String>,
+    /// Count clients who have the cookie of `persist` with what the old configuration has assigned to
+    /// them [default: clients without it]
     #[arg(long)]
-    rule: Option<String>,
+    persisted: bool,
+    /// The exit code is 1 if more clients than this move, as in 5%
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    max_moved: Option<f64>,
     #[command(flatten)]
     keys: Keys,
     #[command(flatten)]
@@ -42,6 +77,12 @@ pub struct Diff {
     /// The output format
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.trim_end_matches('%').trim_end().parse::<f64>().ok();
+    let share = number.filter(|percent| (0.0..=100.0).contains(percent));
+    share.map(|percent| percent / 100.0).ok_or_else(|| "give a share from 0% to 100%".to_owned())
 }
 
 impl Diff {
@@ -64,72 +105,107 @@ impl Diff {
         let now = self.when.seconds();
         let old = self.choice.read_one(old_file, now)?;
         let new = self.choice.read_one(new_file, now)?;
-        let name = match &self.rule {
-            Some(name) => name.clone(),
-            None => only_rule(&old, &new)?,
-        };
-        let old_rule = sticky(rules::find(&old.plan, &name, old_file)?, old_file)?;
-        let new_rule = sticky(rules::find(&new.plan, &name, new_file)?, new_file)?;
-        let keys = self.keys.read()?;
-        let before = RuleAt::new(old_rule, &old.snapshot, &old_routes)?;
-        let after = RuleAt::new(new_rule, &new.snapshot, &new_routes)?;
-        let mut movement = Movement::count(before, after, &keys);
-        movement.hints = hint::hints(&old, &new, &movement);
-        if let (Some(before), Some(after)) = (before.route, after.route) {
-            movement.hints.extend(routes::changes(before, after));
+        for (checked, file, named) in [
+            (&old, old_file, (|named| &named.old) as fn(&Named) -> &String),
+            (&new, new_file, |named| &named.new),
+        ] {
+            // A rule that is renamed has its new name for itself.
+            let renamed = |name: &Named| name.old == name.new && !std::ptr::eq(checked, &old);
+            let named = self.rules.iter().filter(|name| !renamed(name)).map(named);
+            named.map(|name| rules::find(&checked.plan, name, file)).collect::<Result<Vec<_>>>()?;
         }
-        Ok(Answer::good(match self.output {
-            Format::Json => serde_json::to_string_pretty(&movement)?,
-            Format::Table => table(&movement, &keys),
-        }))
+        let by_cluster = variants::is_by_cluster(&old.config, &new.config);
+        let before = Side::new(&old, &old_routes, by_cluster)?;
+        let after = Side::new(&new, &new_routes, by_cluster)?;
+        let keys = self.keys.read()?;
+        let report = self.compare([&before, &after], &keys)?;
+        let text = match self.output {
+            Format::Json => serde_json::to_string_pretty(&report)?,
+            Format::Table => report.table(&keys),
+        };
+        Ok(Answer { text, good: report.is_good() })
     }
-}
 
-fn only_rule(old: &Checked, new: &Checked) -> Result<String> {
-    let in_both = |rule: &&Rule| {
-        let other = new.plan.rules().iter().find(|other| other.name() == rule.name());
-        other.is_some_and(|other| {
-            rule.is_sticky() && other.is_sticky() && (rule.is_split() || other.is_split())
+    fn compare(&self, sides: [&Side<'_>; 2], keys: &Source) -> Result<Report> {
+        let [before, after] = sides;
+        let (old, new) = (&before.checked.config, &after.checked.config);
+        let pairs = pairs::pairs(old, new, &self.rules);
+        let pairs = self.chosen(pairs)?;
+        let carried = compare::carried(&pairs, [old, new]);
+        let accepted = compare::accepted([old, new]);
+        let requests = self.requests([old, new], &pairs, &carried)?;
+        let (groups, left_out) = group::groups(sides, requests, &carried, &accepted);
+        // During a hold no cookie is set.
+        let counts = self.persisted && old.hold.is_none();
+        let kept = if counts { compare::kept(&pairs) } else { Vec::new() };
+        let movements = movement::count(sides, groups.iter(), keys, &kept);
+        let names =
+            Names { by_variant: variants::names_tell(old, new), order: compare::order(sides) };
+        let requests: Vec<_> = movements.iter().map(|it| Requests::new(it, &names)).collect();
+        let mut hints = cause::causes(old, new, &pairs);
+        hints.extend(compare::unseen(sides, &pairs, &groups));
+        hints.extend(hint::notes(before, after, &pairs, self.persisted));
+        hints.extend(compare::advice(sides, &pairs, &movements, keys, &kept));
+        hints.extend(compare::routes(sides, &movements));
+        if left_out > 0 {
+            hints.push(format!(
+                "{left_out} more requests are derived and left out; describe those that matter with --request."
+            ));
+        }
+        let most = movements.iter().max_by(|a, b| a.moved().total_cmp(&b.moved()));
+        let most = most.context("there is no request to compare")?;
+        let top = Requests::new(most, &names);
+        let rule = most.cells.iter().find_map(|cell| cell.from.rule.or(cell.to.rule));
+        Ok(Report {
+            keys: keys.count(),
+            rule: rule.map(str::to_owned),
+            moved: top.moved,
+            minimum: top.minimum,
+            matrix: top.matrix,
+            max_moved: self.max_moved,
+            requests,
+            hints,
         })
-    };
-    let names: Vec<_> = old.plan.rules().iter().filter(in_both).map(Rule::name).collect();
-    match names.as_slice() {
-        [name] => Ok((*name).to_owned()),
-        [] => Err(anyhow!("the two have no sticky split of the same name")),
-        names => Err(anyhow!("choose a rule with --rule: {}", names.join(", "))),
+    }
+
+    /// The pairs of the chosen rules.
+    fn chosen<'c>(&self, pairs: Pairs<'c>) -> Result<Pairs<'c>> {
+        if self.rules.is_empty() {
+            return Ok(pairs);
+        }
+        let both = self.rules.iter().map(|named| pairs.find(named)).collect::<Result<_>>()?;
+        Ok(Pairs { both, gone: Vec::new(), added: Vec::new() })
+    }
+
+    /// The requests that are given, or else those that are derived from the rules.
+    fn requests(
+        &self,
+        configs: [&Config; 2],
+        pairs: &Pairs<'_>,
+        carried: &Carried,
+    ) -> Result<Vec<Described>> {
+        let mut requests = self.requests.clone();
+        if let Some(path) = &self.requests_from {
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+            requests.extend(described::parse_all(&text).map_err(|why| anyhow!("{path}: {why}"))?);
+        }
+        if requests.is_empty() {
+            let wanted = |name: &str| {
+                self.rules.is_empty()
+                    || pairs.both.iter().any(|pair| pair.old.name == name || pair.new.name == name)
+            };
+            requests = derive::requests(configs, &carried.keys, wanted);
+        }
+        // A client without a key has what was issued to it.
+        let issues = |config: &Config| compare::issues(config).next().is_some();
+        if configs.into_iter().any(issues) && !carried.keys.is_empty() {
+            let new = |request: &Described| Described { is_new: true, ..request.clone() };
+            requests.extend(requests.iter().map(new).collect::<Vec<_>>());
+        }
+        Ok(requests)
     }
 }
 
-fn sticky<'p>(rule: &'p Rule, file: &str) -> Result<&'p Rule> {
-    if !rule.is_sticky() {
-        bail!(
-            "{file}: rule {} is not sticky: it draws anew for each request, so nobody stays or moves",
-            rule.name()
-        );
-    }
-    Ok(rule)
-}
-
-fn table(movement: &Movement, keys: &Source) -> String {
-    let Ordered(matrix) = &movement.matrix;
-    let to =
-        matrix.iter().take(1).flat_map(|(_, Ordered(row))| row.iter().map(|(to, _)| to.clone()));
-    let mut rows = vec![std::iter::once("from \\ to".to_owned()).chain(to).collect()];
-    for (from, Ordered(row)) in matrix {
-        let cells = row.iter().map(|(_, share)| percent(*share));
-        rows.push(std::iter::once(from.clone()).chain(cells).collect());
-    }
-    let mut text = format!("{STRONG}{}{STRONG:#}: {}\n\n", movement.rule, keys.title());
-    for line in columns(&rows, true) {
-        text += &format!("  {line}\n");
-    }
-    text += &format!("\nmoved    {STRONG}{}{STRONG:#}\n", percent(movement.moved));
-    text += &format!(
-        "minimum  {} {FAINT}(the least possible, over all clients){FAINT:#}\n",
-        percent(movement.minimum)
-    );
-    for hint in &movement.hints {
-        text += &format!("\n{hint}\n");
-    }
-    text
-}
+#[cfg(test)]
+pub mod tests;

@@ -1,131 +1,323 @@
-//! Advice about a change of a rule, such as how to move fewer clients.
+//! Advice about a change: what to write so that fewer clients move. Each is tried out, and only told if
+//! the clients say so.
 
-use traffic_split::config::{ActionSpec, SplitSpec, StickySpec};
+use serde_json::{Value, json};
+use traffic_split::config::{ActionSpec, SplitSpec, Weight};
 use traffic_split::limits;
 
-use crate::check::Checked;
-use crate::curve;
-use crate::document::{Node, Value};
-use crate::movement::Movement;
+use crate::diff::cause::{accepts, keeps, salt};
+use crate::diff::pairs::{Pair, Pairs};
+use crate::diff::side::Side;
 use crate::output::percent;
-
-/// The standard errors of a counted share up to which a deviation counts as chance.
-const CHANCE: f64 = 5.0;
+use crate::rules::rounded;
 
 /// The words that YAML 1.1 reads as booleans or null.
 const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
 
-/// The advice about a movement of clients from the old configuration to the new one.
-pub fn hints(old: &Checked, new: &Checked, movement: &Movement) -> Vec<String> {
-    let (Some((before, index)), Some((after, _))) =
-        (split(old, &movement.rule), split(new, &movement.rule))
-    else {
-        return Vec::new();
-    };
-    let mut hints = Vec::new();
-    if let Some(persist) = &before.split.persist {
-        hints.push(format!(
-            "Clients with the cookie {} keep their variant until it expires. That is not counted \
-             here.",
-            persist.cookie.name
-        ));
-    }
-    let ramped = [old, new].iter().any(|it| curve::ramp(&it.config, &movement.rule).is_some());
-    if let Some(at) = old.at().or_else(|| new.at()).filter(|_| ramped) {
-        hints.push(format!("Ramps are taken as they stand at {at}."));
-    }
-    if before.sticky.key != after.sticky.key || before.sticky.ignore != after.sticky.ignore {
-        hints.push(
-            "The sticky key is not the same: a client whose identity differs under the new one is \
-             drawn anew. That is not counted here."
-                .to_owned(),
-        );
-    }
-    let engines = [before, after].map(|it| it.sticky.engine.as_ref().map(|engine| engine.name()));
-    if engines.iter().any(Option::is_some) {
-        hints.extend(engine(engines));
-    } else if before.salt != after.salt {
-        hints.push(format!(
-            "The salt is not the same, so every client is drawn anew. To keep them where they are, \
-             give in sticky:\n\n  salt: {}",
-            quoted(before.salt)
-        ));
-    } else if !ramped && movement.moved > movement.minimum + tolerance(movement) {
-        hints.extend(history(&old.tree, index).map(|line| {
-            format!(
-                "{} of the clients move without need. With the earlier weights in the new rule, \
-                 beside split, none of them do:\n\n  {line}",
-                percent(movement.moved - movement.minimum),
-            )
-        }));
-    }
-    hints
+/// A change of the new configuration.
+pub struct Remedy {
+    /// The reason for it, which ends where the number of clients is told.
+    why: String,
+    /// The lines to write; none if there is something to leave out.
+    lines: String,
+    /// The JSON pointer of the object that is changed, its field, and the value; `None` removes it.
+    edit: (String, &'static str, Option<Value>),
+    /// Whether it is worth telling where as many clients move with it.
+    pub even: bool,
 }
 
-/// The advice about a change between the filter's own hash and the buckets of a flag engine.
-fn engine(engines: [Option<&str>; 2]) -> Option<String> {
-    let named = |engine: Option<&str>| match engine {
-        Some(name) => format!("the buckets of {name}"),
-        None => "the filter's own hash".to_owned(),
+impl Remedy {
+    pub fn edit(&self, json: &mut Value) {
+        let (pointer, field, value) = &self.edit;
+        let object = json.pointer_mut(pointer).and_then(Value::as_object_mut);
+        if let Some(object) = object {
+            match value {
+                Some(value) => drop(object.insert((*field).to_owned(), value.clone())),
+                None => drop(object.remove(*field)),
+            }
+        }
+    }
+
+    /// The advice, if these shares of the clients move without it and with it.
+    pub fn advice(&self, without: f64, with: f64, chance: f64) -> Option<String> {
+        let helps = without > with + chance || self.even && with <= without + chance;
+        let lines =
+            if self.lines.is_empty() { String::new() } else { format!("\n\n  {}", self.lines) };
+        let end = if lines.is_empty() { "." } else { ":" };
+        helps.then(|| {
+            format!(
+                "{}, {} of the clients move instead of {}{end}{lines}",
+                self.why,
+                percent(with),
+                percent(without)
+            )
+        })
+    }
+}
+
+/// The remedies to try, one after the other: each stands on the ones before it.
+pub fn remedies(old: &Side<'_>, pairs: &Pairs<'_>) -> Vec<Remedy> {
+    pairs
+        .both
+        .iter()
+        .flat_map(|pair| [of_salt(pair), of_ramp(old, pair), of_history(old, pair)])
+        .flatten()
+        .collect()
+}
+
+/// The sticky splits by the filter's own hash.
+fn splits<'c>(pair: &Pair<'c>) -> Option<[&'c SplitSpec; 2]> {
+    let own = |rule: &traffic_split::config::RuleSpec| {
+        rule.sticky.as_ref().is_some_and(|sticky| sticky.engine.is_none())
     };
-    let [before, after] = engines;
-    (before != after).then(|| {
-        format!(
-            "The old rule assigns by {}, the new one by {}, so every client is drawn anew. `persist` \
-             in both keeps the clients whose cookie has not expired.",
-            named(before),
-            named(after)
-        )
+    match (&pair.old.action, &pair.new.action) {
+        (Some(ActionSpec::Split(old)), Some(ActionSpec::Split(new)))
+            if own(pair.old) && own(pair.new) =>
+        {
+            Some([old, new])
+        }
+        _ => None,
+    }
+}
+
+fn pointer(pair: &Pair<'_>, field: &str) -> String {
+    let [_, place] = pair.places;
+    format!("/rules/{place}{field}")
+}
+
+fn of_salt(pair: &Pair<'_>) -> Option<Remedy> {
+    let engine = |rule: &traffic_split::config::RuleSpec| {
+        rule.sticky.as_ref().is_none_or(|sticky| sticky.engine.is_some())
+    };
+    let (before, name) = (salt(pair.old), &pair.new.name);
+    if before == salt(pair.new) || engine(pair.old) || engine(pair.new) {
+        return None;
+    }
+    let given = pair.new.sticky.as_ref().is_some_and(|sticky| sticky.salt.is_some());
+    let why = match given || pair.old.name == *name {
+        true => {
+            format!("The salt of the rule {name} is not the same, so every client is drawn anew.")
+        }
+        false => format!(
+            "The rule {} is called {name} now, and its name is its salt, so every client is drawn anew.",
+            pair.old.name
+        ),
+    };
+    Some(Remedy {
+        why: format!("{why} With the salt from before in sticky"),
+        lines: format!("salt: {}", quoted(before)),
+        edit: (pointer(pair, "/sticky"), "salt", Some(before.into())),
+        even: false,
     })
 }
 
-/// A sticky split as written, with its salt.
-#[derive(Clone, Copy)]
-struct StickySplit<'c> {
-    split: &'c SplitSpec,
-    sticky: &'c StickySpec,
-    salt: &'c str,
+/// The end weights of a ramp that is over, where the new rule has the weights it began with.
+fn of_ramp(old: &Side<'_>, pair: &Pair<'_>) -> Option<Remedy> {
+    let [before, after] = splits(pair)?;
+    let ramp = before
+        .ramp
+        .as_ref()
+        .filter(|ramp| !ramp.hold && ramp.start + ramp.duration <= old.now())?;
+    let name = &pair.new.name;
+    let now = in_force(old, pair)?;
+    let end = format!("split: {}", weights(&now));
+    let edit = (pointer(pair, ""), "split", Some(object(&now)));
+    // With a history, one line does not suffice: see `over`.
+    if after.ramp.is_none() && after.weights == before.weights && before.history.is_empty() {
+        let why = format!(
+            "The ramp of the rule {name} is over, and without it the weights are those of its start. \
+             With the weights of its end ({} has {})",
+            ramp.variant,
+            percent(ramp.to / 100.0)
+        );
+        return Some(Remedy { why, lines: end, edit, even: false });
+    }
+    None
 }
 
-/// The sticky split of the rule with this name, and the index of the rule.
-fn split<'c>(checked: &'c Checked, name: &str) -> Option<(StickySplit<'c>, usize)> {
-    let mut rules = checked.config.rules.iter().zip(0..);
-    let (rule, index) = rules.find(|(rule, _)| rule.name == name)?;
-    let (Some(ActionSpec::Split(split)), Some(sticky)) = (&rule.action, &rule.sticky) else {
+/// The earlier weights, where the new rule does not have them.
+fn of_history(old: &Side<'_>, pair: &Pair<'_>) -> Option<Remedy> {
+    let [before, after] = splits(pair)?;
+    let name = &pair.new.name;
+    let now = in_force(old, pair)?;
+    let mut steps = before.history.clone();
+    // Beside a history, a ramp is one step more.
+    if !steps.is_empty() && before.ramp.as_ref().is_some_and(|ramp| !ramp.hold) {
+        steps.push(before.weights.clone());
+    }
+    if !same(&now, &after.weights) && after.ramp.is_none() {
+        steps.push(now);
+    }
+    let never = before.history.is_empty() && names(&steps, after) <= 2;
+    if never && !after.history.is_empty() {
+        return Some(Remedy {
+            why: format!(
+                "Two variants never need a history, and later nobody could take it from the rule {name} \
+                 without moving clients. Without it"
+            ),
+            lines: String::new(),
+            edit: (pointer(pair, ""), "history", None),
+            even: true,
+        });
+    }
+    if never || steps.is_empty() || after.ramp.is_some() || alike(&steps, &after.history) {
         return None;
+    }
+    let why = if steps.len() > limits::HISTORY {
+        let newest = steps.pop().map(|step| weights(&step)).unwrap_or_default();
+        format!(
+            "A history has at most {} entries. If the rule {name} leaves out the newest, {newest}, and \
+             keeps the others",
+            limits::HISTORY
+        )
+    } else if before.history.is_empty() || !after.history.is_empty() {
+        format!("With the earlier weights in the rule {name}, beside split")
+    } else {
+        format!(
+            "The history of the rule {name} is gone, which sends clients back to where the weights alone \
+             have them. It may go once one variant has everything. With it"
+        )
     };
-    let salt = sticky.salt.as_deref().unwrap_or(&rule.name);
-    Some((StickySplit { split, sticky, salt }, index))
+    let lines: Vec<_> = steps.iter().map(|step| weights(step)).collect();
+    Some(Remedy {
+        why,
+        lines: format!("history: [ {} ]", lines.join(", ")),
+        edit: (pointer(pair, ""), "history", Some(steps.iter().map(|step| object(step)).collect())),
+        even: false,
+    })
 }
 
-/// The deviation that counts as chance: a share p of n keys has the standard error
-/// sqrt(p (1 - p) / n).
-fn tolerance(movement: &Movement) -> f64 {
-    let variance = movement.moved * (1.0 - movement.moved) / movement.keys.max(1) as f64;
-    CHANCE * variance.sqrt()
-}
-
-/// The line of YAML that keeps the old rule's history and its weights; `None` if they are more steps
-/// than the filter takes.
-fn history(old: &Node, index: usize) -> Option<String> {
-    let rule = old.find(&format!("rules[{index}]"));
-    let earlier = rule.get("history").map_or(&[][..], Node::elements);
-    let steps: Vec<_> = earlier.iter().chain(rule.get("split")).map(weights).collect();
-    (steps.len() <= limits::HISTORY).then(|| format!("history: [ {} ]", steps.join(", ")))
-}
-
-fn weights(split: &Node) -> String {
-    // A list has one field in each element.
-    let fields = split.elements().iter().flat_map(Node::fields).chain(split.fields());
-    let weight = |(name, weight): &(String, Node)| match weight.value {
-        Value::Number(weight) => format!("{}: {weight}", quoted(name)),
-        _ => quoted(name),
+/// The weights of the old rule as they stand, those of its ramp included.
+fn in_force(old: &Side<'_>, pair: &Pair<'_>) -> Option<Vec<Weight>> {
+    let [split, _] = splits(pair)?;
+    let [place, _] = pair.places;
+    if split.ramp.as_ref().is_none_or(|ramp| ramp.hold) {
+        return Some(split.weights.clone());
+    }
+    let ramped = old.plan().rules().get(place)?.weights(old.snapshot());
+    let weight = |(variant, weight): (&traffic_split::Variant, f64)| Weight {
+        variant: variant.name.clone(),
+        weight: rounded(weight) * 100.0,
     };
-    format!("{{{}}}", fields.map(weight).collect::<Vec<_>>().join(", "))
+    let mut weights: Vec<_> = ramped.into_iter().map(weight).collect();
+    weights.iter_mut().for_each(|it| it.weight = rounded(it.weight));
+    Some(weights)
+}
+
+/// The number of variants with a weight at any time.
+fn names(steps: &[Vec<Weight>], split: &SplitSpec) -> usize {
+    let mut names: Vec<_> = steps.iter().flatten().chain(&split.weights).collect();
+    names.retain(|weight| weight.weight > 0.0);
+    names.sort_by_key(|weight| &weight.variant);
+    names.dedup_by_key(|weight| &weight.variant);
+    names.len()
+}
+
+/// Whether two lists of weights give each variant the same share.
+fn same(a: &[Weight], b: &[Weight]) -> bool {
+    let share = |weights: &[Weight], name: &str| {
+        let sum: f64 = weights.iter().map(|it| it.weight).sum();
+        weights.iter().find(|it| it.variant == name).map_or(0.0, |it| it.weight / sum)
+    };
+    let mut names = a.iter().chain(b).map(|it| it.variant.as_str());
+    names.all(|name| (share(a, name) - share(b, name)).abs() < 1e-9)
+}
+
+fn alike(a: &[Vec<Weight>], b: &[Vec<Weight>]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+}
+
+/// What is worth knowing about a change, and moves nobody by itself.
+pub fn notes(old: &Side<'_>, new: &Side<'_>, pairs: &Pairs<'_>, persisted: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    if is_held(old, new) {
+        return notes;
+    }
+    for pair in &pairs.both {
+        notes.extend(persist(pair, persisted));
+        notes.extend(over(old, pair));
+    }
+    if let Some(at) = old.checked.at().or_else(|| new.checked.at()) {
+        notes.push(format!("Ramps are taken as they stand at {at}."));
+    }
+    notes
+}
+
+/// Whether a hold decides in one of the two, so that no rule and no cookie has a say.
+pub fn is_held(old: &Side<'_>, new: &Side<'_>) -> bool {
+    [old, new].iter().any(|side| side.checked.config.hold.is_some())
+}
+
+/// A ramp that is over, and still in the new rule.
+fn over(old: &Side<'_>, pair: &Pair<'_>) -> Option<String> {
+    let [before, after] = splits(pair)?;
+    let (a, b) = (before.ramp.as_ref()?, after.ramp.as_ref()?);
+    let is_over =
+        !b.hold && b.start + b.duration <= old.now() && a.to == b.to && a.variant == b.variant;
+    let end = in_force(old, pair).filter(|_| is_over)?;
+    if !before.history.is_empty() {
+        return Some(format!(
+            "The ramp of the rule {} is over. In place of it, its end weights move nobody, with the \
+             weights before it as the newest entry of the history:\n\n  split: {}\n  newest: {}",
+            pair.new.name,
+            weights(&end),
+            weights(&before.weights)
+        ));
+    }
+    Some(format!(
+        "The ramp of the rule {} is over. In place of it, its end weights move nobody, and a later \
+         history begins with them:\n\n  split: {}",
+        pair.new.name,
+        weights(&end)
+    ))
+}
+
+/// How a client fares who has a cookie with an earlier assignment.
+fn persist(pair: &Pair<'_>, persisted: bool) -> Option<String> {
+    let kept = |rule: &traffic_split::config::RuleSpec| match &rule.action {
+        Some(ActionSpec::Split(split)) => split.persist.clone(),
+        Some(ActionSpec::Route(route)) => route.persist.clone(),
+        _ => None,
+    };
+    let before = kept(pair.old)?;
+    let (cookie, name) = (&before.cookie.name, &pair.new.name);
+    let Some(after) = kept(pair.new).filter(|after| keeps(pair, &before, after)) else {
+        let other = kept(pair.new).is_some_and(|after| accepts(&before.cookie, &after.cookie));
+        let why = if other {
+            "its signature binds the salt"
+        } else {
+            "the new rule reads no such cookie"
+        };
+        return Some(format!(
+            "Clients with the cookie {cookie} are assigned anew by the rule {name}: {why}."
+        ));
+    };
+    let drain = match after.drain {
+        true => "even a variant of weight 0",
+        false => "but not one of weight 0",
+    };
+    let counted = match persisted {
+        true => "The clients counted have it.",
+        false => "The clients counted do not have it; --persisted counts clients who do.",
+    };
+    Some(format!(
+        "Clients with the cookie {cookie} keep their variant until it expires, {drain}, if the rule \
+         {name} still has it. {counted}"
+    ))
+}
+
+/// Writes weights as YAML.
+pub fn weights(weights: &[Weight]) -> String {
+    let weight = |it: &Weight| format!("{}: {}", quoted(&it.variant), it.weight);
+    format!("{{{}}}", weights.iter().map(weight).collect::<Vec<_>>().join(", "))
+}
+
+fn object(weights: &[Weight]) -> Value {
+    weights.iter().map(|it| (it.variant.clone(), json!(it.weight))).collect()
 }
 
 /// Writes a text as a YAML scalar that every reader takes for a string.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         && !WORDS.contains(&text.to_ascii_lowercase().as_str());
@@ -133,17 +325,4 @@ fn quoted(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::document;
-
-    #[test]
-    fn the_line_has_all_earlier_weights() {
-        let yaml = "rules:\n- split: {a: 99.9, 'on': 0.1}\n  history: [ {a: 50, b: 30} ]";
-        let tree = document::parse(yaml).unwrap().remove(0);
-        let list = document::parse("rules:\n- split: [ {b: 1}, {a: 2} ]").unwrap().remove(0);
-        assert_eq!(history(&list, 0).as_deref(), Some("history: [ {b: 1, a: 2} ]"));
-        let line = "history: [ {a: 50, b: 30}, {a: 99.9, \"on\": 0.1} ]";
-        assert_eq!(history(&tree, 0).as_deref(), Some(line));
-    }
-}
+mod tests;

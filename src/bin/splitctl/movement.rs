@@ -1,73 +1,170 @@
-//! The clients that move between variants when one rule replaces another.
+//! The clients that move when one configuration replaces another.
 
-use std::collections::BTreeMap;
+use traffic_split::config::PersistSpec;
 
-use serde::Serialize;
-
+use crate::diff::client::Client;
+use crate::diff::group::Group;
+use crate::diff::side::{At, Place, Side};
 use crate::keys::Source;
-use crate::output::Ordered;
-use crate::rules::{RuleAt, rounded};
 
-/// The shares of all keys that stay or move, as `-o json` prints them.
-#[derive(Serialize)]
-pub struct Movement {
-    pub rule: String,
-    pub keys: u64,
-    pub moved: f64,
-    /// The least share that any scheme would have to move.
-    pub minimum: f64,
-    /// The shares from each old variant to each new one.
-    pub matrix: Ordered<Ordered<f64>>,
-    pub hints: Vec<String>,
+/// The clients of one group of requests, by where they are before and after.
+pub struct Movement<'a> {
+    pub group: &'a Group,
+    pub cells: Vec<Cell<'a>>,
 }
 
-impl Movement {
-    /// Assigns each key by the old rule and by the new one, and counts.
-    pub fn count(old: RuleAt<'_>, new: RuleAt<'_>, keys: &Source) -> Movement {
-        let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+/// The clients that are in one place before, and in another or the same after.
+pub struct Cell<'a> {
+    pub from: Place<'a>,
+    pub to: Place<'a>,
+    pub clients: u64,
+    /// Those of them who move: without the route, places by points differ from client to client.
+    pub moved: u64,
+}
+
+/// A cookie with an earlier assignment that counts in the new configuration, and the rule that sets it.
+pub struct Kept<'a> {
+    pub rule: &'a str,
+    pub cookie: &'a PersistSpec,
+}
+
+/// Decides each request of each client by both configurations. A client has the cookies of `kept` with
+/// what the old one has assigned to it.
+pub fn count<'a>(
+    sides: [&'a Side<'a>; 2],
+    groups: impl Iterator<Item = &'a Group>,
+    keys: &Source,
+    kept: &[Kept<'_>],
+) -> Vec<Movement<'a>> {
+    let mut scenes: Vec<Scene<'a, '_>> =
+        groups.map(|group| Scene::new(sides, group, kept)).collect();
+    let mut client = Client::default();
+    if scenes.iter().any(|scene| !scene.group().is_fixed) {
         keys.for_each(|key| {
-            if let (Some(from), Some(to)) = (old.place(key), new.place(key)) {
-                *counts.entry((from, to)).or_default() += 1;
+            client.set(key);
+            for scene in scenes.iter_mut().filter(|scene| !scene.group().is_fixed) {
+                scene.decide(&client, 1);
             }
         });
-        let total = counts.values().sum::<u64>().max(1) as f64;
-        let (from, to) = (old.shares(), new.shares());
-        let share = |from: &str, to: &str| {
-            counts.get(&(from, to)).map_or(0.0, |count| *count as f64 / total)
-        };
-        let row = |from: &str| {
-            Ordered(to.iter().map(|(to, _)| ((*to).to_owned(), share(from, to))).collect())
-        };
-        let stayed: u64 = counts.iter().filter(|((a, b), _)| a == b).map(|(_, count)| count).sum();
-        Movement {
-            rule: old.rule.name().to_owned(),
-            keys: keys.count(),
-            moved: (total - stayed as f64) / total,
-            minimum: rounded(minimum(&from, &to)),
-            matrix: Ordered(from.iter().map(|(from, _)| ((*from).to_owned(), row(from))).collect()),
-            hints: Vec::new(),
+    }
+    client.set(b"user-0");
+    for scene in scenes.iter_mut().filter(|scene| scene.group().is_fixed) {
+        scene.decide(&client, keys.count());
+    }
+    scenes.into_iter().map(|scene| scene.movement).collect()
+}
+
+/// The requests of one group in the making.
+struct Scene<'a, 'k> {
+    sides: [&'a Side<'a>; 2],
+    requests: [traffic_split::HeaderList; 2],
+    /// Whether both configurations get the same request.
+    shared: bool,
+    kept: &'k [Kept<'k>],
+    movement: Movement<'a>,
+}
+
+impl<'a, 'k> Scene<'a, 'k> {
+    fn new(sides: [&'a Side<'a>; 2], group: &'a Group, kept: &'k [Kept<'k>]) -> Self {
+        let mut requests = [&group.old, &group.new].map(|shape| shape.request());
+        let shared = group.old == group.new && kept.is_empty();
+        if let ([_, new], false) = (&mut requests, kept.is_empty()) {
+            new.headers.push(("cookie".to_owned(), Vec::new()));
         }
+        Scene { sides, requests, shared, kept, movement: Movement { group, cells: Vec::new() } }
+    }
+
+    fn group(&self) -> &'a Group {
+        self.movement.group
+    }
+
+    fn decide(&mut self, client: &Client, clients: u64) {
+        let ([before, after], [old, new]) = (self.sides, &mut self.requests);
+        self.movement.group.old.fill(client, old);
+        let from = before.place(old, &mut client.chance(before.now()));
+        let request = match self.shared {
+            true => old,
+            false => {
+                self.movement.group.new.fill(client, new);
+                if let (Some((_, value)), false) = (new.headers.last_mut(), self.kept.is_empty()) {
+                    keep(self.kept, from, value);
+                }
+                new
+            }
+        };
+        let to = after.place(request, &mut client.chance(after.now()));
+        self.movement.add(from, to, clients);
     }
 }
 
-/// The total variation of two distributions of shares, which is the least that has to move: the
-/// shares that grow have to come from somewhere.
-fn minimum(old: &[(&str, f64)], new: &[(&str, f64)]) -> f64 {
-    let before = |name: &str| old.iter().find(|(known, _)| *known == name).map_or(0.0, |(_, p)| *p);
-    new.iter().map(|(name, share)| (share - before(name)).max(0.0)).sum()
+/// Writes the cookie that keeps what a client has been assigned to.
+fn keep(kept: &[Kept<'_>], from: Place<'_>, into: &mut Vec<u8>) {
+    into.clear();
+    let cookie = kept.iter().find(|kept| from.rule == Some(kept.rule));
+    let point = || from.point.map(|point| point.to_string());
+    if let (Some(kept), Some(text)) = (cookie, from.variant.map(str::to_owned).or_else(point)) {
+        into.extend_from_slice(format!("{}={text}", kept.cookie.cookie.name).as_bytes());
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl<'a> Movement<'a> {
+    fn add(&mut self, from: Place<'a>, to: Place<'a>, clients: u64) {
+        let moved = if from.at == to.at { 0 } else { clients };
+        let known = self.cells.iter_mut().find(|cell| cell.from.is(from) && cell.to.is(to));
+        match known {
+            Some(cell) => {
+                cell.clients += clients;
+                cell.moved += moved;
+            }
+            None => self.cells.push(Cell { from, to, clients, moved }),
+        }
+    }
 
-    #[test]
-    fn the_least_possible_is_the_total_variation() {
-        let near = |a: f64, b: f64| (a - b).abs() < 1e-12;
-        let abc = |a, b, c| [("a", a), ("b", b), ("c", c)];
-        assert!(near(minimum(&abc(0.5, 0.3, 0.2), &abc(0.4, 0.3, 0.3)), 0.1));
-        assert!(near(minimum(&abc(0.34, 0.33, 0.33), &[("c", 0.5), ("b", 0.5)]), 0.34));
-        assert!(near(minimum(&[("a", 1.0)], &[("b", 1.0)]), 1.0));
-        assert!(near(minimum(&abc(0.5, 0.3, 0.2), &abc(0.5, 0.3, 0.2)), 0.0));
+    pub fn clients(&self) -> u64 {
+        self.cells.iter().map(|cell| cell.clients).sum()
+    }
+
+    /// The share of its clients that move, 0 to 1.
+    pub fn moved(&self) -> f64 {
+        self.share(|cell| cell.moved)
+    }
+
+    /// The least share that has to move, so that as many clients are in each place as there are.
+    pub fn minimum(&self) -> f64 {
+        let at = |place: fn(&Cell<'a>) -> At<'a>, at: At<'a>| -> u64 {
+            self.cells.iter().filter(|cell| place(cell) == at).map(|cell| cell.clients).sum()
+        };
+        let mut places: Vec<At<'a>> = Vec::new();
+        for cell in self.cells.iter().filter(|cell| !matches!(cell.to.at, At::Point(_))) {
+            if !places.contains(&cell.to.at) {
+                places.push(cell.to.at);
+            }
+        }
+        let gains = places.into_iter().map(|place| {
+            at(|cell| cell.to.at, place).saturating_sub(at(|cell| cell.from.at, place))
+        });
+        gains.sum::<u64>() as f64 / self.clients().max(1) as f64
+    }
+
+    /// The share of some clients of each cell among all.
+    pub fn share(&self, part: impl Fn(&Cell<'a>) -> u64) -> f64 {
+        self.cells.iter().map(part).sum::<u64>() as f64 / self.clients().max(1) as f64
+    }
+}
+
+impl<'a> Place<'a> {
+    /// Whether it is shown as the same: points are not told apart.
+    fn is(self, other: Place<'a>) -> bool {
+        let same = |a: Option<&str>, b: Option<&str>| match (a, b) {
+            (Some(a), Some(b)) => std::ptr::eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        let at = match (self.at, other.at) {
+            (At::Entry(a), At::Entry(b)) => std::ptr::eq(a, b),
+            (At::Point(_), At::Point(_)) => true,
+            (a, b) => std::mem::discriminant(&a) == std::mem::discriminant(&b),
+        };
+        at && same(self.rule, other.rule) && same(self.variant, other.variant)
     }
 }

@@ -20,7 +20,8 @@ use crate::when::When;
 ///
 /// Hashes each key as the filter does, and shows the share of each variant beside the expected one.
 /// The rule's `match` is ignored: every key stands for a client whose requests match. A rule with a
-/// ramp is evaluated at one time, and its ramp is shown as a whole.
+/// ramp is evaluated at one time, and its ramp is shown as a whole; while it runs, with the lines to
+/// write so that it waits, and later goes on.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl simulate -f envoy.yaml
@@ -92,6 +93,9 @@ impl Simulate {
         let (known, unknown): (Vec<&Rule>, Vec<&Rule>) =
             chosen.iter().partition(|r| has_weights(r));
         let chosen = if known.is_empty() { chosen } else { known };
+        if let Some(variant) = checked.plan.held() {
+            bail!("{file}: `hold: {}` sends everyone there: no split is in force", variant.name);
+        }
         if chosen.is_empty() {
             bail!("{file}: no rule has a split: there is nothing to simulate");
         }
@@ -129,8 +133,10 @@ fn simulate(at: RuleAt<'_>, checked: &Checked, keys: &Source) -> Shares {
         Share { variant: name.to_owned(), count, share: count as f64 / usable, expected }
     };
     let variants = at.shares().into_iter().map(share).collect();
-    let ramp = curve::ramp(&checked.config, rule.name());
-    let ramp = ramp.map(|ramp| Curve::new(&checked.plan, rule, ramp, checked.snapshot.now()));
+    let ramped = curve::split(&checked.config, rule.name())
+        .and_then(|split| Some((split, split.ramp.as_ref().filter(|ramp| !ramp.hold)?)));
+    let curve = |(split, ramp)| Curve::new(&checked.plan, rule, split, ramp, &checked.snapshot);
+    let ramp = ramped.map(curve);
     Shares { rule: rule.name().to_owned(), sticky: rule.is_sticky(), variants, unusable, ramp }
 }
 

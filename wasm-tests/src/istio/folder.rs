@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 /// The copy.
 pub struct Folder(PathBuf);
 
-/// The three lines of `settings.yaml`.
+/// The settings of the folders under `istio`.
+pub const SETTINGS: &str = "istio/settings/settings.yaml";
+
+/// The lines of `settings.yaml` that every user changes.
 pub struct Settings<'a> {
     /// The image.
     pub image: &'a str,
@@ -25,9 +28,13 @@ impl Folder {
         Ok(Self(to.to_owned()))
     }
 
-    /// Changes the three lines.
+    /// Changes these lines.
     pub fn set(&self, settings: &Settings<'_>) -> Result<()> {
-        let file = "istio/settings/settings.yaml";
+        self.set_in(SETTINGS, settings)
+    }
+
+    /// Changes these lines of another file of settings.
+    pub fn set_in(&self, file: &str, settings: &Settings<'_>) -> Result<()> {
         self.line(file, "  image: ", settings.image)?;
         self.line(file, "  host: ", settings.host)?;
         self.line(file, "  port: ", &format!("\"{}\"", settings.port))

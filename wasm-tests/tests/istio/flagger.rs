@@ -108,7 +108,7 @@ async fn flagger_rolls_a_canary_back_and_everyone_is_on_stable() -> Result<()> {
     let text = std::fs::read_to_string(place.folder.path("flagger/README.md"))?;
     ensure!(text.contains(line) && text.contains(&format!("`{name}`")), "{text}");
     place.folder.replace(CANARY, "  service:\n", &format!("  service:\n    {line}\n"))?;
-    let path = "path: /spec/configPatches/1/match/routeConfiguration/vhost/route/name\n";
+    let path = "path: /spec/configPatches/0/match/routeConfiguration/vhost/route/name\n";
     let (from, to) = (format!("op: remove\n      {path}"), format!("op: replace\n      {path}"));
     let to = format!("{to}      value: {name}\n");
     place.folder.replace("flagger/kustomization.yaml", &from, &to)?;

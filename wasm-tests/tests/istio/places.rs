@@ -2,9 +2,10 @@
 //! is the third.
 
 use crate::steer::{self, is_not_fooled, stable_user, steers};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::json;
 use std::net::SocketAddr;
+use wasm_tests::istio::folder::SETTINGS;
 use wasm_tests::istio::free_port;
 use wasm_tests::istio::place::Place;
 use wasm_tests::istio::proxy::{Pod, Proxy};
@@ -17,7 +18,11 @@ async fn gateway() -> Result<()> {
     let place = Place::new("gateway").await?;
     let port = free_port()?;
     let listen = format!("bind: 127.0.0.1\n    port: {{ number: {port},");
-    place.folder.replace("istio/gateway/gateway.yaml", "port: { number: 80,", &listen)?;
+    place.folder.replace(
+        "istio/components/gateway/gateway.yaml",
+        "port: { number: 80,",
+        &listen,
+    )?;
     place.mesh.kubernetes.run(&["apply", "-k", &place.folder.path(FOLDER)])?;
     let plan = steer::plan(&place, FOLDER)?;
     let labels = json!({"istio": "ingressgateway"});
@@ -27,7 +32,10 @@ async fn gateway() -> Result<()> {
     proxy.plugin(|_| true).await?;
     let request = Request { authority: "reviews.example.com".into(), ..Request::get("/reviews/0") };
     steers(address, &request, &plan).await?;
-    is_not_fooled(address, &request, &plan, "x-split-variant", "canary").await
+    is_not_fooled(address, &request, &plan, "x-split-variant", "canary").await?;
+    let delete = ["delete", "wasmplugin", "traffic-split", "--namespace", "istio-system"];
+    place.mesh.kubernetes.run(&delete)?;
+    steer::strips_without_the_plugin(&proxy, address, &request).await
 }
 
 #[tokio::test]
@@ -41,7 +49,9 @@ async fn gateway_of_the_gateway_api() -> Result<()> {
     let tester = request.clone().with("x-user-group", "beta");
     eventually("the routes", async || steer::reaches(address, &tester, "v3").await).await?;
     steers(address, &request, &plan).await?;
-    is_not_fooled(address, &request, &plan, "x-split-variant", "canary").await
+    is_not_fooled(address, &request, &plan, "x-split-variant", "canary").await?;
+    place.kubectl(&["delete", "wasmplugin", "traffic-split"])?;
+    steer::strips_without_the_plugin(&proxy, address, &request).await
 }
 
 /// A namespace with a Gateway of the Gateway API, to whose port on loopback the folder's HTTPRoute
@@ -76,12 +86,14 @@ pub async fn gateway_api(namespace: &'static str, folder: &str) -> Result<(Place
     for (version, name) in [("v1", "reviews-v1"), ("v3", "reviews-v3-canary")] {
         let service = place.service(name, place.port, &[(version, version)]);
         // What a Service of Kubernetes cannot have, an endpoint on loopback, a ServiceEntry can.
-        let from = format!("name: reviews-{version}, port: 9080");
-        let host = &service["spec"]["hosts"][0];
-        let to = format!("group: networking.istio.io, kind: Hostname, name: {host}, port: 9080");
-        place.folder.replace(&format!("{folder}/http-route.yaml"), &from, &to)?;
+        let host = service["spec"]["hosts"][0].as_str().context("no host")?;
+        let setting = if version == "v1" { "  stable-service: " } else { "  canary-service: " };
+        place.folder.line(SETTINGS, setting, host)?;
         place.mesh.kubernetes.apply(namespace, &[service])?;
     }
+    let route = folder.replace("istio/", "istio/components/") + "/http-route.yaml";
+    let hostname = "group: networking.istio.io, kind: Hostname, name: set-in-settings, port";
+    place.folder.replace_all(&route, 2, "name: set-in-settings, port", hostname)?;
     place.kubectl(&["apply", "-k", &place.folder.path(folder)])?;
     Ok((place, port))
 }
@@ -128,5 +140,5 @@ async fn sidecar_of_one_workload() -> Result<()> {
     assert!(proxy.plugins().await?.is_empty());
     let seen = steer::reaches(address, &stable, "v1").await?.seen()?;
     assert!(seen.all("x-split-variant").is_empty(), "{seen:?}");
-    Ok(())
+    steer::strips_without_the_plugin(&proxy, address, &place.request()).await
 }

@@ -19,8 +19,8 @@ async fn its_commands_lead_to_a_canary_and_back() -> Result<()> {
     let shell = Shell::new(&place)?;
     let blocks = shell.blocks("istio/README.md")?;
     // The last one is run where the weights are in a route.
-    let [push, apply, see, _] = blocks.as_slice() else {
-        anyhow::bail!("not four blocks: {blocks:?}")
+    let [push, apply, see, hold, release, _] = blocks.as_slice() else {
+        anyhow::bail!("not six blocks: {blocks:?}")
     };
 
     // Step 1: the registry is ours, and the line that is printed goes into the settings.
@@ -59,6 +59,12 @@ async fn its_commands_lead_to_a_canary_and_back() -> Result<()> {
         let printed = run(command)?;
         ensure!(printed.contains(shown), "`{command}` prints no `{shown}`: {printed}");
     }
+
+    // The emergency, and back.
+    run(hold)?;
+    eventually("everyone on stable", async || reaches(address, &tester, "v1").await).await?;
+    run(release)?;
+    eventually("the testers back", async || reaches(address, &tester, "v3").await).await?;
 
     // The response's header.
     let file = "istio/plugin/wasm-plugin.yaml";

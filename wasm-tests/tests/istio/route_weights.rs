@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use traffic_split::Plan;
 use wasm_tests::bootstrap::POINT_HEADER;
 use wasm_tests::client::{Client, Protocol};
+use wasm_tests::istio::folder::SETTINGS;
 use wasm_tests::istio::free_port;
 use wasm_tests::istio::place::Place;
 use wasm_tests::istio::proxy::{Pod, Proxy};
@@ -129,14 +130,13 @@ async fn weights_at_a_gateway() -> Result<()> {
     let place = Place::new("route-weights-gateway").await?;
     let port = free_port()?;
     let listen = format!("bind: 127.0.0.1\n    port: {{ number: {port},");
-    place.folder.replace(&format!("{FOLDER}/gateway.yaml"), "port: { number: 80,", &listen)?;
+    let component = "istio/components/route-weights-gateway";
+    place.folder.replace(&format!("{component}/gateway.yaml"), "port: { number: 80,", &listen)?;
     let virtual_host = format!("reviews.example.com:{port}");
-    let file = format!("{FOLDER}/kustomization.yaml");
-    place.folder.replace(&file, "reviews.example.com:80 ", &format!("{virtual_host} "))?;
-    // The gateway of another test has these names and labels.
-    for (file, times) in [(&file, 2), (&format!("{FOLDER}/gateway.yaml"), 1)] {
-        place.folder.replace_all(file, times, "ingressgateway", "weightsgateway")?;
-    }
+    let file = format!("{component}/kustomization.yaml");
+    place.folder.replace(&file, "set-in-settings:80\"", &format!("set-in-settings:{port}\""))?;
+    // The gateway of another test has this label.
+    place.folder.line(SETTINGS, "  ingress: ", "weightsgateway")?;
     let namespace = format!("namespace: {} ", place.namespace);
     place.folder.replace(&file, "namespace: istio-system ", &namespace)?;
     place.mesh.kubernetes.run(&["apply", "-k", &place.folder.path(FOLDER)])?;

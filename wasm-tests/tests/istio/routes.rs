@@ -46,6 +46,11 @@ async fn variant_header_steers_and_its_default_route_outlives_the_filter() -> Re
     for user in steer::users(&place.request(), 100) {
         reaches(address, &user, "v1").await?;
     }
+    steer::strips_without_the_plugin(&proxy, address, &place.request()).await?;
+    // It is the EnvoyFilter that strips: a client steers once it is gone.
+    place.kubectl(&["delete", "envoyfilter", "traffic-split-strip"])?;
+    let spoofed = place.request().with("x-split-variant", "canary");
+    eventually("the client's way", async || reaches(address, &spoofed, "v3").await).await?;
     place.kubectl(&["delete", "--ignore-not-found", "-k", &place.folder.path(FOLDER)])?;
     Ok(())
 }

@@ -8,9 +8,11 @@ use traffic_split::{Plan, Snapshot};
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::istio::folder::resources;
 use wasm_tests::istio::place::Place;
+use wasm_tests::istio::proxy::Proxy;
 use wasm_tests::load::{self, counts, standard_errors};
 use wasm_tests::message::{Reply, Request};
 use wasm_tests::native;
+use wasm_tests::wait::eventually;
 
 /// Fixed keys: no chance is involved. A good hash keeps 3 standard errors for all but 0.3 % of
 /// salts.
@@ -111,6 +113,30 @@ pub async fn is_not_fooled(
         let seen = reaches(address, &spoofed, "v1").await?.seen()?;
         let values = seen.all(header);
         ensure!(!values.contains(&value.as_bytes()) && values.len() <= 1, "{seen:?}");
+    }
+    Ok(())
+}
+
+/// Where there is no plugin, a client's own header leads nowhere and reaches nobody.
+pub async fn strips_without_the_plugin(
+    proxy: &Proxy,
+    address: SocketAddr,
+    request: &Request,
+) -> Result<()> {
+    eventually("no plugin", async || {
+        let plugins = proxy.plugins().await?;
+        // The routes follow the listener: what the plugin itself removed proves nothing.
+        let tester = request.clone().with("x-user-group", "beta");
+        ensure!(plugins.is_empty(), "{plugins:?}");
+        reaches(address, &tester, "v1").await
+    })
+    .await?;
+    for header in ["x-split-variant", "X-Split-Variant"] {
+        let twice = request.clone().with(header, "canary").with("x-split-variant", "canary");
+        for spoofed in [request.clone().with(header, "canary"), twice] {
+            let seen = reaches(address, &spoofed, "v1").await?.seen()?;
+            ensure!(seen.all("x-split-variant").is_empty(), "{seen:?}");
+        }
     }
     Ok(())
 }

@@ -34,6 +34,10 @@ async fn waypoint_is_sent_the_plugin() -> Result<()> {
     eventually("the plugin", async || {
         let dump = place.mesh.control_plane.dump("waypoint", place.namespace).await?;
         ensure!(dump.contains(filter), "no {filter} in {dump}");
+        // Each of its connection managers removes what a client sends.
+        let managers = dump.matches("\"httpFilters\"").count();
+        let strips = dump.matches("\"remove\":\"x-split-variant\"").count();
+        ensure!(managers > 0 && strips >= managers, "{strips} of {managers} strip: {dump}");
         Ok(())
     })
     .await
