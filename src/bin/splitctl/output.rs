@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
+use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Serialize, Serializer};
 use traffic_split::config::is_unprintable;
@@ -16,6 +17,19 @@ pub enum Format {
     Table,
     /// For programs
     Json,
+    /// The same as YAML
+    Yaml,
+}
+
+impl Format {
+    /// Writes an answer, for people as `table` has it.
+    pub fn write(self, answer: &impl Serialize, table: impl FnOnce() -> String) -> Result<String> {
+        Ok(match self {
+            Format::Json => serde_json::to_string_pretty(answer)?,
+            Format::Yaml => serde_saphyr::to_string(answer)?,
+            Format::Table => table(),
+        })
+    }
 }
 
 /// The answer of a subcommand.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::check::{Checked, Mistake, check};
 use crate::document::Node;
+use crate::effort;
 use crate::input::{Choice, File};
 use crate::lint::{self, Circumstances, Source, Warning};
 use crate::output::{Answer, BAD, Format, GOOD};
@@ -87,10 +88,7 @@ impl Validate {
         let configurations: Vec<_> = files.iter().flat_map(Validated::found).collect();
         let valid = configurations.iter().all(|found| found.errors.is_empty());
         let report = Report { valid, configurations, warnings: self.warnings(&files) };
-        let text = match self.output {
-            Format::Json => serde_json::to_string_pretty(&report)?,
-            Format::Table => table(&report),
-        };
+        let text = self.output.write(&report, || table(&report))?;
         Ok(Answer { text, good: valid && (!self.strict || report.warnings.is_empty()) })
     }
 
@@ -179,6 +177,9 @@ fn is_plain(document: &Node) -> bool {
 
 fn summary(checked: &Checked) -> String {
     let mut text = format!("valid, {}", checked.plan);
+    if let Some(effort) = effort::told(&checked.config, &checked.plan) {
+        text += &format!("; {effort}");
+    }
     for name in &checked.unset {
         text += &format!("; signing needs {name} in the VM's environment");
     }
