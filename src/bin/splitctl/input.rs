@@ -126,7 +126,8 @@ fn only<'f>(path: &str, files: &'f [File]) -> Result<(&'f File, &'f Plugin)> {
     match plugins.as_slice() {
         [only] => Ok(*only),
         several => bail!(
-            "{path}: {} plugins found, choose one with --plugin NAME: {}",
+            "{}: {} plugins found, choose one with --plugin NAME: {}",
+            if path == "-" { "standard input" } else { path },
             several.len(),
             titles(files)
         ),
