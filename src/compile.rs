@@ -29,6 +29,7 @@ use crate::reason::Reason;
 use crate::rule::{Action, Rule};
 use crate::sorted::sorted;
 use crate::variant::{Target, Variant};
+use condition::Searches;
 use split::RuleContext;
 use sticky::{CookieRegistry, check_layers};
 
@@ -52,13 +53,13 @@ impl Plan {
     pub fn compile(config: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Errors> {
         let mut errors = Errors::default();
         let spec = Config::read(config, &mut errors);
-        let plan = spec.map(|spec| plan(spec, config, env, &mut errors));
+        let plan = spec.map(|spec| plan(spec, env, &mut errors));
         plan.filter(|_| errors.is_empty()).ok_or(errors)
     }
 }
 
 /// Compiles a configuration. A part that is wrong is left out, and `errors` then refuses the plan.
-fn plan(mut config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan {
+fn plan(mut config: Config, env: Env<'_>, errors: &mut Errors) -> Plan {
     headers::check(&config, errors);
     check_names(&config.rules, errors);
     check_layers(&config.rules, errors);
@@ -74,6 +75,7 @@ fn plan(mut config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> 
         metrics_level: config.metrics,
         mode: config.mode,
         attributed: 0,
+        searches: Searches::of(&config.rules),
     };
     let hold = config.hold.and_then(|name| parts.find("hold", &name, errors));
     if hold.is_some() {
@@ -102,8 +104,7 @@ fn plan(mut config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> 
         mode: parts.mode,
         metrics_level: parts.metrics_level,
         metrics: parts.metrics,
-        // The upper half is as good as the lower one, and a gauge shows it without rounding.
-        generation: u32::try_from(xxh64(bytes, 0) >> 32).unwrap_or(0),
+        generation: config.generation,
         debug_header: config.debug_header,
         caching,
     }
@@ -124,6 +125,7 @@ struct Parts<'e> {
     mode: Mode,
     /// The pairs of a rule and a variant whose responses are told apart by their clusters.
     attributed: usize,
+    searches: Searches,
 }
 
 impl Parts<'_> {
@@ -166,7 +168,7 @@ fn check_names(rules: &[RuleSpec], errors: &mut Errors) {
 fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> Option<Rule> {
     let name: Arc<str> = rule.name.as_str().into();
     let entries = match rule.entries {
-        Some(entries) => compile_entries(entries, errors).map(Some),
+        Some(entries) => compile_entries(entries, &mut parts.searches, errors).map(Some),
         None => Some(None),
     };
     let slice = rule.layer.map(|layer| Slice::new(&layer.name, layer.start, layer.end));
@@ -174,9 +176,9 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
     // A rule of a plan in shadow is only counted, as is one that is in shadow itself.
     let mode = if parts.mode == Mode::Shadow { Mode::Shadow } else { rule.mode };
     let (salt, engine) = rule.sticky.map_or((None, None), |sticky| (sticky.salt, sticky.engine));
-    let seed = xxh64(salt.as_ref().unwrap_or(&rule.name).as_bytes(), 0);
-    let sticky = key.is_some();
-    let context = RuleContext { path: &rule.path, name: &name, mode, sticky, seed, engine };
+    let salt = salt.as_ref().unwrap_or(&rule.name);
+    let (sticky, seed) = (key.is_some(), xxh64(salt.as_bytes(), 0));
+    let context = RuleContext { path: &rule.path, name: &name, mode, sticky, salt, seed, engine };
     let action = match rule.action? {
         ActionSpec::To(to) => {
             let variant = parts.find(&format!("{}.to", rule.path), &to, errors)?;
@@ -210,8 +212,12 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
 
 /// The matchers of a rule's entries; `None` if one of its conditions could not be compiled. All of
 /// them are tried, so that `errors` tells of each.
-fn compile_entries(entries: Vec<Vec<Condition>>, errors: &mut Errors) -> Option<Vec<Vec<Matcher>>> {
-    let mut matcher = |condition| condition::compile(condition, errors);
+fn compile_entries(
+    entries: Vec<Vec<Condition>>,
+    searches: &mut Searches,
+    errors: &mut Errors,
+) -> Option<Vec<Vec<Matcher>>> {
+    let mut matcher = |condition| condition::compile(condition, searches, errors);
     let compiled: Vec<Vec<Option<Matcher>>> =
         entries.into_iter().map(|entry| entry.into_iter().map(&mut matcher).collect()).collect();
     compiled.into_iter().map(|entry| entry.into_iter().collect()).collect()

@@ -16,15 +16,18 @@
 //! - [`sdk`] asks the SDKs of flag engines, and nginx.
 //! - [`host`] runs its module without Envoy, in an interpreter that counts.
 //! - [`fault`] puts a fault into the module, for Envoy to run.
+//! - [`attack`] sends requests at random, and checks each answer.
 //! - [`soak`] keeps an Envoy under load for long.
 //! - [`case`] reads the cases that [`native`], the core itself, and Envoy both have to pass.
 
 use std::io::Write;
 use std::path::PathBuf;
 
+pub mod attack;
 pub mod bootstrap;
 pub mod case;
 pub mod client;
+pub mod costly;
 pub mod debian;
 pub mod discovery;
 pub mod envoy;
@@ -54,6 +57,7 @@ pub mod traffic;
 pub mod updated;
 pub mod upstream;
 pub mod wait;
+pub mod wheels;
 
 /// The folder of the workspace.
 pub fn root() -> PathBuf {

@@ -16,6 +16,7 @@ pub const DOCUMENTS: [&str; 14] = [
     "manifests/overlays/README.md",
     "src/changes.md",
     "src/configuration.md",
+    "src/numbers.md",
     "src/security.md",
     "src/wire-contract.md",
     "wasm-tests/bench/README.md",

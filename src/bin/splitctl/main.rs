@@ -23,16 +23,20 @@ mod curve;
 mod describe;
 mod diff;
 mod document;
+mod effort;
 mod explain;
+mod folder;
 mod given;
 mod hint;
 mod import;
 mod input;
 mod keys;
+mod lint;
 mod misread;
 mod movement;
 mod output;
 mod plugin;
+mod render;
 mod resume;
 mod routes;
 mod rules;
@@ -47,7 +51,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
-use output::{Answer, BAD};
+use output::{Answer, BAD, one_line};
 
 /// Check, explain and compare configurations of the traffic-split filter
 #[derive(Parser)]
@@ -82,24 +86,36 @@ enum Command {
     Import(import::command::Import),
     Test(test::Test),
     Watch(watch::Watch),
+    Render(render::Render),
     Schema(schema::Schema),
     Completion(completion::Completion),
 }
 
 fn main() -> ExitCode {
-    let answer = Cli::parse().command.run();
+    let cli = Cli::try_parse().unwrap_or_else(|error| usage(&error));
+    let answer = cli.command.run();
     match answer.and_then(|answer| Ok((answer.print()?, answer.good))) {
         Ok(((), true)) => ExitCode::SUCCESS,
         Ok(((), false)) => ExitCode::from(1),
         Err(error) => {
             if error.is::<input::Invalid>() {
-                anstream::eprintln!("{BAD}{error}{BAD:#}");
+                output::complain(&format!("{BAD}{error}{BAD:#}"));
                 return ExitCode::from(1);
             }
-            anstream::eprintln!("{BAD}error{BAD:#}: {error:#}");
+            output::complain(&format!("{BAD}error{BAD:#}: {}", one_line(&format!("{error:#}"))));
             ExitCode::from(2)
         }
     }
+}
+
+/// Says what is wrong with the command line, which may have a password in it.
+fn usage(error: &clap::Error) -> ! {
+    let text = error.to_string();
+    if output::printable(&text) == text {
+        error.exit();
+    }
+    output::complain(text.trim_end());
+    std::process::exit(error.exit_code());
 }
 
 impl Command {
@@ -112,6 +128,7 @@ impl Command {
             Command::Import(import) => import.run(),
             Command::Test(test) => test.run(),
             Command::Watch(watch) => watch.run(),
+            Command::Render(render) => render.run(),
             Command::Schema(schema) => schema.run(),
             Command::Completion(completion) => completion.run(&mut Cli::command()),
         }

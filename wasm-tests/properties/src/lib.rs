@@ -8,6 +8,7 @@ mod cookies;
 mod given;
 mod importer;
 mod matching;
+pub mod named;
 mod records;
 mod requests;
 mod written;
