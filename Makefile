@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo run wasm test lint deny bench fuzz mutants soak reproducible image push mesh-test \
-	monitoring-test monitoring-picture compat clean
+	monitoring-test monitoring-picture numbers compat clean
 
 TARGET := wasm32-wasip1
 BUILDS := $(or $(CARGO_TARGET_DIR),target)
@@ -83,6 +83,11 @@ monitoring-picture: wasm ## Run them, and draw the dashboard: manifests/monitori
 	MONITORING_PICTURE="$(CURDIR)/manifests/monitoring/dashboard.svg" \
 		cargo test --package wasm-tests --test monitoring -- panels
 
+numbers: ## Simulate the tables of src/numbers.md: trips, verdicts, alarms, and who moves
+	cargo test --lib -- --nocapture guard::tests::trips split::tests::moves
+	cargo test --bin splitctl simulations -- --nocapture
+	cargo test --package wasm-tests --test monitoring honest -- --nocapture --include-ignored
+
 compat: wasm ## Run the tests on every Envoy from 1.36 to 1.40, and print a table
 	@cargo run --quiet --package wasm-tests --bin compat
 
@@ -117,8 +122,9 @@ reproducible: ## Build the module in two clean folders, and check that the bytes
 	@cd target/reproducible && sha256sum */target/traffic_split.wasm */*/target/traffic_split.wasm && \
 		cmp one/target/traffic_split.wasm another/folder/target/traffic_split.wasm
 
-soak: wasm ## Keep an Envoy under load while its configuration changes: SOAK="500000 100 20 2" for less
+soak: wasm ## Keep an Envoy under load while its configuration changes, then under attack: SOAK="500000 100 20 2" ATTACK="20000" for less
 	@cargo run --quiet --release --package wasm-tests -- soak $(SOAK)
+	@cargo run --quiet --release --package wasm-tests -- attack $(ATTACK)
 
 # Executions of each property.
 RUNS ?= 1000000

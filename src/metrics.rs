@@ -51,7 +51,7 @@ pub enum Class {
     ClientError,
     /// 500 and above.
     ServerError,
-    /// The client went away, or the response broke off: there was no response, or not all of it.
+    /// The response broke off: there was none, or not all of it, and not because the client left.
     Reset,
 }
 
@@ -104,6 +104,8 @@ pub(crate) struct TargetMetrics {
     requests: [MetricIndex; Reason::ALL.len()],
     /// `tsplit_responses_total`, by [`Class`].
     responses: [MetricIndex; Class::ALL.len()],
+    /// `tsplit_aborted_total`
+    pub(crate) aborted: MetricIndex,
     /// `tsplit_response_time_ms`
     pub(crate) latency: MetricIndex,
     /// `tsplit_shadow_changed_total`
@@ -201,6 +203,7 @@ impl Metrics {
                 let tags = [&tags[..], &[("class", class.name())]].concat();
                 self.define(MetricKind::Counter, &tags, "tsplit_responses_total")
             });
+            metrics.aborted = self.define(MetricKind::Counter, &tags, "tsplit_aborted_total");
             metrics.latency = self.define(MetricKind::Histogram, &tags, "tsplit_response_time_ms");
         }
         metrics

@@ -18,7 +18,7 @@ use crate::input::Choice;
 use crate::output::{Answer, Format};
 use crate::routes::Routes;
 use crate::when::When;
-use explained::Explained;
+pub use explained::Explained;
 
 /// Say which variant a request gets, and why
 ///

@@ -6,6 +6,7 @@ mod resource;
 pub use place::Place;
 
 use crate::document::{self, Node, Value};
+use crate::output::one_line;
 
 /// A configuration as the filter would receive it.
 #[derive(Debug)]
@@ -54,6 +55,15 @@ pub fn find(documents: &[Node], text: &str) -> Vec<Plugin> {
     found
 }
 
+/// The resources in some documents, those in lists (`kubectl get -o yaml`) among them.
+pub fn resources(documents: &[Node]) -> Vec<&Node> {
+    let each = |document| match (Node::get(document, "items"), document.get("kind")) {
+        (Some(items), Some(_)) => resources(items.elements()),
+        _ => vec![document],
+    };
+    documents.iter().flat_map(each).collect()
+}
+
 fn search(node: &Node, name: Option<&str>, text: &str, found: &mut Vec<Plugin>) {
     let own_name = node.at(&["metadata", "name"]).and_then(Node::text).or(name);
     if let Some(plugins) = resource::find(node, own_name) {
@@ -93,6 +103,7 @@ fn filter(node: &Node, configuration: Option<&Node>, name: Option<&str>, text: &
             Plugin { kind, name, line: *line, bytes, tree, place }
         }
         (message, value) => {
+            let message = one_line(message);
             let problem = format!(
                 "Invalid value: {message}: must be a google.protobuf.StringValue whose value is \
                  JSON as text: the filter would receive anything else as protobuf"
@@ -132,7 +143,8 @@ impl Plugin {
         Plugin { line: self.line, ..Plugin::of_tree(self.kind, self.name.clone(), &tree) }
     }
 
-    fn is_ours(&self) -> bool {
+    /// Whether it has a field of the filter's configuration.
+    pub fn is_ours(&self) -> bool {
         let tree = self.tree.as_ref();
         tree.is_some_and(|tree| FIELDS.iter().any(|field| tree.get(field).is_some()))
     }
@@ -155,7 +167,7 @@ impl Plugin {
     /// Its kind, and its name if it has one.
     pub fn title(&self) -> String {
         match &self.name {
-            Some(name) => format!("{} {name}", self.kind),
+            Some(name) => format!("{} {}", self.kind, one_line(name)),
             None => self.kind.to_owned(),
         }
     }
@@ -204,7 +216,7 @@ mod tests {
                  spec: {defaultConfig: {rules: 1}, pluginConfig: {rules: 2}}",
                 "Higress WasmPlugin",
                 3,
-                r#"{"rules":2.0}"#,
+                r#"{"rules":2}"#,
             ),
             (
                 "kind: TrafficExtension\nmetadata: {name: a}\nspec: {wasm: {pluginConfig: {}}}",

@@ -35,6 +35,15 @@ fn over(old: &Side<'_>, pair: &Pair<'_>) -> Option<String> {
     let is_over =
         !b.hold && b.start + b.duration <= old.now() && a.to == b.to && a.variant == b.variant;
     let end = in_force(old, pair).filter(|_| is_over)?;
+    if !before.history.is_empty() {
+        return Some(format!(
+            "The ramp of the rule {} is over. In place of it, its end weights move nobody, with the \
+             weights before it as the newest entry of the history:\n\n  split: {}\n  newest: {}",
+            pair.new.name,
+            weights(&end),
+            weights(&before.weights)
+        ));
+    }
     Some(format!(
         "The ramp of the rule {} is over. In place of it, its end weights move nobody, and a later \
          history begins with them:\n\n  split: {}",
