@@ -68,7 +68,9 @@ impl Keys {
     fn owned(&self, name: &str, salt: &str) -> Option<Self> {
         let own = |key: &HmacSha256| {
             let mut key = key.clone();
-            [b"\0", name.as_bytes(), b"\0", salt.as_bytes()].map(|part| key.update(part));
+            for part in [b"\0", name.as_bytes(), b"\0", salt.as_bytes()] {
+                key.update(part);
+            }
             HmacSha256::new_from_slice(&key.finalize().into_bytes()).ok()
         };
         Some(Keys {
