@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo run wasm test lint deny bench fuzz mutants soak reproducible image push mesh-test \
-	monitoring-test monitoring-picture compat clean
+	monitoring-test monitoring-picture numbers compat clean
 
 TARGET := wasm32-wasip1
 BUILDS := $(or $(CARGO_TARGET_DIR),target)
@@ -82,6 +82,11 @@ monitoring-test: wasm ## Run alerts, dashboard and splitctl watch in a real Prom
 monitoring-picture: wasm ## Run them, and draw the dashboard: manifests/monitoring/dashboard.svg
 	MONITORING_PICTURE="$(CURDIR)/manifests/monitoring/dashboard.svg" \
 		cargo test --package wasm-tests --test monitoring -- panels
+
+numbers: ## Simulate the tables of src/numbers.md: trips, verdicts, alarms, and who moves
+	cargo test --lib -- --nocapture guard::tests::trips split::tests::moves
+	cargo test --bin splitctl simulations -- --nocapture
+	cargo test --package wasm-tests --test monitoring honest -- --nocapture --include-ignored
 
 compat: wasm ## Run the tests on every Envoy from 1.36 to 1.40, and print a table
 	@cargo run --quiet --package wasm-tests --bin compat

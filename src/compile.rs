@@ -52,13 +52,13 @@ impl Plan {
     pub fn compile(config: &[u8], env: &dyn Fn(&str) -> Option<String>) -> Result<Plan, Errors> {
         let mut errors = Errors::default();
         let spec = Config::read(config, &mut errors);
-        let plan = spec.map(|spec| plan(spec, config, env, &mut errors));
+        let plan = spec.map(|spec| plan(spec, env, &mut errors));
         plan.filter(|_| errors.is_empty()).ok_or(errors)
     }
 }
 
 /// Compiles a configuration. A part that is wrong is left out, and `errors` then refuses the plan.
-fn plan(mut config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> Plan {
+fn plan(mut config: Config, env: Env<'_>, errors: &mut Errors) -> Plan {
     headers::check(&config, errors);
     check_names(&config.rules, errors);
     check_layers(&config.rules, errors);
@@ -102,8 +102,7 @@ fn plan(mut config: Config, bytes: &[u8], env: Env<'_>, errors: &mut Errors) -> 
         mode: parts.mode,
         metrics_level: parts.metrics_level,
         metrics: parts.metrics,
-        // The upper half is as good as the lower one, and a gauge shows it without rounding.
-        generation: u32::try_from(xxh64(bytes, 0) >> 32).unwrap_or(0),
+        generation: config.generation,
         debug_header: config.debug_header,
         caching,
     }

@@ -31,7 +31,7 @@ pub use caching::CachingSpec;
 pub use condition::{Condition, ConditionTest};
 pub use cookie::{CookieSpec, SameSite, Signing};
 pub use duration::parse as parse_duration;
-pub use error::{Error, Errors};
+pub use error::{Error, Errors, is_unprintable};
 pub use guard::GuardSpec;
 pub use metrics::MetricsLevel;
 pub use mode::Mode;
@@ -94,6 +94,8 @@ pub struct Config {
     pub debug_header: Option<String>,
     /// The headers of responses for caches.
     pub caching: CachingSpec,
+    /// A number that stands for the configuration: whoever is configured alike has the same.
+    pub generation: u32,
 }
 
 impl Config {
@@ -121,6 +123,8 @@ impl Config {
         let root = json(bytes, errors)?;
         let field = Field::root(&root);
         let mut object = field.object(errors)?;
+        // It is for editors, which find a JSON Schema by it.
+        object.ignore("$schema");
         let cluster_header = routing_header(&mut object, "clusterHeader", errors);
         let variant_header = routing_header(&mut object, "variantHeader", errors);
         // Where routes have the weights, they may have the only names as well.
@@ -136,6 +140,8 @@ impl Config {
             metrics: metrics::read(&mut object, errors),
             debug_header: routing_header(&mut object, "debugHeader", errors),
             caching: caching::read(&mut object, errors),
+            // The upper half is as good as the lower one, and a gauge shows it without rounding.
+            generation: u32::try_from(root.digest() >> 32).unwrap_or(0),
         };
         object.finish(errors);
         Some(config)

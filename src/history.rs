@@ -28,7 +28,7 @@ pub(crate) struct History {
 
 /// One change of weights. A place is an index into the list of names that the history is made with.
 #[derive(Debug)]
-struct Step {
+pub(crate) struct Step {
     seed: u64,
     /// The probability that a key stays, 0 to 1, by place.
     stay: Vec<f64>,
@@ -52,11 +52,22 @@ impl History {
 
     /// The place of the variant that this hash belongs to.
     pub(crate) fn pick(&self, hash: u64) -> usize {
-        self.steps.iter().fold(*self.oldest.pick(hash), |place, step| {
-            let hash = rehash(hash, step.seed);
-            let stays = step.stay.get(place).is_some_and(|stay| uniform(hash) <= *stay);
-            if stays { place } else { step.gains.as_ref().map_or(place, |gains| *gains.pick(hash)) }
-        })
+        self.steps.iter().fold(*self.oldest.pick(hash), |place, step| step.pick(hash, place))
+    }
+
+    /// One more step, from the last weights to others; `names` are those of the history's first places.
+    pub(crate) fn next(&self, names: &[&str], from: &[Weight], to: &[Weight]) -> Step {
+        let k = self.steps.len().saturating_add(1);
+        step(names, &shares(names, from), &shares(names, to), k as u64)
+    }
+}
+
+impl Step {
+    /// The place after the step of a hash whose place before it is `place`.
+    pub(crate) fn pick(&self, hash: u64, place: usize) -> usize {
+        let hash = rehash(hash, self.seed);
+        let stays = self.stay.get(place).is_some_and(|stay| uniform(hash) <= *stay);
+        if stays { place } else { self.gains.as_ref().map_or(place, |gains| *gains.pick(hash)) }
     }
 }
 

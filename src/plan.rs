@@ -55,6 +55,12 @@ impl Plan {
         headers.into_iter().flatten().map(String::as_str)
     }
 
+    /// A number that stands for the configuration: proxies that run the same have the same. The metric
+    /// `tsplit_config_generation` shows it.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// The variant at which everyone is held, whatever the rules say.
     ///
     /// ```
@@ -109,13 +115,14 @@ impl fmt::Display for Plan {
             write!(f, "hold {}, ", variant.name)?;
         }
         let names: Vec<_> = self.rules.iter().take(NAMED).map(|rule| &*rule.name).collect();
-        if names.is_empty() {
-            return write!(f, "no rules");
+        match names.as_slice() {
+            [] => write!(f, "no rules")?,
+            names => write!(f, "rules {}", names.join(", "))?,
         }
-        write!(f, "rules {}", names.join(", "))?;
         match self.rules.len().saturating_sub(NAMED) {
-            0 => Ok(()),
-            more => write!(f, " and {more} more"),
+            0 => {}
+            more => write!(f, " and {more} more")?,
         }
+        write!(f, "; generation {}", self.generation)
     }
 }

@@ -1,13 +1,20 @@
 //! Ramps: the share of one variant changes with the wall clock. It is a pure function of time, so
 //! every proxy agrees. The other variants keep their ratios, so by rendezvous the first clients in
-//! stay in.
+//! stay in. Beside a history, the ramp is its last step: from the weights of the split to the present
+//! ones, by one hash for all its time, so that they stay in there too.
 
+use std::sync::Arc;
+
+use crate::history::History;
 use crate::split::{Split, Weighted};
 
 /// A split whose weights change with time.
 #[derive(Debug)]
 pub(crate) struct Ramp {
+    /// The weights of the split, from which the ramp starts.
     pub(crate) weights: Vec<Weighted>,
+    /// The earlier weights that led to them.
+    pub(crate) history: Option<Arc<History>>,
     /// The variant whose share changes.
     pub(crate) variant: String,
     /// The share of that variant at the end, 0 to 1.
@@ -33,7 +40,11 @@ impl Ramp {
             Weighted { weight, ..written.clone() }
         };
         let weights: Vec<_> = self.weights.iter().map(ramped).collect();
-        Split::new(&weights, Vec::new())
+        let split = Split::new(&weights, Vec::new())?;
+        Some(match &self.history {
+            Some(history) => split.after(history, [&self.weights, &weights]),
+            None => split,
+        })
     }
 
     /// The time at which the share reaches its end, in Unix seconds.

@@ -13,7 +13,7 @@ mod scan;
 pub use ignored::{Ignored, IgnoredSet};
 pub use list::HeaderList;
 
-pub(crate) use cookies::{each_cookie, find_cookie, other_cookies};
+pub(crate) use cookies::{each_cookie, find_cookie, find_cookie_any_case, other_cookies};
 pub(crate) use host::{bare_host, host};
 pub(crate) use part::AUTHORITY;
 pub(crate) use query::query_param;

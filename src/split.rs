@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::Weight;
 use crate::engine::Engine;
-use crate::history::History;
+use crate::history::{History, Step};
 use crate::rendezvous::{Arm, Arms};
 use crate::variant::Target;
 
@@ -27,7 +27,9 @@ enum Picker {
     /// By the present weights alone.
     Rendezvous,
     /// By the present weights and the earlier ones, so that a change moves the fewest keys.
-    History(History),
+    History(Arc<History>),
+    /// By these and one step more, to the weights of a ramp.
+    Ramp(Arc<History>, Step),
     /// By the buckets of a flag engine, with a place for the clients that it leaves out.
     Engine(Arc<Engine>, Option<usize>),
 }
@@ -41,9 +43,27 @@ impl Split {
         };
         let arms = Arms::new(weights.iter().map(arm))?;
         let targets = weights.iter().map(|weighted| Arc::clone(&weighted.target)).collect();
-        let picker = history(weights, earlier).map_or(Picker::Rendezvous, Picker::History);
+        let history = history(weights, earlier).map(Arc::new);
+        let picker = history.map_or(Picker::Rendezvous, Picker::History);
         let weights = weights.iter().map(|weighted| weighted.weight).collect();
         Some(Split { targets, weights, arms, picker })
+    }
+
+    /// The same split as the last step of a history, from the weights at the history's end to its own.
+    /// The step has one hash, whatever its weights: that of a ramp.
+    pub(crate) fn after(mut self, history: &Arc<History>, ends: [&[Weighted]; 2]) -> Self {
+        let [from, to] = ends.map(written);
+        let names: Vec<&str> = from.iter().map(|weight| weight.variant.as_str()).collect();
+        self.picker = Picker::Ramp(Arc::clone(history), history.next(&names, &from, &to));
+        self
+    }
+
+    /// The earlier weights by which it chooses.
+    pub(crate) fn history(&self) -> Option<&Arc<History>> {
+        match &self.picker {
+            Picker::History(history) => Some(history),
+            Picker::Rendezvous | Picker::Ramp(..) | Picker::Engine(..) => None,
+        }
     }
 
     /// The same split by the buckets of a flag engine, which has a range for each of the variants.
@@ -69,19 +89,22 @@ impl Split {
         match &self.picker {
             // An engine has a hash of its own: see `bucket`.
             Picker::Rendezvous | Picker::Engine(..) => self.arms.pick(hash),
-            // The last step of a history leaves every variant that the split does not have.
-            Picker::History(history) => {
-                let target = self.targets.get(history.pick(hash));
-                target.unwrap_or_else(|| self.arms.pick(hash))
-            }
+            Picker::History(history) => self.at(history.pick(hash), hash),
+            Picker::Ramp(history, step) => self.at(step.pick(hash, history.pick(hash)), hash),
         }
+    }
+
+    /// The variant of a place. The last step of a history leaves every variant that the split does not
+    /// have.
+    fn at(&self, place: usize, hash: u64) -> &Arc<Target> {
+        self.targets.get(place).unwrap_or_else(|| self.arms.pick(hash))
     }
 
     /// The flag engine that chooses.
     pub(crate) fn engine(&self) -> Option<&Engine> {
         match &self.picker {
             Picker::Engine(engine, _) => Some(engine),
-            Picker::Rendezvous | Picker::History(_) => None,
+            Picker::Rendezvous | Picker::History(_) | Picker::Ramp(..) => None,
         }
     }
 
@@ -89,7 +112,7 @@ impl Split {
     pub(crate) fn otherwise(&self) -> Option<&Arc<Target>> {
         match &self.picker {
             Picker::Engine(_, otherwise) => self.targets.get((*otherwise)?),
-            Picker::Rendezvous | Picker::History(_) => None,
+            Picker::Rendezvous | Picker::History(_) | Picker::Ramp(..) => None,
         }
     }
 
@@ -141,14 +164,19 @@ impl Weighted {
     }
 }
 
+/// Weights as they are written.
+fn written(weights: &[Weighted]) -> Vec<Weight> {
+    let weight = |known: &Weighted| Weight { variant: known.name().into(), weight: known.weight };
+    weights.iter().map(weight).collect()
+}
+
 /// The history of these weights; `None` if there are no earlier ones. Its places are those of the
 /// present variants first, then of names that only earlier weights have.
 fn history(weights: &[Weighted], mut earlier: Vec<Vec<Weight>>) -> Option<History> {
     if earlier.is_empty() {
         return None;
     }
-    let present = |known: &Weighted| Weight { variant: known.name().into(), weight: known.weight };
-    earlier.push(weights.iter().map(present).collect());
+    earlier.push(written(weights));
     let mut names: Vec<&str> = weights.iter().map(Weighted::name).collect();
     for Weight { variant, .. } in earlier.iter().flatten() {
         if !names.contains(&variant.as_str()) {

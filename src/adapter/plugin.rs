@@ -1,6 +1,7 @@
 //! A plan at work in one worker.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use log::{error, info};
 
@@ -73,9 +74,14 @@ impl Plugin {
         self.gauges.end();
     }
 
-    /// Whether anything of it still changes with time.
-    pub(super) fn changes(&self) -> bool {
-        self.plan.changes(self.snapshot.borrow().now())
+    /// The time between two ticks; 0 if nothing of it changes with time. A ramp that is over is looked
+    /// at now and then: its end may have come by a clock that ran ahead, and that is set back.
+    pub(super) fn period(&self) -> Duration {
+        match self.plan.changes(self.snapshot.borrow().now()) {
+            true => Duration::from_secs(1),
+            false if self.plan.ramps.is_empty() => Duration::ZERO,
+            false => Duration::from_secs(60),
+        }
     }
 
     /// Moves ramps and guards on to the present. Without a clock they stay as they are.

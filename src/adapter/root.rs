@@ -16,6 +16,8 @@ use super::stream::Stream;
 pub(super) struct Root {
     /// `None` until a configuration is taken.
     plugin: Option<Rc<Plugin>>,
+    /// The time between two ticks; 0 for none.
+    period: Duration,
 }
 
 impl Context for Root {}
@@ -25,12 +27,11 @@ impl RootContext for Root {
     /// false to an update, Envoy keeps the old configuration.
     fn on_configure(&mut self, _size: usize) -> bool {
         let Some(plugin) = Plugin::configured() else { return false };
-        if plugin.changes() {
-            tick_every(Duration::from_secs(1));
-        }
+        let period = plugin.period();
         if let Some(old) = self.plugin.replace(Rc::new(plugin)) {
             old.end();
         }
+        self.tick_every(period);
         true
     }
 
@@ -38,9 +39,8 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         if let Some(plugin) = &self.plugin {
             plugin.tick();
-            if !plugin.changes() {
-                tick_every(Duration::ZERO);
-            }
+            let period = plugin.period();
+            self.tick_every(period);
         }
     }
 
@@ -57,15 +57,21 @@ impl RootContext for Root {
 /// which would go off for ever.
 impl Drop for Root {
     fn drop(&mut self) {
-        if let Some(plugin) = &self.plugin {
+        if let Some(plugin) = self.plugin.take() {
             plugin.end();
-            tick_every(Duration::ZERO);
+            self.tick_every(Duration::ZERO);
         }
     }
 }
 
-fn tick_every(period: Duration) {
-    if let Err(status) = abi::set_tick_period(period) {
-        error!("no timer from the host, so ramps and guards stand still: {status}");
+impl Root {
+    fn tick_every(&mut self, period: Duration) {
+        if period == self.period {
+            return;
+        }
+        self.period = period;
+        if let Err(status) = abi::set_tick_period(period) {
+            error!("no timer from the host, so ramps and guards stand still: {status}");
+        }
     }
 }

@@ -43,12 +43,12 @@ pub(super) fn compile(
         let guard = compile_guard(rule, guard, &targets, errors);
         parts.guards.extend(guard.filter(|_| rule.mode == Mode::Enforce));
     }
-    let ramp = config.ramp.filter(|ramp| check_ramp(ramp, &targets, &config.history, errors));
+    let ramp = config.ramp.filter(|ramp| check_ramp(ramp, &targets, errors));
+    let mut split = Split::new(&targets, config.history)?;
     let ramp = ramp.map(|ramp| {
-        parts.ramps.push(compile_ramp(ramp, targets.clone()));
+        parts.ramps.push(compile_ramp(ramp, targets, &split));
         parts.ramps.len().saturating_sub(1)
     });
-    let mut split = Split::new(&targets, config.history)?;
     if let Some(engine) = &rule.engine {
         split = split.by_engine(Arc::clone(engine), otherwise);
     }
@@ -181,15 +181,7 @@ fn compile_guard(
 }
 
 /// Whether there is a ramp to run: a held one leaves the weights as written.
-fn check_ramp(
-    ramp: &RampSpec,
-    targets: &[Weighted],
-    history: &[Vec<Weight>],
-    errors: &mut Errors,
-) -> bool {
-    if !history.is_empty() {
-        errors.forbidden(&ramp.path, "not beside `history`: a ramp moves the fewest by itself");
-    }
+fn check_ramp(ramp: &RampSpec, targets: &[Weighted], errors: &mut Errors) -> bool {
     let path = format!("{}.variant", ramp.path);
     let found = in_split(&path, &ramp.variant, targets, errors).is_some();
     let rest = targets.iter().any(|known| known.name() != ramp.variant && known.weight > 0.0);
@@ -200,9 +192,10 @@ fn check_ramp(
     !ramp.hold
 }
 
-fn compile_ramp(config: RampSpec, weights: Vec<Weighted>) -> Ramp {
+fn compile_ramp(config: RampSpec, weights: Vec<Weighted>, split: &Split) -> Ramp {
     Ramp {
         weights,
+        history: split.history().cloned(),
         variant: config.variant,
         to: config.to / 100.0,
         start: config.start,

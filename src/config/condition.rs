@@ -60,14 +60,16 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Vec<Condition> {
     let mut found = Vec::new();
     let mut given = 0_usize;
     for named in &part::NAMED {
-        if let Some(names) =
-            object.optional(named.in_match).and_then(|f| f.object_as(NAMES, errors))
-        {
-            for (name, field) in names.entries(limits::CONDITIONS, errors) {
-                given = given.saturating_add(1);
-                let part = (named.read)(&field.path, name, errors);
-                found.extend(text(part, field, errors));
-            }
+        let Some(field) = object.optional(named.in_match) else { continue };
+        let Some(names) = field.object_as(NAMES, errors) else {
+            // A condition was meant: that none is given would be no second mistake.
+            given = given.saturating_add(1);
+            continue;
+        };
+        for (name, field) in names.entries(limits::CONDITIONS, errors) {
+            given = given.saturating_add(1);
+            let part = (named.read)(&field.path, name, errors);
+            found.extend(text(part, field, errors));
         }
     }
     for (name, part) in part::UNNAMED {
@@ -95,6 +97,9 @@ fn text(part: Option<Part>, field: &Field<'_>, errors: &mut Errors) -> Option<Co
     let form = match part {
         Some(Part::Path) => Form { before: "{ prefix: ", example: "/shop", after: " }" },
         _ if field.is_bool() => Form::fixed("{ present: true }"),
+        Some(Part::Method) if field.is_list() => Form::fixed("{ in: [GET, HEAD] }"),
+        _ if field.is_list() => Form::fixed("{ in: [beta, staff] }"),
+        Some(Part::Method) => Form { before: "{ exact: ", example: "GET", after: " }" },
         _ => Form { before: "{ exact: ", example: "beta", after: " }" },
     };
     let mut object = field.object_as(form, errors)?;
@@ -102,6 +107,12 @@ fn text(part: Option<Part>, field: &Field<'_>, errors: &mut Errors) -> Option<Co
     let operator = operator::read(part.as_ref(), &mut object, errors);
     let has_case = !matches!(operator, Some(Operator::Range(_) | Operator::Present(_)));
     let ignore_case = has_case && object.flag("ignoreCase", false, errors);
+    let part = match part {
+        Some(Part::Cookie(name)) if object.flag("ignoreNameCase", false, errors) => {
+            Some(Part::CookieAnyCase(name))
+        }
+        part => part,
+    };
     object.finish(errors);
     // RFC 9110 section 4.2.3.
     let ignore_case = ignore_case || has_case && part == Some(Part::Authority);

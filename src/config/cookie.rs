@@ -148,8 +148,10 @@ fn signing(field: &Field<'_>, errors: &mut Errors) -> Option<Signing> {
     let remedy = "name the environment variable of the VM that holds the keys";
     let signing = object.required("env", remedy).and_then(|field| {
         let env = field.text(limits::TEXT_BYTES, errors)?;
-        if env.is_empty() || env.contains(['=', '\0']) {
-            return field.wrong("must be an environment variable's name", errors);
+        if !is_variable(env) {
+            let remedy =
+                "must be an environment variable's name: letters, digits and '_', no digit first";
+            return field.wrong(remedy, errors);
         }
         Some(Signing { path: field.path.clone(), env: env.to_owned() })
     });
@@ -157,14 +159,24 @@ fn signing(field: &Field<'_>, errors: &mut Errors) -> Option<Signing> {
     signing
 }
 
-/// Refuses a cookie that browsers would drop without a word (RFC 6265bis sections 4.1.3 and 5.7).
+/// Whether a text can be the name of a variable (POSIX.1 section 3.216). Logs and terminals show it.
+fn is_variable(text: &str) -> bool {
+    let is_digit = |b: u8| b.is_ascii_digit();
+    !text.is_empty()
+        && !text.bytes().next().is_some_and(is_digit)
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Refuses a cookie that browsers would drop without a word (RFC 6265bis sections 4.1.3 and 5.7). They
+/// compare the prefixes without regard to case.
 fn check(path: &str, cookie: &CookieSpec, errors: &mut Errors) {
-    let host = cookie.name.starts_with("__Host-");
+    let name = cookie.name.to_ascii_lowercase();
+    let host = name.starts_with("__host-");
     let needs_secure = [
         (cookie.same_site == SameSite::None, "sameSite: None"),
         (cookie.partitioned, "partitioned"),
         (host, "a name with __Host-"),
-        (cookie.name.starts_with("__Secure-"), "a name with __Secure-"),
+        (name.starts_with("__secure-"), "a name with __Secure-"),
     ];
     let at = format!("{path}.secure");
     let why = needs_secure.iter().find(|(needs, _)| *needs).filter(|_| !cookie.secure);

@@ -148,11 +148,27 @@ pub(super) fn echo(value: &str) -> String {
     }
 }
 
-/// Escapes control characters, so that each error is one line of a log whatever names it repeats.
+/// Whether a character is for the terminal and not for the reader: a control character, a line
+/// separator, or a control of the direction of text (Unicode's annex 9), by which a line can look like
+/// another one.
+///
+/// ```
+/// use traffic_split::config::is_unprintable;
+///
+/// assert!(['\n', '\u{1b}', '\u{9b}', '\u{202e}', '\u{2066}'].into_iter().all(is_unprintable));
+/// assert!(!is_unprintable('é'));
+/// ```
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Escapes what is not printable, so that each error is one line of a log whatever names it repeats.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        if is_unprintable(c) {
             line.extend(c.escape_default());
         } else {
             line.push(c);
@@ -169,7 +185,11 @@ mod tests {
     fn an_error_is_one_line() {
         let mut errors = Errors::default();
         errors.invalid("a\nb", "c\r\u{1b}[0m", "no");
-        assert_eq!(errors.to_string(), "a\\nb: Invalid value: c\\r\\u{1b}[0m: no");
+        errors.forbidden("\u{202e}d", "é\u{2066}");
+        assert_eq!(
+            errors.to_string(),
+            "a\\nb: Invalid value: c\\r\\u{1b}[0m: no\n\\u{202e}d: Forbidden: é\\u{2066}"
+        );
     }
 
     #[test]

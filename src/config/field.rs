@@ -257,6 +257,11 @@ impl<'a> Object<'a> {
         self.fields.iter().find(|(key, _)| *key == name).map(|(_, field)| field)
     }
 
+    /// Passes over a field, which may hold anything.
+    pub(crate) fn ignore(&mut self, name: &str) {
+        self.fields.retain(|(key, _)| *key != name);
+    }
+
     /// A field that may be absent, read by `read`.
     pub(crate) fn given<T>(
         &mut self,

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use xxhash_rust::xxh64::xxh64;
+
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::decimal::Decimal;
@@ -23,6 +25,28 @@ pub(crate) enum Node {
     List(Vec<Node>),
     /// An object: its keys with their values.
     Object(Vec<(String, Node)>),
+}
+
+impl Node {
+    /// A number that stands for the value. White space, the order of an object's fields and the spelling
+    /// of numbers do not matter to it: istiod, for one, writes all three anew.
+    pub(super) fn digest(&self) -> u64 {
+        match self {
+            Node::Null => 1,
+            Node::Bool(value) => xxh64(&[u8::from(*value)], 2),
+            // -0 is 0.
+            Node::Number(value) => xxh64(&(value + 0.0).to_bits().to_le_bytes(), 3),
+            Node::Large(value) => xxh64(&value.to_le_bytes(), 4),
+            Node::Text(value) => xxh64(value.as_bytes(), 5),
+            Node::List(nodes) => {
+                nodes.iter().fold(6, |sum, node| xxh64(&node.digest().to_le_bytes(), sum))
+            }
+            Node::Object(fields) => fields.iter().fold(7, |sum: u64, (name, node)| {
+                let name = xxh64(name.as_bytes(), 0);
+                sum.wrapping_add(xxh64(&node.digest().to_le_bytes(), name))
+            }),
+        }
+    }
 }
 
 impl fmt::Display for Node {
@@ -125,6 +149,25 @@ mod tests {
                 ("b".into(), Node::Bool(true)),
             ])
         );
+    }
+
+    #[test]
+    fn a_digest_is_of_what_is_said_and_not_of_how_it_is_written() {
+        let digest = |json: &str| serde_json::from_str::<Node>(json).unwrap().digest();
+        let one = digest(r#"{"a":1,"b":[true,null,"x"]}"#);
+        assert_eq!(one, digest("{ \"b\" : [true, null, \"\\u0078\"],\n\"a\":1.0 }"));
+        for other in [
+            r#"{"a":2,"b":[true,null,"x"]}"#,
+            r#"{"a":1,"b":[null,true,"x"]}"#,
+            r#"{"a":1,"c":[true,null,"x"]}"#,
+            r#"{"a":"1","b":[true,null,"x"]}"#,
+            r#"{"a":1,"b":[false,null,"x"]}"#,
+            r#"{"a":1,"b":[[true],null,"x"]}"#,
+        ] {
+            assert_ne!(one, digest(other), "{other}");
+        }
+        assert_ne!(digest(r#"{"a":1,"b":2}"#), digest(r#"{"a":2,"b":1}"#));
+        assert_eq!(digest("-0.0"), digest("0"));
     }
 
     #[test]

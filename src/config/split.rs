@@ -85,12 +85,15 @@ fn split(field: &Field<'_>, errors: &mut Errors) -> Option<(Vec<Weight>, bool)> 
     Some((weights?, listed))
 }
 
+/// An element of a split that is a list.
+const ONE: Form = Form { before: "{ ", example: "canary", after: ": 10 }" };
+
 /// Weights as a list of objects with one field each.
 fn list(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<Weight>> {
     let fields = field.list(limits::SPLIT_VARIANTS, errors)?;
     let mut read: Vec<Weight> = Vec::new();
     for one in &fields {
-        let object = one.object(errors)?;
+        let object = one.object_as(ONE, errors)?;
         let [(name, weight)] = object.entries(limits::SPLIT_VARIANTS, errors) else {
             return one.wrong("must be one variant with its weight, as in {canary: 10}", errors);
         };

@@ -280,7 +280,8 @@ fn decode(field: &Field<'_>, errors: &mut Errors) -> Option<bool> {
 
 /// Reads the values that are no identity. `null` in YAML is no text, but it is meant as one here.
 fn ignore(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<String>> {
-    let fields = field.list(limits::NO_IDENTITIES, errors)?;
+    let form = Form { before: "[", example: "anonymous", after: "]" };
+    let fields = field.list_as(limits::NO_IDENTITIES, form, errors)?;
     let value = |field: &Field<'_>, errors: &mut Errors| match field.is_null() {
         true => Some("null".to_owned()),
         false => operator::operand(field, errors),

@@ -38,6 +38,17 @@ fn what_refers_to_another_field_is_the_compilers() {
 }
 
 #[test]
+fn a_schema_for_editors_is_passed_over() {
+    for schema in [r#""traffic-split.schema.json""#, "7", "{}"] {
+        let config =
+            format!(r#"{{"$schema":{schema},"variantHeader":"x-v","variants":{{}},"rules":[]}}"#);
+        assert!(Config::parse(config.as_bytes()).is_ok(), "{schema}");
+    }
+    let inside = r#"{"variantHeader":"x-v","variants":{"a":{"$schema":"x"}},"rules":[]}"#;
+    assert!(Config::parse(inside.as_bytes()).is_err());
+}
+
+#[test]
 fn not_text_and_too_large() {
     for (config, expected) in [
         (b"\xff{}".to_vec(), "configuration: Invalid value: not JSON"),

@@ -212,8 +212,9 @@ impl Record {
     }
 
     /// The record as bytes: words of 8 bytes, little endian. The state (0 closed, 1 half-open,
-    /// 2 open), with the trips in the upper half of its word, and its begin come first; each part follows with its begin and the counts of the
-    /// watched variant and of the fallback: responses, errors, and one count for each latency class.
+    /// 2 open), with the trips in the upper half of its word, and its begin come first. Each part
+    /// follows with its begin and the counts of the watched variant and of the fallback: responses,
+    /// errors, and one count for each latency class.
     pub fn to_bytes(&self) -> Vec<u8> {
         let state = match self.state {
             GuardState::Closed => 0,

@@ -3,6 +3,7 @@
 use crate::envoy::get;
 use crate::find::which;
 use crate::process::Process;
+use crate::wait::eventually;
 use crate::{cannot_run, debian};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -26,7 +27,7 @@ pub struct Programs {
 /// A Prometheus that answers. It ends when this value is dropped.
 pub struct Prometheus {
     _process: Process,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
     /// The address of its API.
     pub address: SocketAddr,
 }
@@ -76,21 +77,41 @@ impl Programs {
         for (name, text) in files.iter().chain(&[("prometheus.yaml", config)]) {
             fs::write(folder.path().join(name), text)?;
         }
+        let (process, address) = self.listen(folder.path(), &[]).await?;
+        let wait = eventually("Prometheus", async || get(address, "/-/ready").await.map(drop));
+        wait.await.with_context(|| process.log())?;
+        Ok(Prometheus { _process: process, _folder: Some(folder), address })
+    }
+
+    /// Starts Prometheus with the `prometheus.yaml` of a folder, behind what this file of it says of
+    /// TLS and passwords.
+    pub async fn behind(&self, folder: &Path, web: &str) -> Result<Prometheus> {
+        let web = format!("--web.config.file={}", folder.join(web).display());
+        let (process, address) = self.listen(folder, &[web]).await?;
+        eventually("Prometheus", async || {
+            let log = process.log();
+            ensure!(log.contains("Server is ready to receive web requests"), "{log}");
+            Ok(())
+        })
+        .await?;
+        Ok(Prometheus { _process: process, _folder: None, address })
+    }
+
+    async fn listen(&self, folder: &Path, more: &[String]) -> Result<(Process, SocketAddr)> {
         let option = |name: &str, value: &Path| format!("--{name}={}", value.display());
         let arguments = [
-            option("config.file", &folder.path().join("prometheus.yaml")),
-            option("storage.tsdb.path", &folder.path().join("data")),
+            option("config.file", &folder.join("prometheus.yaml")),
+            option("storage.tsdb.path", &folder.join("data")),
             "--web.listen-address=127.0.0.1:0".into(),
         ];
-        let log = folder.path().join("prometheus.log");
+        let log = folder.join("prometheus.log");
+        let arguments = arguments.iter().chain(more);
         let mut process = Process::spawn(&self.prometheus, arguments, log.clone())?;
         let wait = process.until("Prometheus", async || {
-            let address = listening(&fs::read_to_string(&log)?).context("it does not listen")?;
-            get(address, "/-/ready").await?;
-            Ok(address)
+            listening(&fs::read_to_string(&log)?).context("it does not listen")
         });
         let address = wait.await?;
-        Ok(Prometheus { _process: process, _folder: folder, address })
+        Ok((process, address))
     }
 }
 

@@ -4,17 +4,19 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 13] = [
+pub const DOCUMENTS: [&str; 14] = [
     "README.md",
     "manifests/argo-rollouts/README.md",
     "manifests/engines/README.md",
     "manifests/flagger/README.md",
+    "manifests/import/README.md",
     "manifests/istio/README.md",
     "manifests/istio/existing.md",
     "manifests/monitoring/README.md",
     "manifests/overlays/README.md",
     "src/changes.md",
     "src/configuration.md",
+    "src/numbers.md",
     "src/security.md",
     "src/wire-contract.md",
     "wasm-tests/bench/README.md",

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::fs;
+use std::process::Command;
 use wasm_tests::istio::folder::{Folder, resources};
 use wasm_tests::istio::tools::Tools;
 use wasm_tests::{native, root};
@@ -56,6 +57,13 @@ fn every_folder_renders_and_istio_finds_nothing_wrong() -> Result<()> {
         let warnings = analysis.lines().filter(|line| line.contains("[IST"));
         let other: Vec<_> = warnings.filter(|line| !line.contains("[IST0133]")).collect();
         ensure!(other.is_empty(), "{name}: {other:?}");
+        let splitctl = wasm_tests::splitctl::program()?;
+        let output =
+            Command::new(splitctl).args(["validate", "-o", "json", "-f", path]).output()?;
+        let report: Value = serde_json::from_slice(&output.stdout).context("no report")?;
+        let warnings = report["warnings"].as_array().context("no warnings")?.iter();
+        let other: Vec<_> = warnings.filter(|each| each["lint"] != "placeholder").collect();
+        ensure!(report["valid"] == true && other.is_empty(), "{name}: {report:#}");
         let plugins = resources(&rendered)?.into_iter().filter(|each| each["kind"] == "WasmPlugin");
         for plugin in plugins {
             let configuration = plugin["spec"]["pluginConfig"].to_string();
@@ -118,6 +126,29 @@ fn the_mesh_takes_the_labels_of_the_metrics() -> Result<()> {
     let mesh: Value = serde_saphyr::from_str(mesh["data"]["mesh"].as_str().context("no text")?)?;
     let tags = &mesh["defaultConfig"]["extraStatTags"];
     ensure!(*tags == json!(["rule", "variant", "reason", "class", "what"]), "{mesh}");
+    Ok(())
+}
+
+/// What `splitctl render` prints for Istio is what Istio takes.
+#[test]
+fn istio_takes_what_is_rendered() -> Result<()> {
+    let tools = Tools::install("istio")?;
+    let temporary = tempfile::tempdir()?;
+    let splitctl = wasm_tests::splitctl::program()?;
+    let source = root().join("manifests/istio/plugin/wasm-plugin.yaml");
+    for form in ["wasm-plugin", "envoy-filter"] {
+        let mut command = Command::new(&splitctl);
+        command.args(["render", "--to", form, "-f"]).arg(&source);
+        if form == "wasm-plugin" {
+            command.args(["--code", "oci://registry.test/split:1.0"]);
+        }
+        let output = command.output()?;
+        ensure!(output.status.success(), "{output:?}");
+        let path = temporary.path().join("rendered.yaml");
+        fs::write(&path, output.stdout)?;
+        let path = path.to_str().context("the path is not UTF-8")?;
+        tools.run("istioctl", &["validate", "-f", path])?;
+    }
     Ok(())
 }
 

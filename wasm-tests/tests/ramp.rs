@@ -119,7 +119,10 @@ async fn all_workers_follow_the_clock() -> Result<()> {
 #[tokio::test]
 async fn it_stands_where_its_start_says() -> Result<()> {
     let now = now()?;
+    let mut after_a_history = configuration(now - 9000, 14400, json!({"steps": 4}));
+    after_a_history["rules"][0]["history"] = json!([{"stable": 1, "canary": 2}]);
     let configurations = [
+        ("after-a-history", after_a_history, now),
         ("over", configuration(now - 100, 50, json!({})), u64::MAX),
         ("to-come", configuration(now + 1000, 50, json!({})), 0),
         // A step of an hour is not due for half an hour.
@@ -130,7 +133,7 @@ async fn it_stands_where_its_start_says() -> Result<()> {
     for (name, configuration, _) in &configurations {
         listeners.push(Listener::new(name, &configuration.to_string())?);
     }
-    let clusters = bootstrap::clusters(&configurations[0].1);
+    let clusters = bootstrap::clusters(&configurations[1].1);
     let scene = Scene::with(&listeners, clusters, 2).await?;
     for (name, configuration, time) in &configurations {
         let plan = native::plan(&configuration.to_string())?;
@@ -144,7 +147,7 @@ async fn it_stands_where_its_start_says() -> Result<()> {
         let canary = reached.iter().filter(|upstream| *upstream == "canary").count();
         let share = match *name {
             "over" => 0.5,
-            "in-steps" => 0.25,
+            "in-steps" | "after-a-history" => 0.25,
             _ => 0.0,
         };
         let off = standard_errors(canary, USERS, share);

@@ -84,11 +84,18 @@ fn check(
             at = &resolved(schema, at)["items"];
         }
     }
-    let descriptions = [at, resolved(schema, at)].map(|at| at["description"].as_str());
-    let mut known = descriptions.into_iter().flatten().filter_map(|d| d.split_once("Default: "));
+    let parts = [at, resolved(schema, at)];
+    let texts =
+        parts.iter().filter_map(|part| part["description"].as_str()?.split_once("Default: "));
+    let texts = texts.map(|(_, text)| text.trim_end_matches('.').to_owned());
+    let values = parts.iter().filter_map(|part| part.get("default")).map(|value| match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    });
+    let mut known = values.chain(texts);
     let default = default.replace('`', "");
     ensure!(required == (default == "required"), "required: {required}, and not {default}");
-    let agrees = known.next().is_none_or(|(_, known)| known.trim_end_matches('.') == default);
+    let agrees = known.next().is_none_or(|known| known == default);
     ensure!(agrees, "not {default}");
     Ok(())
 }
@@ -143,5 +150,33 @@ fn every_figure_of_a_change_in_a_route_is_counted() -> Result<()> {
         let off = standard_errors(counted, points.len(), exact);
         assert!(off.abs() <= 3.0, "{before:?} to {after:?}: {counted}, {off:+.2}");
     }
+    Ok(())
+}
+
+/// Every metric of the filter has a row in the table of metrics, which names each value of the labels
+/// that the filter itself makes up.
+#[test]
+fn every_metric_and_every_value_of_its_labels_is_described() -> Result<()> {
+    let document = read("manifests/monitoring/README.md")?;
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `tsplit_"));
+    let rows: BTreeMap<_, _> = rows.filter_map(|row| row.split_once('`')).collect();
+    let mut found = std::collections::BTreeSet::new();
+    for sample in ["every-field", "every-engine", "held"] {
+        let text = read(&format!("wasm-tests/splitctl/{sample}.yaml"))?;
+        let mut configuration: Value = serde_saphyr::from_str(&text)?;
+        configuration["metrics"] = "full".into();
+        for metric in native::plan(&configuration.to_string())?.metrics().iter() {
+            let (labels, name) = metric.name.split_once("tsplit_").context("another name")?;
+            let row = rows.get(name).with_context(|| format!("no row for tsplit_{name}"))?;
+            for label in labels.split(";.;").filter(|label| !label.is_empty()) {
+                let (label, value) = label.split_once("=.=").context("no value")?;
+                ensure!(row.contains(&format!("`{label}`")), "tsplit_{name}: no label {label}");
+                let ours = ["reason", "what", "class"].contains(&label);
+                ensure!(!ours || row.contains(&format!("`{value}`")), "tsplit_{name}: no {value}");
+            }
+            found.insert(name.to_owned());
+        }
+    }
+    ensure!(found.iter().eq(rows.keys()), "{found:?}, and rows for {:?}", rows.keys());
     Ok(())
 }

@@ -24,7 +24,7 @@ pub struct Checked {
 }
 
 /// An error of a configuration, and its place in the file.
-#[derive(serde::Serialize)]
+#[derive(Clone, serde::Serialize)]
 pub struct Mistake {
     pub path: String,
     pub line: usize,

@@ -119,10 +119,7 @@ impl Diff {
         let after = Side::new(&new, &new_routes, by_cluster)?;
         let keys = self.keys.read()?;
         let report = self.compare([&before, &after], &keys)?;
-        let text = match self.output {
-            Format::Json => serde_json::to_string_pretty(&report)?,
-            Format::Table => report.table(&keys),
-        };
+        let text = self.output.write(&report, || report.table(&keys))?;
         Ok(Answer { text, good: report.is_good() })
     }
 

@@ -163,6 +163,10 @@ impl Serialize for Node {
         match &self.value {
             Value::Null => serializer.serialize_unit(),
             Value::Bool(value) => serializer.serialize_bool(*value),
+            // 90 and not 90.0, as its author wrote it.
+            Value::Number(value) if value.fract() == 0.0 && value.abs() <= EXACT as f64 => {
+                serializer.serialize_i64(*value as i64)
+            }
             Value::Number(value) => serializer.serialize_f64(*value),
             Value::Large(value) => serializer.serialize_i128(*value),
             Value::Text(value) => serializer.serialize_str(value),
@@ -228,12 +232,12 @@ mod tests {
         for (yaml, expected) in [
             (
                 "a: &w {b: 1}\nc: *w\nd: {<<: *w, e: 2}",
-                r#"{"a":{"b":1.0},"c":{"b":1.0},"d":{"b":1.0,"e":2.0}}"#,
+                r#"{"a":{"b":1},"c":{"b":1},"d":{"b":1,"e":2}}"#,
             ),
             // go-yaml 2 takes fields in their order, and the first of several objects.
-            ("a: &w {b: 1}\nc: {<<: *w, b: 2}", r#"{"a":{"b":1.0},"c":{"b":2.0}}"#),
-            ("a: &w {b: 1}\nc: {b: 2, <<: *w}", r#"{"a":{"b":1.0},"c":{"b":1.0}}"#),
-            ("a: &w {b: 1}\nc: {<<: [{b: 3}, *w]}", r#"{"a":{"b":1.0},"c":{"b":3.0}}"#),
+            ("a: &w {b: 1}\nc: {<<: *w, b: 2}", r#"{"a":{"b":1},"c":{"b":2}}"#),
+            ("a: &w {b: 1}\nc: {b: 2, <<: *w}", r#"{"a":{"b":1},"c":{"b":1}}"#),
+            ("a: &w {b: 1}\nc: {<<: [{b: 3}, *w]}", r#"{"a":{"b":1},"c":{"b":3}}"#),
         ] {
             let documents = parse(yaml).unwrap();
             assert_eq!(serde_json::to_string(&documents[0]).unwrap(), expected, "{yaml}");

@@ -122,7 +122,8 @@ fn of_ramp(old: &Side<'_>, pair: &Pair<'_>) -> Option<Remedy> {
     let now = in_force(old, pair)?;
     let end = format!("split: {}", weights(&now));
     let edit = (pointer(pair, ""), "split", Some(object(&now)));
-    if after.ramp.is_none() && after.weights == before.weights {
+    // With a history, one line does not suffice: see `over`.
+    if after.ramp.is_none() && after.weights == before.weights && before.history.is_empty() {
         let why = format!(
             "The ramp of the rule {name} is over, and without it the weights are those of its start. \
              With the weights of its end ({} has {})",
@@ -140,6 +141,10 @@ fn of_history(old: &Side<'_>, pair: &Pair<'_>) -> Option<Remedy> {
     let name = &pair.new.name;
     let now = in_force(old, pair)?;
     let mut steps = before.history.clone();
+    // Beside a history, a ramp is one step more.
+    if !steps.is_empty() && before.ramp.as_ref().is_some_and(|ramp| !ramp.hold) {
+        steps.push(before.weights.clone());
+    }
     if !same(&now, &after.weights) && after.ramp.is_none() {
         steps.push(now);
     }
@@ -250,6 +255,15 @@ fn over(old: &Side<'_>, pair: &Pair<'_>) -> Option<String> {
     let is_over =
         !b.hold && b.start + b.duration <= old.now() && a.to == b.to && a.variant == b.variant;
     let end = in_force(old, pair).filter(|_| is_over)?;
+    if !before.history.is_empty() {
+        return Some(format!(
+            "The ramp of the rule {} is over. In place of it, its end weights move nobody, with the \
+             weights before it as the newest entry of the history:\n\n  split: {}\n  newest: {}",
+            pair.new.name,
+            weights(&end),
+            weights(&before.weights)
+        ));
+    }
     Some(format!(
         "The ramp of the rule {} is over. In place of it, its end weights move nobody, and a later \
          history begins with them:\n\n  split: {}",

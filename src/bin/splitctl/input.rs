@@ -1,20 +1,22 @@
 //! The files given with `-f`, and the configurations chosen in them.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::io::Read;
+use std::{fmt, fs};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::check::{Checked, check};
 use crate::document::{self, Node};
+use crate::folder;
+use crate::output::one_line;
 use crate::plugin::{self, Plugin};
 
 /// The choice of a configuration among those of a file.
 #[derive(Args)]
 pub struct Choice {
-    /// The name of the plugin to use, if the file has several
+    /// The name of the plugin to use, if the file has several; NAMESPACE/NAME if several have it
     #[arg(long, value_name = "NAME")]
     pub plugin: Option<String>,
 }
@@ -24,6 +26,8 @@ pub struct File {
     /// Its name as given, with which errors begin.
     pub name: String,
     pub plugins: Vec<Plugin>,
+    /// All documents, also those without a configuration; none if the file cannot be read.
+    pub documents: Vec<Node>,
     /// The kinds of its documents, to be told where none of them has a configuration.
     others: String,
     is_readable: bool,
@@ -42,67 +46,132 @@ impl fmt::Display for Invalid {
 impl std::error::Error for Invalid {}
 
 impl Choice {
-    /// Reads a file, and keeps the plugins that are chosen.
-    pub fn read(&self, path: &str) -> Result<File> {
-        let mut file = File::read(path)?;
-        let known = titles(&file.plugins);
-        if file.plugins.is_empty() {
-            bail!(
-                "{}: no configuration found{}; give one as JSON or YAML, or a WasmPlugin, \
-                 TrafficExtension, EnvoyExtensionPolicy, EnvoyFilter or Envoy bootstrap that has one",
-                file.name,
-                file.others
-            );
-        }
-        if let Some(name) = self.plugin.as_ref().filter(|_| file.is_readable) {
-            file.plugins.retain(|plugin| plugin.name.as_ref() == Some(name));
-            if file.plugins.is_empty() {
-                bail!("{}: no plugin is named {name:?}; found: {known}", file.name);
+    /// Reads files and folders, and keeps the plugins that are chosen. A file without a configuration is
+    /// no mistake if another one has one.
+    pub fn read_all(&self, paths: &[String]) -> Result<Vec<File>> {
+        let mut files = Vec::new();
+        for path in paths {
+            for path in folder::files(path)? {
+                files.push(File::read(&path)?);
             }
         }
-        Ok(file)
+        let is_readable = |file: &File| file.is_readable;
+        if files.iter().flat_map(|file| &file.plugins).any(Plugin::is_ours) {
+            let several = files.len() > 1;
+            for file in files.iter_mut().filter(|file| several && file.is_readable) {
+                file.plugins.retain(Plugin::is_ours);
+            }
+        }
+        if files.iter().all(|file| file.plugins.is_empty()) {
+            let name = match files.as_slice() {
+                [file] => file.name.clone(),
+                _ => paths.join(", "),
+            };
+            let others =
+                files.iter().map(|file| file.others.as_str()).find(|others| !others.is_empty());
+            bail!(
+                "{name}: no configuration found{}; give one as JSON or YAML, or a WasmPlugin, \
+                 TrafficExtension, EnvoyExtensionPolicy, EnvoyFilter or Envoy bootstrap that has one",
+                others.unwrap_or_default()
+            );
+        }
+        if let Some(name) = self.plugin.as_ref().filter(|_| files.iter().all(is_readable)) {
+            let known = titles(&files);
+            for file in &mut files {
+                file.plugins.retain(|plugin| plugin.is_called(name));
+            }
+            if files.iter().all(|file| file.plugins.is_empty()) {
+                let names: Vec<_> = files.iter().map(|file| file.name.as_str()).collect();
+                bail!("{}: no plugin is named {name:?}; found: {known}", names.join(", "));
+            }
+        }
+        Ok(files)
     }
 
-    /// Reads a file, and returns its only chosen configuration, valid and at this time, in seconds
-    /// since 1970.
+    /// Reads a file or a folder, and returns its only chosen configuration, valid and at this time, in
+    /// seconds since 1970.
     pub fn read_one(&self, path: &str, now: u64) -> Result<Checked> {
-        let file = self.read(path)?;
-        match file.plugins.as_slice() {
-            [plugin] => match check(plugin) {
-                Ok(checked) => Ok(checked.when(now)),
-                Err(mistakes) => {
-                    let lines: Vec<_> = mistakes.iter().map(|m| m.display(&file.name)).collect();
-                    Err(Invalid(lines.join("\n")).into())
-                }
-            },
-            plugins => bail!(
-                "{}: {} plugins found, choose one with --plugin NAME: {}",
-                file.name,
-                plugins.len(),
-                titles(plugins)
-            ),
-        }
+        let files = self.read_all(&[path.to_owned()])?;
+        let (file, plugin) = only(path, &files)?;
+        checked(&file.name, plugin, now)
     }
+
+    /// Reads a file or a folder, and returns its only chosen configuration, or all that run in one chain
+    /// of Istio, in their order.
+    pub fn read_chain(&self, path: &str, now: u64) -> Result<Vec<(Plugin, Checked)>> {
+        let files = self.read_all(&[path.to_owned()])?;
+        if !is_chain(&files) {
+            only(path, &files)?;
+        }
+        let named = |file: File| {
+            let name = file.name;
+            file.plugins.into_iter().map(move |plugin| (name.clone(), plugin))
+        };
+        let mut plugins: Vec<_> = files.into_iter().flat_map(named).collect();
+        plugins.sort_by(|(_, a), (_, b)| a.place.order(&b.place).then_with(|| a.name.cmp(&b.name)));
+        let checked = |(file, plugin): (String, Plugin)| {
+            let checked = checked(&file, &plugin, now)?;
+            Ok((plugin, checked))
+        };
+        plugins.into_iter().map(checked).collect()
+    }
+}
+
+/// The only plugin of these files, which were read from a path.
+fn only<'f>(path: &str, files: &'f [File]) -> Result<(&'f File, &'f Plugin)> {
+    let plugins: Vec<_> = files
+        .iter()
+        .flat_map(|file| file.plugins.iter().map(move |plugin| (file, plugin)))
+        .collect();
+    match plugins.as_slice() {
+        [only] => Ok(*only),
+        several => bail!(
+            "{path}: {} plugins found, choose one with --plugin NAME: {}",
+            several.len(),
+            titles(files)
+        ),
+    }
+}
+
+/// Whether Istio gives one proxy all of these plugins.
+fn is_chain(files: &[File]) -> bool {
+    let plugins = || files.iter().flat_map(|file| &file.plugins);
+    let is_istios = |plugin: &Plugin| ["WasmPlugin", "TrafficExtension"].contains(&plugin.kind);
+    let meets = |a: &Plugin| plugins().all(|b| a.place.meets(&b.place));
+    plugins().all(|plugin| is_istios(plugin) && meets(plugin))
+}
+
+/// The configuration of a plugin, valid and at this time, in seconds since 1970.
+pub fn checked(file: &str, plugin: &Plugin, now: u64) -> Result<Checked> {
+    check(plugin).map(|checked| checked.when(now)).map_err(|mistakes| {
+        let lines: Vec<_> = mistakes.iter().map(|m| m.display(file)).collect();
+        Invalid(lines.join("\n")).into()
+    })
 }
 
 impl File {
     fn read(path: &str) -> Result<File> {
         let (name, text) = match path {
             "-" => ("standard input", read_stdin()),
-            path => (path, std::fs::read_to_string(path)),
+            path => (path, fs::read_to_string(path)),
         };
         let text = text.with_context(|| format!("cannot read {name}"))?;
-        let (plugins, others, is_readable) = match parse(&text) {
-            Ok(documents) => (plugin::find(&documents, &text), kinds(&documents), true),
-            Err((line, problem)) => (vec![Plugin::unreadable(line, problem)], String::new(), false),
+        let (documents, unreadable) = match parse(&text) {
+            Ok(documents) => (documents, None),
+            Err((line, problem)) => (Vec::new(), Some(Plugin::unreadable(line, problem))),
         };
-        Ok(File { name: name.to_owned(), plugins, others, is_readable })
+        let (is_readable, others) = (unreadable.is_none(), kinds(&documents));
+        let plugins = match unreadable {
+            None => plugin::find(&documents, &text),
+            Some(plugin) => vec![plugin],
+        };
+        Ok(File { name: one_line(name), plugins, documents, others, is_readable })
     }
 }
 
 /// The kinds of these documents, as in ` in Deployment, Service`.
 fn kinds(documents: &[Node]) -> String {
-    let kind = |document: &Node| Some(document.get("kind")?.text()?.escape_debug().to_string());
+    let kind = |document: &Node| Some(one_line(document.get("kind")?.text()?));
     let kinds: BTreeSet<_> = documents.iter().filter_map(kind).collect();
     match kinds.is_empty() {
         true => String::new(),
@@ -120,14 +189,8 @@ fn parse(text: &str) -> Result<Vec<Node>, (usize, String)> {
         }
     }
     document::parse(text).map_err(|error| {
-        let message: String = error.message.chars().flat_map(printable).collect();
-        (error.line, format!("Invalid value: not YAML ({message})"))
+        (error.line, format!("Invalid value: not YAML ({})", one_line(&error.message)))
     })
-}
-
-/// Escapes a control character, so that an error is one line.
-fn printable(c: char) -> Vec<char> {
-    if c.is_control() { c.escape_default().collect() } else { vec![c] }
 }
 
 fn read_stdin() -> std::io::Result<String> {
@@ -136,7 +199,7 @@ fn read_stdin() -> std::io::Result<String> {
     Ok(text)
 }
 
-fn titles(plugins: &[Plugin]) -> String {
-    let title = |plugin: &Plugin| format!("{} (line {})", plugin.title(), plugin.line);
-    plugins.iter().map(title).collect::<Vec<_>>().join(", ")
+fn titles(files: &[File]) -> String {
+    let title = |plugin: &Plugin| format!("{} (line {})", plugin.full_title(), plugin.line);
+    files.iter().flat_map(|file| &file.plugins).map(title).collect::<Vec<_>>().join(", ")
 }

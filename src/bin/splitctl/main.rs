@@ -1,8 +1,9 @@
 //! `splitctl`: shows what a configuration of the filter does before it is applied. It decides with
 //! the filter's own core, so it cannot differ from the filter.
 //!
-//! The exit code is 0, or 1 if a configuration is not valid, a watched variant is worse or more clients
-//! move than may, or 2 if there is no answer.
+//! The exit code is 0, or 1 if a configuration is not valid, a test fails, an import with `--strict`
+//! loses something, a watched variant is worse or more clients move than may, or 2 if there is no
+//! answer.
 
 #![deny(
     clippy::expect_used,
@@ -23,20 +24,24 @@ mod describe;
 mod diff;
 mod document;
 mod explain;
+mod folder;
 mod given;
 mod hint;
+mod import;
 mod input;
 mod keys;
+mod lint;
 mod misread;
 mod movement;
 mod output;
 mod plugin;
+mod render;
 mod resume;
 mod routes;
 mod rules;
 mod schema;
 mod simulate;
-mod trust;
+mod test;
 mod validate;
 mod watch;
 mod when;
@@ -45,7 +50,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
-use output::{Answer, BAD};
+use output::{Answer, BAD, one_line};
 
 /// Check, explain and compare configurations of the traffic-split filter
 #[derive(Parser)]
@@ -58,11 +63,13 @@ use output::{Answer, BAD};
   splitctl explain -f envoy.yaml -H 'cookie: uid=7' --path /reviews/1
   splitctl simulate -f envoy.yaml --rule rollout
   splitctl diff -f old.yaml -f new.yaml
+  splitctl import -f ingress.yaml --key cookie=uid
+  splitctl test -f envoy.yaml expect.yaml
   splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
 
-The exit code is 1 if a configuration is not valid, a watched variant is worse or more clients move
-than --max-moved allows, and 2 if the usage is wrong, a file cannot be read or Prometheus does not
-answer."
+The exit code is 1 if a configuration is not valid, a test fails, an import with --strict loses
+something, a watched variant is worse or more clients move than --max-moved allows, and 2 if the
+usage is wrong, a file cannot be read or Prometheus does not answer."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -75,25 +82,39 @@ enum Command {
     Explain(explain::Explain),
     Simulate(simulate::Simulate),
     Diff(diff::Diff),
+    Import(import::command::Import),
+    Test(test::Test),
     Watch(watch::Watch),
+    Render(render::Render),
     Schema(schema::Schema),
     Completion(completion::Completion),
 }
 
 fn main() -> ExitCode {
-    let answer = Cli::parse().command.run();
+    let cli = Cli::try_parse().unwrap_or_else(|error| usage(&error));
+    let answer = cli.command.run();
     match answer.and_then(|answer| Ok((answer.print()?, answer.good))) {
         Ok(((), true)) => ExitCode::SUCCESS,
         Ok(((), false)) => ExitCode::from(1),
         Err(error) => {
             if error.is::<input::Invalid>() {
-                anstream::eprintln!("{BAD}{error}{BAD:#}");
+                output::complain(&format!("{BAD}{error}{BAD:#}"));
                 return ExitCode::from(1);
             }
-            anstream::eprintln!("{BAD}error{BAD:#}: {error:#}");
+            output::complain(&format!("{BAD}error{BAD:#}: {}", one_line(&format!("{error:#}"))));
             ExitCode::from(2)
         }
     }
+}
+
+/// Says what is wrong with the command line, which may have a password in it.
+fn usage(error: &clap::Error) -> ! {
+    let text = error.to_string();
+    if output::printable(&text) == text {
+        error.exit();
+    }
+    output::complain(text.trim_end());
+    std::process::exit(error.exit_code());
 }
 
 impl Command {
@@ -103,7 +124,10 @@ impl Command {
             Command::Explain(explain) => explain.run(),
             Command::Simulate(simulate) => simulate.run(),
             Command::Diff(diff) => diff.run(),
+            Command::Import(import) => import.run(),
+            Command::Test(test) => test.run(),
             Command::Watch(watch) => watch.run(),
+            Command::Render(render) => render.run(),
             Command::Schema(schema) => schema.run(),
             Command::Completion(completion) => completion.run(&mut Cli::command()),
         }

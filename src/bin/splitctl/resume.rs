@@ -8,13 +8,13 @@ use crate::hint::{quoted, weights};
 use crate::output::FAINT;
 use crate::rules::rounded;
 
-/// The lines for a rule's `split` and `ramp`, in YAML.
+/// The lines for a rule's `split`, its `ramp`, and its `history` if it has one, in YAML.
 #[derive(Serialize)]
 pub struct Resume {
     /// In place of those of the rule, from now on.
-    hold: [String; 2],
+    hold: Vec<String>,
     /// In place of those of `hold`, with the time of it as `start`.
-    go_on: [String; 2],
+    go_on: Vec<String>,
 }
 
 /// The units of a duration, and the seconds that each has.
@@ -46,15 +46,25 @@ impl Resume {
                 length(duration)
             )
         };
+        // Beside a history, the ramp is a step from the weights as they are written.
+        let steps: Vec<_> = split.history.iter().chain([&split.weights]).collect();
+        let steps: Vec<_> = steps.iter().map(|step| weights(step)).collect();
+        let history = format!("history: [ {} ]", steps.join(", "));
+        let lines = |ramp: String| {
+            let history = Some(history.clone()).filter(|_| !split.history.is_empty());
+            [now.clone(), ramp].into_iter().chain(history).collect()
+        };
         Some(Resume {
-            hold: [now.clone(), line(ramp.start, ramp.duration, 0, true)],
-            go_on: [now, line(at.now(), left, taken, false)],
+            hold: lines(line(ramp.start, ramp.duration, 0, true)),
+            go_on: lines(line(at.now(), left, taken, false)),
         })
     }
 
     /// Writes the lines for people.
     pub fn table(&self) -> String {
-        let lines = |[split, ramp]: &[String; 2]| format!("    {split}\n    {ramp}\n");
+        let lines = |lines: &[String]| -> String {
+            lines.iter().map(|line| format!("    {line}\n")).collect()
+        };
         format!(
             "  {FAINT}to wait here, write{FAINT:#}\n{}  {FAINT}and to go on, with the time of it as \
              start{FAINT:#}\n{}",
@@ -110,6 +120,7 @@ mod tests {
             ("split: { a: 60, b: 37, c: 3 }", ""),
             ("split: { a: 60, b: 37, c: 0 }", ", steps: 7"),
             ("split: { a: 1, c: 2 }", ", steps: 24"),
+            ("split: { a: 60, b: 30, c: 10 }\n  history: [ { a: 40, b: 50, c: 10 } ]", ""),
         ] {
             let ramp = format!(
                 "ramp: {{ variant: c, to: 50, start: 2026-12-01T09:00:00Z, duration: 24h{steps} }}"
@@ -121,12 +132,12 @@ mod tests {
                 let spec = crate::curve::split(&checked.config, "r").unwrap();
                 let (rule, ramp) = (&checked.plan.rules()[0], spec.ramp.as_ref().unwrap());
                 let resume = Resume::new(rule, spec, ramp, &checked.snapshot).unwrap();
-                let write = |[split, ramp]: &[String; 2]| config(split, ramp);
+                let write = |lines: &[String]| config(&lines[0], &lines[1..].join("\n  "));
                 let held = write(&resume.hold);
                 assert_eq!(compare_at(&old, &held, &[], now).moved, 0.0, "{held}");
                 // Days later, at a time of its own.
                 let later = now + 100 * HOUR;
-                let [_, line] = &resume.go_on;
+                let line = resume.go_on[1..].join("\n  ");
                 let line = line.replace(&format_time(now), &format_time(later));
                 let on = config(&resume.go_on[0], &line);
                 assert_eq!(compare_at(&held, &on, &[], later).moved, 0.0, "{on}");

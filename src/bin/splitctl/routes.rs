@@ -3,7 +3,7 @@
 mod advice;
 mod find;
 
-pub use advice::{Warning, changes, warnings};
+pub use advice::{changes, warnings};
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -39,7 +39,6 @@ pub struct Routes {
     pub all: Vec<Route>,
     /// The headers that EnvoyFilters add to routes.
     pub headers: Vec<String>,
-    files: Vec<String>,
 }
 
 impl Routes {
@@ -57,17 +56,8 @@ impl Routes {
         }
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
         let documents = document::parse(&text).map_err(|_| anyhow!("{path}: not YAML"))?;
-        let before = (self.all.len(), self.headers.len());
         documents.iter().for_each(|document| self.find(document, path));
-        if before != (self.all.len(), self.headers.len()) {
-            self.files.push(path.to_owned());
-        }
         Ok(())
-    }
-
-    /// Whether this file has a route, or an EnvoyFilter for one.
-    pub fn are_in(&self, path: &str) -> bool {
-        self.files.iter().any(|file| file == path)
     }
 
     /// The route that has the weights of a rule.

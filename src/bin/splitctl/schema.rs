@@ -1,27 +1,83 @@
 //! `splitctl schema`: the JSON Schema of the configuration, for editors and pipelines.
 
-use anyhow::Result;
-use clap::Args;
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
 use crate::output::Answer;
 
 const SCHEMA: &str = include_str!("schema.json");
 
-/// Print the JSON Schema of the configuration
+/// The resources that have a configuration in them, with `#/definitions/configuration` in its place.
+const KINDS: &str = include_str!("schema/kinds.json");
+
+/// Print the JSON Schema of the configuration, or of a resource that has it
 ///
-/// It describes the configuration itself, as in spec.pluginConfig of a WasmPlugin. Errors that a
-/// schema cannot express, such as a variant that is not defined, are reported by validate only.
+/// By default it describes the configuration itself, as in a file for `splitctl render`. With --kind it
+/// describes a resource, so that an editor helps where people write. Errors that a schema cannot express,
+/// such as a variant that is not defined, are reported by validate only. In an EnvoyFilter and in Envoy's
+/// own configuration, the rules are JSON in a text, into which no schema looks.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl schema > traffic-split.schema.json
-  # in an editor with the YAML language server, as the first line of a configuration:
-  # yaml-language-server: $schema=traffic-split.schema.json")]
-pub struct Schema {}
+  splitctl schema --kind WasmPlugin > wasm-plugin.schema.json
+  # in an editor with the YAML language server, as the first line of a file:
+  # yaml-language-server: $schema=wasm-plugin.schema.json")]
+pub struct Schema {
+    /// What to describe
+    #[arg(long, value_enum, ignore_case = true, default_value_t)]
+    kind: Kind,
+}
+
+/// A resource that has a configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+enum Kind {
+    /// The configuration alone
+    #[default]
+    Configuration,
+    /// Istio's WasmPlugin
+    WasmPlugin,
+    /// Istio's TrafficExtension
+    TrafficExtension,
+    /// Istio's EnvoyFilter
+    EnvoyFilter,
+    /// Envoy Gateway's EnvoyExtensionPolicy
+    EnvoyExtensionPolicy,
+    /// Envoy's Wasm filter
+    Wasm,
+}
 
 impl Schema {
     pub fn run(&self) -> Result<Answer> {
-        Ok(Answer::good(SCHEMA.to_owned()))
+        Ok(Answer::good(match self.kind {
+            Kind::Configuration => SCHEMA.to_owned(),
+            kind => serde_json::to_string_pretty(&resource(kind)?)?,
+        }))
     }
+}
+
+/// The schema of a resource: the configuration's own is one of its definitions.
+fn resource(kind: Kind) -> Result<Value> {
+    let kinds: Value = serde_json::from_str(KINDS)?;
+    let mut configuration: Value = serde_json::from_str(SCHEMA)?;
+    let own = configuration.as_object_mut().context("the schema is no object")?;
+    let version = own.remove("$schema");
+    let title = own.remove("title");
+    let mut definitions = own.remove("definitions").context("the schema has no definitions")?;
+    let all = definitions.as_object_mut().context("the definitions are no object")?;
+    let of = |name: &str| kinds.get(name).and_then(Value::as_object).into_iter().flatten();
+    for (name, definition) in of("definitions") {
+        all.insert(name.clone(), definition.clone());
+    }
+    all.insert("configuration".into(), configuration);
+    let mut schema = json!({ "$schema": version, "title": title });
+    let fields = schema.as_object_mut().context("the schema is no object")?;
+    for (name, field) in of(&format!("{kind:?}")) {
+        fields.insert(name.clone(), field.clone());
+    }
+    fields.insert("definitions".into(), definitions);
+    Ok(schema)
 }
 
 /// The schema agrees with the filter's own check.
@@ -32,6 +88,7 @@ mod tests {
     use serde_json::{Value, json};
     use traffic_split::Plan;
 
+    use super::Kind;
     use crate::document;
 
     /// Samples that have every field between them.
@@ -109,6 +166,102 @@ mod tests {
         assert!(checked > 5, "{checked}");
     }
 
+    /// Calls a function on every property of a schema, with its place.
+    fn properties<'s>(schema: &'s Value, at: &str, look: &mut impl FnMut(&str, &'s Value)) {
+        // The parts of a condition on a schema describe nothing.
+        let skipped = ["if", "then", "not", "anyOf", "oneOf", "allOf", "dependencies", "required"];
+        let fields = schema.as_object().into_iter().flatten();
+        for (name, field) in fields.filter(|(name, _)| !skipped.contains(&name.as_str())) {
+            let at = format!("{at}/{name}");
+            if name == "properties" || name == "definitions" {
+                for (property, schema) in field.as_object().into_iter().flatten() {
+                    if name == "properties" {
+                        look(&format!("{at}/{property}"), schema);
+                    }
+                    properties(schema, &format!("{at}/{property}"), look);
+                }
+            } else {
+                properties(field, &at, look);
+            }
+        }
+        // `sourceIp` is a list or an object.
+        for any in schema["anyOf"].as_array().into_iter().flatten() {
+            properties(any, &format!("{at}/anyOf"), look);
+        }
+    }
+
+    const KINDS: [Kind; 5] = [
+        Kind::WasmPlugin,
+        Kind::TrafficExtension,
+        Kind::EnvoyFilter,
+        Kind::EnvoyExtensionPolicy,
+        Kind::Wasm,
+    ];
+
+    #[test]
+    fn every_property_has_a_description_and_defaults_are_valid() {
+        let schemas =
+            [schema()].into_iter().chain(KINDS.map(|kind| super::resource(kind).unwrap()));
+        for root in schemas {
+            let (mut count, mut defaults, mut wrong) = (0, 0, Vec::new());
+            properties(&root, "", &mut |at, property| {
+                count += 1;
+                let description = property["description"].as_str().unwrap_or_default();
+                let is_sentence = description.ends_with('.') && description.split(' ').count() > 2;
+                if !is_sentence
+                    || description.contains("Default: ") && property.get("default").is_some()
+                {
+                    wrong.push(format!("{at}: {description:?}"));
+                }
+                if let Some(default) = property.get("default") {
+                    defaults += 1;
+                    // Draft 7 looks at nothing beside a reference.
+                    let mut own = property.clone();
+                    own["definitions"] = root["definitions"].clone();
+                    own["$schema"] = root["$schema"].clone();
+                    if !jsonschema::validator_for(&own).unwrap().is_valid(default) {
+                        wrong.push(format!("{at}: its default is {default}"));
+                    }
+                }
+            });
+            assert!(wrong.is_empty(), "{wrong:#?}");
+            assert!(count > 100 && defaults > 20, "{count} {defaults}");
+        }
+    }
+
+    fn resource_of(file: &str) -> Value {
+        let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+        let documents = document::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
+        serde_json::to_value(&documents[0]).unwrap()
+    }
+
+    #[test]
+    fn a_resource_fits_with_its_configuration() {
+        for (kind, file, fits) in [
+            (Kind::WasmPlugin, "manifests/istio/plugin/wasm-plugin.yaml", true),
+            (Kind::WasmPlugin, "manifests/bookinfo/ratings-plugin.yaml", true),
+            (Kind::WasmPlugin, "wasm-tests/splitctl/by-route.yaml", true),
+            (Kind::WasmPlugin, "wasm-tests/splitctl/wrong.yaml", false),
+            (Kind::WasmPlugin, "wasm-tests/splitctl/reviews.yaml", false),
+            (Kind::EnvoyExtensionPolicy, "wasm-tests/splitctl/envoy-gateway.yaml", false),
+            (
+                Kind::EnvoyFilter,
+                "manifests/istio/components/cluster-header/envoy-filter.yaml",
+                true,
+            ),
+            (Kind::EnvoyFilter, "wasm-tests/splitctl/envoyfilter.yaml", false),
+        ] {
+            let validator = jsonschema::validator_for(&super::resource(kind).unwrap()).unwrap();
+            assert_eq!(validator.is_valid(&resource_of(file)), fits, "{file}");
+        }
+        let validator =
+            jsonschema::validator_for(&super::resource(Kind::EnvoyExtensionPolicy).unwrap());
+        let mut mended = resource_of("wasm-tests/splitctl/envoy-gateway.yaml");
+        mended["spec"]["wasm"][0]["config"]["rules"][0]["split"]["canary"] = json!(10);
+        mended["spec"]["wasm"].as_array_mut().unwrap().truncate(1);
+        assert!(validator.unwrap().is_valid(&mended));
+    }
+
     /// Checks the schema's fields by the filter's error for an unknown field, which lists the known
     /// ones.
     #[test]
@@ -142,6 +295,8 @@ mod tests {
             if !known.contains("ignoreCase") {
                 fields.remove("ignoreCase");
             }
+            // The filter passes over it, and does not name it.
+            fields.remove("$schema");
             assert_eq!(fields, known, "{path}");
             // A field that several objects share is given once.
             let field = |name: &str| resolve(&root, &schema["properties"][name]).to_string();

@@ -1,5 +1,6 @@
 //! `splitctl watch`: the variants of a rule compared by their metrics, and whether they differ.
 
+mod access;
 mod baseline;
 mod histogram;
 mod look;
@@ -19,10 +20,11 @@ use traffic_split::{Rule, Snapshot};
 use crate::check::Checked;
 use crate::input::Choice;
 use crate::output::{Answer, Format};
-use crate::{rules, when};
+use crate::{output, rules, when};
+use access::Access;
 use look::{Look, Range, Watched};
 use prometheus::Prometheus;
-use verdict::Test;
+use verdict::{Test, Users};
 
 /// Compare the variants of a rule by their metrics in Prometheus
 ///
@@ -32,31 +34,37 @@ use verdict::Test;
 ///
 /// The verdict rests on two differences to the baseline: in the share of responses that fail, and
 /// in the share that is slower than the bucket with the baseline's p95. Each is tested by a mixture
-/// sequential probability ratio test (Johari and others, arXiv 1512.04922) at half of alpha. The
-/// test holds for all looks together, so it may be watched until it has a result. The data begin
-/// where the window begins at the first look, and only grow. "Worse" and "better" mean a difference
-/// that chance makes with a probability of less than alpha, however often one looks; the variants
-/// of a rule share alpha. "No difference" means one that is smaller than the margin, with the same
-/// confidence. The worse
-/// result of the two tests is the verdict; a variant is better if one of them says so, and the
-/// other has a result. Below 100 responses on either side, there is too little data.
+/// sequential probability ratio test (Johari and others, arXiv 1512.04922) at half of alpha, which the
+/// variants of a rule share. The worse result of the two tests is the verdict; a variant is better if
+/// one of them says so, and the other has a result. Below 100 responses on either side, there is too
+/// little data.
 ///
-/// The tests assume that requests are independent. They are not if few users send very many
-/// requests; the probability of a wrong verdict is then larger than alpha. Neither does alpha hold
-/// for all runs of `--once` together, because the window of each begins at another time: give a
-/// pipeline that looks repeatedly one run without `--once`, or the same beginning by `--since`.
+/// "Worse" and "better" mean a difference that chance makes with a probability of less than alpha.
+/// "No difference" means one that is smaller than the margin, with the same confidence. This holds
+/// however often you look, as long as the data begin at one time: in one run without `--once`, whose
+/// data begin where its window begins at the first look, and in repeated runs with the same `--since`.
+/// It does not hold for repeated runs of `--once` with a `--window`, because the window of each begins
+/// at another time: each is then wrong with a probability of alpha.
+///
+/// The tests assume that requests are independent. Requests of one user are not: give the number of
+/// users by `--users`, and m requests of a user count as m / (1 + (m - 1) r) with `--correlation` r.
+/// Where some users send far more than others, give the number of equal ones: the square of the sum of
+/// their requests over the sum of the squares. An analysis by users, from your own logs, knows more.
+///
+/// Each count is what Prometheus saw between the first and the last scrape of the window, and is not
+/// extrapolated to its ends.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
   splitctl watch --prometheus http://localhost:9090 -f reviews.yaml --rule rollout --window 24h
   splitctl watch --prometheus http://localhost:9090 -f wasm-plugin.yaml -l 'namespace=\"shop\"' --once
   splitctl watch --prometheus http://localhost:9090 -f reviews.yaml --once -o json
+  splitctl watch --prometheus https://prometheus.example --token-file token -f reviews.yaml --users 5000
 
 Ctrl-C ends it. With --once, the exit code is 1 if a variant is worse.")]
 pub struct Watch {
-    /// The address of Prometheus, as in http://localhost:9090
-    #[arg(long, value_name = "URL", value_parser = prometheus::url)]
-    prometheus: String,
+    #[command(flatten)]
+    access: Access,
     /// A file, or - for standard input
     #[arg(short, long = "filename", value_name = "FILE")]
     file: String,
@@ -90,6 +98,12 @@ pub struct Watch {
     /// The largest difference of shares that does not matter
     #[arg(long, default_value_t = 0.01, value_parser = share)]
     margin: f64,
+    /// The number of users who sent the requests, if each sent as many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    users: Option<u64>,
+    /// The correlation of two responses of one user
+    #[arg(long, value_name = "R", default_value_t = 0.05, value_parser = share, requires = "users")]
+    correlation: f64,
     /// The output format; without --once, JSON has a line for each look
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -110,7 +124,9 @@ impl Watch {
     pub fn run(&self) -> Result<Answer> {
         let checked = self.choice.read_one(&self.file, when::now())?;
         let watched = self.watched(&checked)?;
-        let prometheus = Prometheus::new(&self.prometheus);
+        let prometheus = Prometheus::new(&self.access)?;
+        let correlation = self.correlation;
+        let users = self.users.map(|count| Users { count: count as f64, correlation });
         let started = Instant::now();
         let look = || {
             let snapshot = Snapshot::new(&checked.plan, when::now());
@@ -119,7 +135,7 @@ impl Watch {
                 None => self.window.saturating_add(started.elapsed()).as_secs(),
             };
             // A verdict rests on two tests, which share alpha.
-            let test = Test { alpha: self.alpha / 2.0, margin: self.margin };
+            let test = Test { alpha: self.alpha / 2.0, margin: self.margin, users };
             let range = Range { labels: self.labels(), seconds };
             Look::take(&prometheus, range, &watched, &snapshot, test)
         };
@@ -129,8 +145,7 @@ impl Watch {
         }
         loop {
             let again = if self.output == Format::Table && stdout().is_terminal() {
-                // Moves to the top left, and erases everything below (ECMA-48, CUP and ED).
-                "\x1b[H\x1b[2J"
+                output::CLEAR
             } else {
                 ""
             };
@@ -143,7 +158,7 @@ impl Watch {
                 match look() {
                     Ok(seen) => break seen,
                     // Prometheus may be back at the next look.
-                    Err(error) => anstream::eprintln!("{error:#}"),
+                    Err(error) => output::complain(&format!("{error:#}")),
                 }
             };
         }
@@ -199,6 +214,8 @@ impl Watch {
         Ok(match (self.output, self.once) {
             (Format::Json, true) => serde_json::to_string_pretty(look)?,
             (Format::Json, false) => serde_json::to_string(look)?,
+            // Each look is a document of its own.
+            (Format::Yaml, _) => format!("---\n{}", serde_saphyr::to_string(look)?),
             (Format::Table, _) => table::table(look),
         })
     }

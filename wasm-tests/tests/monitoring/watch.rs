@@ -60,12 +60,13 @@ pub fn while_all_is_well(program: &Path, prometheus: &Prometheus) -> Result<()> 
         (
             "app=\"none\"",
             &["--baseline", "stable"][..],
-            "error: Prometheus has no tsplit_requests_total{app=\"none\"} with the label rule",
+            "error: --selector \"app=\\\"none\\\"\" fits no series of tsplit_requests_total within 10 s; \
+             there are others, with {app=",
         ),
         (
             "app=",
             &["--baseline", "stable"],
-            "error: Prometheus refuses sum by (rule, variant) (increase(",
+            "error: --selector \"app=\" is no list of labels: give it as in 'namespace=\"shop\"",
         ),
         (SHOP, &["--rule", "testers"], "error: envoy.yaml: rule testers has one variant"),
         (SHOP, &["--rule", "sample"], "error: envoy.yaml: rule sample: neither a guard nor a ramp"),

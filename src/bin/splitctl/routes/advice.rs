@@ -1,30 +1,23 @@
 //! Warnings about routes whose weights a rule relies on.
 
-use serde::Serialize;
 use traffic_split::config::{ActionSpec, Config};
 
 use super::{Route, Routes};
-
-/// A warning, and its place in a file.
-#[derive(Serialize)]
-pub struct Warning {
-    pub file: String,
-    pub line: usize,
-    pub message: String,
-}
+use crate::lint::{Lint, Warning};
 
 /// The warnings about routes for a configuration with `split: route`; none for any other.
 pub fn warnings(config: &Config, routes: &Routes) -> Vec<Warning> {
     let by_route = config.rules.iter().any(|r| matches!(r.action, Some(ActionSpec::Route(_))));
     let Some(header) = config.point_header.as_ref().filter(|_| by_route) else { return Vec::new() };
     let mut warnings = Vec::new();
-    let mut warn = |route: &Route, message: String| {
+    let mut warn = |lint: Lint, route: &Route, message: String| {
         let message = format!("{}: {message}", route.title);
-        warnings.push(Warning { file: route.file.clone(), line: route.line, message });
+        warnings.push(Warning::new(lint, &route.file, route.line, message));
     };
     let weighted = || routes.all.iter().filter(|route| route.is_weighted);
     if let (None, Some(route)) = (weighted().next(), routes.all.first()) {
         warn(
+            Lint::RandomRoute,
             route,
             "it has no weights, and no other route has: `split: route` changes nothing".into(),
         );
@@ -32,6 +25,7 @@ pub fn warnings(config: &Config, routes: &Routes) -> Vec<Warning> {
     for route in weighted() {
         if route.is_envoys && route.header.as_ref() != Some(header) {
             warn(
+                Lint::RandomRoute,
                 route,
                 format!("it splits at random: give `header_name: {header}` beside clusters"),
             );
@@ -40,14 +34,14 @@ pub fn warnings(config: &Config, routes: &Routes) -> Vec<Warning> {
             let remedy = format!(
                 "it splits at random: no EnvoyFilter here sets weighted_clusters.header_name to {header}"
             );
-            warn(route, remedy);
+            warn(Lint::RandomRoute, route, remedy);
         }
     }
     for (place, route) in routes.all.iter().enumerate() {
         let same = |other: &&Route| other.title == route.title && other.file != route.file;
         let earlier = routes.all.iter().take(place).find(same);
         for change in earlier.map(|earlier| changes(earlier, route)).unwrap_or_default() {
-            warn(route, change);
+            warn(Lint::MovedByRoute, route, change);
         }
     }
     warnings

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use serde::Serialize;
 use traffic_split::{Rule, Snapshot};
 
 use super::histogram::{Bucket, Histogram};
-use super::prometheus::{Prometheus, Sample};
+use super::prometheus::{Prometheus, Sample, Unreadable};
 use super::verdict::{Difference, Proportion, Test, Verdict};
 use crate::rules::rounded;
 
@@ -42,6 +42,8 @@ pub struct RuleLook {
     /// The milliseconds above which a response is slow: the bound of the bucket with the baseline's
     /// p95.
     pub slow_ms: Option<f64>,
+    /// The number of responses that tell as much as one of a user of its own; 1 without `--users`.
+    pub design_effect: f64,
     pub variants: Vec<VariantLook>,
 }
 
@@ -103,13 +105,27 @@ impl Look {
     }
 }
 
+/// The expression that counts the events of a metric, with comments for the reader.
+const COUNT: &str = include_str!("count.promql");
+
+impl Range<'_> {
+    /// The expression with the events of a metric in this range, summed up by the labels `by`.
+    fn count(self, metric: &str, by: &str) -> String {
+        let Range { labels, seconds } = self;
+        let lines = COUNT.lines().filter(|line| !line.starts_with('#'));
+        let count = lines.collect::<Vec<_>>().join("\n").replace("BY", by);
+        count.replace("SERIES", &format!("{metric}{{{labels}}}[{seconds}s]"))
+    }
+}
+
 fn ask(prometheus: &Prometheus, range: Range<'_>) -> Result<All> {
-    let Range { labels, seconds } = range;
     let mut all = All::new();
     let mut each = |by: &str, metric: &str, take: &dyn Fn(&mut Seen, &Sample)| {
-        let series = format!("{metric}{{{labels}}}[{seconds}s]");
-        let samples =
-            prometheus.query(&format!("sum by (rule, variant{by}) (increase({series}))"))?;
+        let samples = prometheus.query(&range.count(metric, by));
+        let samples = samples.map_err(|error| match error.downcast::<Unreadable>() {
+            Ok(unreadable) => range.unreadable(&unreadable),
+            Err(error) => error,
+        })?;
         // Series without these labels come from proxies that do not extract them.
         let samples: Vec<_> =
             samples.iter().filter(|sample| !sample.label("rule").is_empty()).collect();
@@ -119,14 +135,12 @@ fn ask(prometheus: &Prometheus, range: Range<'_>) -> Result<All> {
         }
         anyhow::Ok(!samples.is_empty())
     };
-    if !each("", "tsplit_requests_total", &|seen, sample| seen.requests = sample.value)? {
-        bail!(
-            "Prometheus has no tsplit_requests_total{{{labels}}} with the label rule, twice within \
-             {seconds} s: does it scrape /stats/prometheus of the proxies, and do they know the \
-             labels (stats_config in manifests/envoy.yaml, extraStatTags in Istio)?"
-        );
+    if !each("rule, variant", "tsplit_requests_total", &|seen, sample| {
+        seen.requests = sample.value
+    })? {
+        return Err(without_requests(prometheus, range));
     }
-    let responses = each(", class", "tsplit_responses_total", &|seen, sample| {
+    let responses = each("rule, variant, class", "tsplit_responses_total", &|seen, sample| {
         seen.responses += sample.value;
         if matches!(sample.label("class"), "5xx" | "reset") {
             seen.errors += sample.value;
@@ -134,15 +148,48 @@ fn ask(prometheus: &Prometheus, range: Range<'_>) -> Result<All> {
     })?;
     if !responses {
         bail!(
-            "Prometheus has no tsplit_responses_total{{{labels}}}: is `metrics: full` in the \
-             configuration that the proxies run?"
+            "Prometheus has no tsplit_responses_total{{{}}}: is `metrics: full` in the \
+             configuration that the proxies run?",
+            range.labels
         );
     }
-    each(", le", "tsplit_response_time_ms_bucket", &|seen, sample| {
+    each("rule, variant, le", "tsplit_response_time_ms_bucket", &|seen, sample| {
         let bound = sample.label("le").parse().ok();
         seen.buckets.extend(bound.map(|bound| Bucket { bound, count: sample.value }));
     })?;
     Ok(all)
+}
+
+impl Range<'_> {
+    /// Everything else of the expressions can be read, so it is the labels that cannot.
+    fn unreadable(self, prometheus: &Unreadable) -> anyhow::Error {
+        anyhow!(
+            "--selector {:?} is no list of labels: give it as in 'namespace=\"shop\",app=\"cart\"', \
+             with double quotes around each value ({prometheus})",
+            self.labels
+        )
+    }
+}
+
+/// The reason why there are no requests: the labels exclude all of them, or there are none.
+fn without_requests(prometheus: &Prometheus, range: Range<'_>) -> anyhow::Error {
+    let Range { labels, seconds } = range;
+    let groups = "count by (namespace, app) (tsplit_requests_total{rule!=\"\"})";
+    let others = prometheus.query(groups).unwrap_or_default();
+    if !labels.is_empty() && !others.is_empty() {
+        const SHOWN: usize = 5;
+        let known: Vec<_> = others.iter().take(SHOWN).map(Sample::selector).collect();
+        return anyhow!(
+            "--selector {labels:?} fits no series of tsplit_requests_total within {seconds} s; \
+             there are others, with {}",
+            known.join(", ")
+        );
+    }
+    anyhow!(
+        "Prometheus has no tsplit_requests_total{{{labels}}} with the label rule within {seconds} s: \
+         does it scrape /stats/prometheus of the proxies, and do they know the labels (stats_config \
+         in manifests/envoy.yaml, extraStatTags in Istio)?"
+    )
 }
 
 fn side(watched: &Watched<'_>, snapshot: &Snapshot, all: &All, test: Test) -> RuleLook {
@@ -157,16 +204,23 @@ fn side(watched: &Watched<'_>, snapshot: &Snapshot, all: &All, test: Test) -> Ru
     let weight: f64 = weights.iter().map(|(_, weight)| weight).sum();
     let none = Seen::default();
     let seen = |name: &str| of(name).unwrap_or(&none);
-    let requests: f64 = weights.iter().map(|(variant, _)| seen(&variant.name).requests).sum();
+    let sum = |of: fn(&Seen) -> f64| -> f64 {
+        weights.iter().map(|(variant, _)| of(seen(&variant.name))).sum()
+    };
+    let requests = sum(|seen| seen.requests);
+    let design_effect = test.users.map_or(1.0, |it| it.design_effect(sum(|seen| seen.responses)));
+    let compare = |own: Proportion, base: Proportion| {
+        test.compare(own.thinned(design_effect), base.thinned(design_effect))
+    };
     let variant = |(variant, own): &(&traffic_split::Variant, f64)| {
         let seen = seen(&variant.name);
         let times = histogram(seen);
         let compared = variant.name != **baseline;
         let failed = base.filter(|_| compared);
-        let failed = failed.and_then(|base| test.compare(seen.failed(), base.failed()));
+        let failed = failed.and_then(|base| compare(seen.failed(), base.failed()));
         let slow = slow_ms
             .filter(|_| compared)
-            .and_then(|bound| test.compare(times.above(bound)?, base_times.above(bound)?));
+            .and_then(|bound| compare(times.above(bound)?, base_times.above(bound)?));
         let verdict = test.verdict(failed).max(test.verdict(slow));
         VariantLook {
             variant: variant.name.clone(),
@@ -187,6 +241,7 @@ fn side(watched: &Watched<'_>, snapshot: &Snapshot, all: &All, test: Test) -> Ru
         rule: rule.name().to_owned(),
         baseline: (*baseline).to_owned(),
         slow_ms,
+        design_effect: rounded(design_effect),
         variants: weights.iter().map(variant).collect(),
     }
 }

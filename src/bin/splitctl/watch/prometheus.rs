@@ -1,17 +1,16 @@
 //! Queries to Prometheus: <https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries>.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 use ureq::Agent;
 
-/// The time to wait for an answer: enough for a busy Prometheus, and bearable for a person.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::access::Access;
 
 pub struct Prometheus {
     agent: Agent,
+    authorization: Option<String>,
     url: String,
 }
 
@@ -21,15 +20,35 @@ pub struct Sample {
     pub value: f64,
 }
 
+/// Prometheus' own words on an expression that it cannot read.
+#[derive(Debug)]
+pub struct Unreadable(String);
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
 impl Sample {
     pub fn label(&self, name: &str) -> &str {
         self.labels.get(name).map_or("", String::as_str)
+    }
+
+    /// All labels as a selector: `{app="shop"}`.
+    pub fn selector(&self) -> String {
+        let labels = self.labels.iter().map(|(name, value)| format!("{name}={value:?}"));
+        format!("{{{}}}", labels.collect::<Vec<_>>().join(","))
     }
 }
 
 #[derive(Deserialize)]
 struct Reply {
     data: Option<Data>,
+    #[serde(rename = "errorType", default)]
+    kind: String,
     error: Option<String>,
 }
 
@@ -45,19 +64,29 @@ struct Series {
 }
 
 impl Prometheus {
-    pub fn new(url: &str) -> Self {
-        let agent = Agent::config_builder().timeout_global(Some(PATIENCE));
-        let agent = agent.http_status_as_error(false).build().into();
-        Prometheus { agent, url: url.trim_end_matches('/').to_owned() }
+    pub fn new(access: &Access) -> Result<Self> {
+        let (agent, authorization) = (access.agent()?, access.authorization()?);
+        Ok(Prometheus { agent, authorization, url: access.url.clone() })
     }
 
     /// Evaluates an expression that is an instant vector, now.
+    ///
+    /// # Errors
+    /// [`Unreadable`] if the expression cannot be read.
     pub fn query(&self, expression: &str) -> Result<Vec<Sample>> {
         let url = &self.url;
-        let request = self.agent.get(format!("{url}/api/v1/query")).query("query", expression);
-        let mut response =
-            request.call().with_context(|| format!("cannot reach Prometheus at {url}"))?;
+        let mut request = self.agent.get(format!("{url}/api/v1/query")).query("query", expression);
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let mut response = request.call().map_err(|error| self.unreached(error))?;
         let status = response.status();
+        if matches!(status.as_u16(), 401 | 403) {
+            bail!(
+                "{url} refuses the credentials (status {status}): give them by --token-file or \
+                 --basic-file"
+            );
+        }
         let text = response.body_mut().read_to_string().unwrap_or_default();
         let reply: Reply = serde_json::from_str(&text).map_err(|_| {
             anyhow!(
@@ -66,9 +95,25 @@ impl Prometheus {
             )
         })?;
         match reply {
+            Reply { error: Some(error), kind, .. } if kind == "bad_data" => {
+                Err(Unreadable(error).into())
+            }
             Reply { error: Some(error), .. } => bail!("Prometheus refuses {expression}: {error}"),
             Reply { data: Some(data), .. } => data.result.into_iter().map(sample).collect(),
             _ => bail!("{url} answers without data"),
+        }
+    }
+
+    fn unreached(&self, error: ureq::Error) -> anyhow::Error {
+        let url = &self.url;
+        let unknown = error.to_string().contains("certificate");
+        let error = anyhow::Error::from(error);
+        match unknown {
+            true => error.context(format!(
+                "{url} shows a certificate that is not to be trusted; --ca-file names who vouches \
+                 for it"
+            )),
+            false => error.context(format!("cannot reach Prometheus at {url}")),
         }
     }
 }
@@ -76,20 +121,4 @@ impl Prometheus {
 fn sample(Series { metric, value: (_, value) }: Series) -> Result<Sample> {
     let value = value.parse().with_context(|| format!("not a number: {value:?}"))?;
     Ok(Sample { labels: metric, value })
-}
-
-/// Checks an address of Prometheus.
-pub fn url(text: &str) -> Result<String, String> {
-    if text.starts_with("https://") {
-        return Err(
-            "no TLS here; forward its port, as in kubectl port-forward svc/prometheus 9090, \
-                    and give http://localhost:9090"
-                .into(),
-        );
-    }
-    let host = text.strip_prefix("http://").unwrap_or_default();
-    if host.is_empty() || host.starts_with('/') {
-        return Err("give it as http://HOST:PORT".into());
-    }
-    Ok(text.to_owned())
 }

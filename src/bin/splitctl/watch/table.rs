@@ -20,8 +20,12 @@ pub fn table(look: &Look) -> String {
 
 fn rule(side: &RuleLook, seconds: u64) -> String {
     let slow = side.slow_ms.map_or(String::new(), |ms| format!("; slow is over {ms} ms"));
+    let alike = match side.design_effect {
+        effect if effect > 1.0 => format!("; {effect:.1} responses count as one"),
+        _ => String::new(),
+    };
     let mut text = format!(
-        "{STRONG}{}{STRONG:#}: against {}, over {}{slow}\n\n",
+        "{STRONG}{}{STRONG:#}: against {}, over {}{slow}{alike}\n\n",
         side.rule,
         side.baseline,
         duration(seconds)
@@ -46,7 +50,7 @@ fn cells(variant: &VariantLook) -> Vec<String> {
     // The table shows successes, whose difference is that of failures with the other sign.
     let points = |difference: &Difference, sign: f64| {
         let difference = (difference.difference * sign * 100.0, difference.radius * 100.0);
-        format!("{:+.2} ± {:.2}", difference.0, difference.1)
+        format!("{} ± {:.2}", signed(difference.0), difference.1)
     };
     let compared = |difference: &Option<Difference>, sign| match variant.verdict {
         None => String::new(),
@@ -64,6 +68,12 @@ fn cells(variant: &VariantLook) -> Vec<String> {
     ]
 }
 
+/// A number with its sign and two decimals, and no sign if they are 0.
+fn signed(number: f64) -> String {
+    let text = format!("{number:+.2}");
+    if matches!(text.as_str(), "+0.00" | "-0.00") { "0.00".into() } else { text }
+}
+
 fn styled(verdict: Verdict) -> String {
     let style = match verdict {
         Verdict::Worse => BAD,
@@ -78,4 +88,18 @@ fn duration(seconds: u64) -> String {
     let parts = [(86_400, u64::MAX, "d"), (3_600, 24, "h"), (60, 60, "m"), (1, 60, "s")];
     let parts = parts.map(|(unit, wrap, name)| (seconds / unit % wrap, name));
     parts.iter().filter(|(n, _)| *n > 0).map(|(n, name)| format!("{n}{name}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_of_nothing_has_no_sign() {
+        for (number, text) in
+            [(0.0, "0.00"), (-0.0, "0.00"), (-0.004, "0.00"), (-0.006, "-0.01"), (23.0, "+23.00")]
+        {
+            assert_eq!(signed(number), text);
+        }
+    }
 }

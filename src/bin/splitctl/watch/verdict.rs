@@ -26,6 +26,25 @@ pub struct Test {
     pub alpha: f64,
     /// The largest difference that does not matter.
     pub margin: f64,
+    /// The users behind the responses, if responses of one user are alike.
+    pub users: Option<Users>,
+}
+
+/// The users behind all responses of a rule, as many responses of each.
+#[derive(Clone, Copy, Debug)]
+pub struct Users {
+    pub count: f64,
+    /// The correlation of two responses of one user, 0 to 1.
+    pub correlation: f64,
+}
+
+impl Users {
+    /// The number of responses that tell as much as one of a user of its own: 1 + (m - 1) rho for m
+    /// responses of each user (Kish, Survey Sampling, 1965, section 5.4). A variant's users stay with
+    /// it, so that m is the same in all of them.
+    pub fn design_effect(&self, responses: f64) -> f64 {
+        (1.0 + (responses / self.count - 1.0) * self.correlation).max(1.0)
+    }
 }
 
 /// The standard deviation of the differences that the test expects. With this one, large differences
@@ -65,6 +84,11 @@ impl Proportion {
         (self.of > 0.0).then(|| self.hits / self.of)
     }
 
+    /// The same ratio of as many independent responses as tell as much as these.
+    pub fn thinned(self, design_effect: f64) -> Self {
+        Proportion { hits: self.hits / design_effect, of: self.of / design_effect }
+    }
+
     /// The variance of the ratio, with a hit and a miss added, so that no hits in few responses do not
     /// pass for certainty (Agresti and Caffo, The American Statistician 54(4), 2000).
     fn variance(&self) -> f64 {
@@ -93,7 +117,8 @@ impl Test {
     }
 
     pub fn compare(&self, own: Proportion, baseline: Proportion) -> Option<Difference> {
-        let difference = own.ratio()? - baseline.ratio()?;
+        // Adding 0 makes 0 of -0, which would be printed as such.
+        let difference = own.ratio()? - baseline.ratio()? + 0.0;
         // Without a difference both have the pooled ratio, so that a side of few responses may not
         // claim the small variance of its own.
         let pooled = Proportion { hits: own.hits + baseline.hits, of: own.of + baseline.of };

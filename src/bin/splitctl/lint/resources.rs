@@ -1,0 +1,139 @@
+//! Warnings that need more than one configuration: plugins beside each other, and their routes.
+
+use super::placeholder;
+use super::routing::{self, Routing};
+use super::salt::{self, Place};
+use super::workload::Placed;
+use super::{Warning, neighbours};
+use crate::check::Checked;
+use crate::document::Node;
+use crate::plugin;
+
+/// The kinds of resources that are the filter's, or route for it.
+const KINDS: [&str; 9] = [
+    "DestinationRule",
+    "EnvoyExtensionPolicy",
+    "EnvoyFilter",
+    "GRPCRoute",
+    "Gateway",
+    "HTTPRoute",
+    "TrafficExtension",
+    "VirtualService",
+    "WasmPlugin",
+];
+
+/// A file with its valid configurations, each with the line where it begins.
+pub struct Source<'c> {
+    pub file: &'c str,
+    pub documents: &'c [Node],
+    pub checked: Vec<(usize, &'c Checked)>,
+}
+
+/// The warnings about all files together.
+pub fn across(sources: &[Source<'_>]) -> Vec<Warning> {
+    let (mut placed, mut routing, mut found) = (Vec::new(), Routing::default(), Vec::new());
+    for source in sources {
+        for document in source.documents {
+            let plugins = source.placed(document);
+            found.extend(plugins.iter().flat_map(|it| routing::unknown_clusters(it, document)));
+            placed.extend(plugins);
+        }
+        for resource in plugin::resources(source.documents) {
+            routing.add(source.file, resource);
+        }
+        found.extend(source.placeholders());
+    }
+    found.extend(neighbours::find(&placed));
+    found.extend(routing.find(&placed));
+    let mut places = Vec::new();
+    for Source { file, checked, .. } in sources {
+        places.extend(checked.iter().map(|(_, checked)| Place {
+            file,
+            tree: &checked.tree,
+            config: &checked.config,
+        }));
+    }
+    found.extend(salt::shared(&places));
+    found
+}
+
+impl<'c> Source<'c> {
+    /// The plugins in a document, each at its place.
+    fn placed(&self, document: &'c Node) -> Vec<Placed<'c>> {
+        let mut placed = Vec::new();
+        for resource in plugin::resources(std::slice::from_ref(document)) {
+            match resource.get("kind").and_then(Node::text) {
+                Some("WasmPlugin" | "TrafficExtension") => {
+                    let own = self.within(resource);
+                    placed.extend(
+                        own.map(|(line, it)| Placed::of_istio(self.file, resource, line, it)),
+                    );
+                }
+                Some("EnvoyExtensionPolicy") => {
+                    placed.extend(
+                        resource
+                            .at(&["spec", "wasm"])
+                            .map(|it| self.chain(it))
+                            .into_iter()
+                            .flatten(),
+                    );
+                }
+                // Each patch of an EnvoyFilter is for a chain that is elsewhere.
+                Some(_) => {}
+                None => self.chains(resource, &mut placed),
+            }
+        }
+        placed
+    }
+
+    /// The chains of filters in Envoy's own configuration.
+    fn chains(&self, node: &'c Node, placed: &mut Vec<Placed<'c>>) {
+        for (name, field) in node.fields() {
+            match name.as_str() {
+                "http_filters" | "httpFilters" => placed.extend(self.chain(field)),
+                _ => self.chains(field, placed),
+            }
+        }
+        node.elements().iter().for_each(|element| self.chains(element, placed));
+    }
+
+    fn chain(&self, chain: &'c Node) -> Vec<Placed<'c>> {
+        let of = |filter: &'c Node| {
+            let own = self.within(filter);
+            own.map(move |(line, it)| Placed::of_chain(self.file, chain, filter, line, it))
+        };
+        chain.elements().iter().flat_map(of).collect()
+    }
+
+    /// The configurations at the lines of a node.
+    fn within(&self, node: &Node) -> impl Iterator<Item = (usize, &'c Checked)> {
+        let mut lines = Vec::new();
+        lines_of(node, &mut lines);
+        let inside = |(line, _): &&(usize, &'c Checked)| lines.contains(line);
+        self.checked.iter().filter(inside).copied().collect::<Vec<_>>().into_iter()
+    }
+
+    /// The placeholders in what is the filter's, or routes for it.
+    fn placeholders(&self) -> Vec<Warning> {
+        let is_ours = |resource: &&Node| match resource.get("kind").and_then(Node::text) {
+            Some(kind) => KINDS.contains(&kind),
+            None => !self.checked.is_empty(),
+        };
+        let resources = plugin::resources(self.documents).into_iter().filter(is_ours);
+        // In Envoy's own configuration, the filter's is a text, and has a tree of its own.
+        let trees = self.checked.iter().map(|(_, checked)| &checked.tree);
+        let mut found: Vec<Warning> = Vec::new();
+        for warning in resources.chain(trees).flat_map(|node| placeholder::find(self.file, node)) {
+            if !found.contains(&warning) {
+                found.push(warning);
+            }
+        }
+        found
+    }
+}
+
+fn lines_of(node: &Node, lines: &mut Vec<usize>) {
+    lines.push(node.line);
+    node.fields().iter().for_each(|(_, node)| lines_of(node, lines));
+    node.elements().iter().for_each(|node| lines_of(node, lines));
+}
