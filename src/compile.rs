@@ -29,6 +29,7 @@ use crate::reason::Reason;
 use crate::rule::{Action, Rule};
 use crate::sorted::sorted;
 use crate::variant::{Target, Variant};
+use condition::Searches;
 use split::RuleContext;
 use sticky::{CookieRegistry, check_layers};
 
@@ -74,6 +75,7 @@ fn plan(mut config: Config, env: Env<'_>, errors: &mut Errors) -> Plan {
         metrics_level: config.metrics,
         mode: config.mode,
         attributed: 0,
+        searches: Searches::of(&config.rules),
     };
     let hold = config.hold.and_then(|name| parts.find("hold", &name, errors));
     if hold.is_some() {
@@ -123,6 +125,7 @@ struct Parts<'e> {
     mode: Mode,
     /// The pairs of a rule and a variant whose responses are told apart by their clusters.
     attributed: usize,
+    searches: Searches,
 }
 
 impl Parts<'_> {
@@ -165,7 +168,7 @@ fn check_names(rules: &[RuleSpec], errors: &mut Errors) {
 fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> Option<Rule> {
     let name: Arc<str> = rule.name.as_str().into();
     let entries = match rule.entries {
-        Some(entries) => compile_entries(entries, errors).map(Some),
+        Some(entries) => compile_entries(entries, &mut parts.searches, errors).map(Some),
         None => Some(None),
     };
     let slice = rule.layer.map(|layer| Slice::new(&layer.name, layer.start, layer.end));
@@ -209,8 +212,12 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
 
 /// The matchers of a rule's entries; `None` if one of its conditions could not be compiled. All of
 /// them are tried, so that `errors` tells of each.
-fn compile_entries(entries: Vec<Vec<Condition>>, errors: &mut Errors) -> Option<Vec<Vec<Matcher>>> {
-    let mut matcher = |condition| condition::compile(condition, errors);
+fn compile_entries(
+    entries: Vec<Vec<Condition>>,
+    searches: &mut Searches,
+    errors: &mut Errors,
+) -> Option<Vec<Vec<Matcher>>> {
+    let mut matcher = |condition| condition::compile(condition, searches, errors);
     let compiled: Vec<Vec<Option<Matcher>>> =
         entries.into_iter().map(|entry| entry.into_iter().map(&mut matcher).collect()).collect();
     compiled.into_iter().map(|entry| entry.into_iter().collect()).collect()

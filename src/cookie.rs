@@ -8,8 +8,7 @@ use std::fmt::Write;
 
 use crate::config::{CookieSpec, SameSite};
 use crate::limits;
-use crate::request::{self, Request};
-use crate::request::{AUTHORITY, Ignored};
+use crate::request::{self, AUTHORITY, Ignored, Request, Spent};
 
 /// A cookie of the configuration, ready to be read and set.
 #[derive(Debug)]
@@ -49,14 +48,29 @@ impl Cookie {
     pub(crate) fn find<'a, T>(
         &'a self,
         request: &'a impl Request,
+        now: impl FnMut() -> u64,
+        find: impl FnMut(&'a [u8]) -> Option<T>,
+    ) -> Option<T> {
+        self.find_place(request, now, find).map(|(_, found)| found)
+    }
+
+    /// The same, with the place of the value among those of this cookie.
+    pub(crate) fn find_place<'a, T>(
+        &'a self,
+        request: &'a impl Request,
         mut now: impl FnMut() -> u64,
         mut find: impl FnMut(&'a [u8]) -> Option<T>,
-    ) -> Option<T> {
-        let mut left = if self.signer.is_some() { limits::SIGNED_VALUES } else { usize::MAX };
+    ) -> Option<(usize, T)> {
+        let is_signed = self.signer.is_some();
+        let most = if is_signed { limits::SIGNED_VALUES } else { usize::MAX };
+        let mut places = 0..most;
         let end = request::find_cookie(request, &self.name, |value| {
-            let Some(fewer) = left.checked_sub(1) else { return Some(SearchEnd::GivenUp) };
-            left = fewer;
+            let Some(place) = places.next() else { return Some(SearchEnd::GivenUp) };
             let fits = Some(value).filter(|value| value.len() <= limits::SIGNED_BYTES);
+            if is_signed && fits.is_some() && !request.spent().is_none_or(Spent::verify) {
+                request.ignored().insert(Ignored::Signature);
+                return Some(SearchEnd::GivenUp);
+            }
             let open = |value| match &self.signer {
                 None => Some(value),
                 Some(signer) => signer.open(value, self.scope(request)?, now()),
@@ -65,7 +79,7 @@ impl Cookie {
             if payload.is_none() {
                 request.ignored().insert(Ignored::Signature);
             }
-            find(payload?).map(SearchEnd::Found)
+            find(payload?).map(|found| SearchEnd::Found((place, found)))
         });
         match end {
             Some(SearchEnd::Found(found)) => Some(found),

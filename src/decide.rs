@@ -11,7 +11,7 @@ use crate::key::Identity;
 use crate::plan::Plan;
 use crate::point;
 use crate::reason::Reason;
-use crate::request::Request;
+use crate::request::{Ignored, Reader, Request};
 use crate::rule::{Action, Allocation, Persist, Route, Rule};
 use crate::snapshot::Snapshot;
 use crate::split::Split;
@@ -82,6 +82,16 @@ impl<'p> Decision<'p> {
 /// assert_eq!(decision.reason(), Reason::Sticky);
 /// ```
 pub fn decide<'p>(
+    plan: &'p Plan,
+    snapshot: &'p Snapshot,
+    request: &impl Request,
+    environment: &mut impl Environment,
+) -> Decision<'p> {
+    decide_read(plan, snapshot, &Reader::new(request), environment)
+}
+
+/// The same about a request that keeps what is found in it.
+pub(crate) fn decide_read<'p>(
     plan: &'p Plan,
     snapshot: &'p Snapshot,
     request: &impl Request,
@@ -208,8 +218,17 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         let (target, reason) = match persisted {
             Some(target) => (target, Reason::Persisted),
             None => {
+                let request = self.request;
                 let identity = self.identity(rule);
-                match split.bucket(identity.as_ref().map(Identity::as_bytes)) {
+                // Engines hash by a byte at a time, and some of them twice.
+                let bytes = identity.as_ref().map(Identity::as_bytes).filter(|bytes| {
+                    let hashes = request.spent().is_none_or(|spent| spent.read(bytes.len()));
+                    if !hashes {
+                        request.ignored().insert(Ignored::Key);
+                    }
+                    hashes
+                });
+                match split.bucket(bytes) {
                     Some(target) => (target, Reason::Sticky),
                     None => (split.otherwise()?, Reason::Otherwise),
                 }

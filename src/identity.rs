@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base64ct::{Base64UrlUnpadded, Encoding};
 
 use crate::cookie::Cookie;
+use crate::request::{Request, find_cookie};
 
 /// Bytes of 128 bits as text: base64url without padding (RFC 4648 section 5).
 pub(crate) const ID_TEXT: usize = 22;
@@ -41,6 +42,37 @@ pub(crate) struct Issue {
     pub(crate) cookie: Cookie,
     /// The bit of this cookie in [`Issued`].
     pub(crate) bit: u8,
+}
+
+impl Issue {
+    /// The identity that a client returns. It is looked for once in a request, since each rule of a layer
+    /// asks for it.
+    #[inline(never)]
+    pub(crate) fn returned<'a>(
+        &'a self,
+        request: &'a impl Request,
+        now: impl FnMut() -> u64,
+    ) -> Option<&'a [u8]> {
+        let spent = request.spent();
+        if let Some(place) = spent.and_then(|spent| spent.returned(self.number())) {
+            let (place, mut places) = (place?, 0..);
+            return find_cookie(request, &self.cookie.name, |value| {
+                let is_it = places.next() == Some(place);
+                is_it.then(|| value.get(..ID_TEXT))?
+            });
+        }
+        let is_id = |text| Id::is_form_of(text).then_some(text);
+        let found = self.cookie.find_place(request, now, is_id);
+        if let Some(spent) = spent {
+            spent.note_returned(self.number(), found.map(|(place, _)| place));
+        }
+        found.map(|(_, text)| text)
+    }
+
+    /// Its place among the cookies that carry identities.
+    fn number(&self) -> u32 {
+        self.bit.trailing_zeros()
+    }
 }
 
 /// The identity that a request is issued, and the cookies that carry it, as bits.

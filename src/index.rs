@@ -1,7 +1,8 @@
 //! Finds the rules that may match a request without trying each of them.
 //!
 //! Every entry of a rule is filed under one thing that a request must have to match it: a value of
-//! a header or a cookie, the header or cookie at all, a path, a prefix of the path. A rule that
+//! a header, a cookie or a query parameter, the header, cookie or parameter at all, a path, a prefix of
+//! the path. A rule that
 //! needs nothing of the kind is tried on every request. What is found here is still asked whether
 //! it matches, so two things with one hash cost time, never a wrong decision.
 
@@ -12,7 +13,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::config::Part;
 use crate::matcher::{Matcher, Test, Text, folded};
-use crate::request::{self, AUTHORITY, Request};
+use crate::request::{self, Request};
 use crate::rule::Rule;
 use crate::sorted::sorted;
 pub(crate) use candidates::Candidates;
@@ -21,11 +22,12 @@ use prefix::Prefixes;
 /// Trying so few rules costs less than looking them up.
 const FEW: usize = 8;
 
-// Seeds that keep a header, a cookie, a path and a host of one text apart.
+// Seeds that keep parts of one text apart.
 const HEADER: u64 = 1;
 const COOKIE: u64 = 2;
 const PATH: u64 = 3;
 const HOST: u64 = 4;
+const QUERY: u64 = 5;
 
 /// The rules of a plan by what they need.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ pub(crate) struct Index {
     always: Candidates,
     headers: Names,
     cookies: Names,
+    queries: Names,
     /// Whether any rule needs a path as a whole.
     paths: bool,
     prefixes: Prefixes,
@@ -60,6 +63,7 @@ impl Index {
             always: Candidates::default(),
             headers: Names::new(rules, HEADER),
             cookies: Names::new(rules, COOKIE),
+            queries: Names::new(rules, QUERY),
             paths: tests(rules).any(
                 |test| matches!(test, Test::Text(Part::Path, text) if text.values(false).is_some()),
             ),
@@ -108,6 +112,9 @@ impl Index {
                 }
             });
         }
+        if !self.queries.is_empty() {
+            self.add_params(request, &mut found);
+        }
         if (self.paths || !self.prefixes.is_empty())
             && let Some(path) = request::path(request)
         {
@@ -123,10 +130,17 @@ impl Index {
     }
 
     #[inline(never)]
+    fn add_params(&self, request: &impl Request, found: &mut Candidates) {
+        request::each_param(request, |name, value| {
+            if let Some(name) = self.queries.find(name) {
+                self.add(name, value, found);
+            }
+        });
+    }
+
+    #[inline(never)]
     fn add_hosts(&self, request: &impl Request, found: &mut Candidates) {
-        let authority = request::first_value(request, AUTHORITY);
-        let host = authority.and_then(request::bare_host);
-        for host in authority.into_iter().chain(host) {
+        for host in request::authority(request).into_iter().flatten() {
             self.add_need(folded(host, HOST), found);
         }
     }
@@ -172,11 +186,12 @@ fn hashes(text: &Text, seed: u64) -> Option<Need<'static>> {
     Some(Need::Any(text.values(false)?.map(|value| xxh64(value, seed)).collect()))
 }
 
-/// The name of the header or cookie that a test looks at.
+/// The name of the header, cookie or query parameter that a test looks at.
 fn named(test: &Test) -> Option<(u64, &str, &Text)> {
     let Test::Text(part, text) = test else { return None };
     match part {
         Part::Cookie(name) => Some((COOKIE, name, text)),
+        Part::QueryParam(name) => Some((QUERY, name, text)),
         part => part.header_name().map(|name| (HEADER, name, text)),
     }
 }

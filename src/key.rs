@@ -13,7 +13,7 @@ use crate::config::{Inner, KeySource};
 use crate::environment::Environment;
 use crate::identity::{Id, Issue, Issued};
 use crate::limits;
-use crate::request::{Ignored, IgnoredSet, Request};
+use crate::request::{Ignored, IgnoredSet, Request, Spent};
 
 /// The sources of a client's identity.
 #[derive(Debug)]
@@ -58,9 +58,8 @@ impl Key {
         let sent = self.sent(request).map(|(_, identity)| identity);
         sent.or_else(|| {
             let issue = self.issue.as_ref()?;
-            let id = |text| Id::is_form_of(text).then_some(Cow::Borrowed(text));
-            if let Some(returned) = issue.cookie.find(request, || environment.now(), id) {
-                return Some(Identity::Sent(returned));
+            if let Some(id) = issue.returned(request, || environment.now()) {
+                return Some(Identity::Sent(Cow::Borrowed(id)));
             }
             let id = issued.id.or_else(|| Id::new(environment.entropy()?))?;
             issued.id = Some(id);
@@ -86,7 +85,8 @@ impl Key {
                 return self.is_identity(address.as_bytes()).then_some(address);
             }
         };
-        let sent = part.find(request, |value| self.sent_as(value, inner, request.ignored()));
+        let sent = part
+            .find(request, |value| self.sent_as(value, inner, request.ignored(), request.spent()));
         sent.map(Identity::Sent)
     }
 
@@ -98,8 +98,10 @@ impl Key {
         value: &'a [u8],
         inner: Option<&Inner>,
         ignored: &IgnoredSet,
+        spent: Option<&Spent>,
     ) -> Option<Cow<'a, [u8]>> {
-        if value.len() > limits::KEY_BYTES {
+        let reads = inner.is_none() || spent.is_none_or(|spent| spent.read(value.len()));
+        if value.len() > limits::KEY_BYTES || !reads {
             ignored.insert(Ignored::Key);
             return None;
         }

@@ -102,6 +102,7 @@ mod plan;
 pub mod point;
 mod ramp;
 mod reason;
+mod regex;
 mod rendezvous;
 mod request;
 mod rerun;

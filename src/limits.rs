@@ -49,11 +49,20 @@ pub const TEXT_BYTES: usize = 1024;
 /// Bytes of a regular expression as written.
 pub const REGEX_BYTES: usize = 512;
 
-/// Bytes of a compiled regular expression, which bounds the steps per byte matched
-/// (CVE-2022-24713: nested huge repetitions).
-pub const REGEX_PROGRAM_BYTES: usize = 64 << 10;
+/// States of a regular expression (CVE-2022-24713: nested huge repetitions).
+pub const REGEX_STATES: usize = 4096;
 
-/// Regular expressions of one configuration: one a rule, and 64 MiB if each is as large as it may be.
+/// Entries of the table of a regular expression, of two bytes each.
+pub const REGEX_TABLE: usize = 1 << 14;
+
+/// States visited to make the table of one regular expression: usual ones take some thousand.
+pub const REGEX_EFFORT: u32 = 1 << 17;
+
+/// States visited to make all tables of a configuration: a tenth of a second. Expressions beyond are
+/// run state by state.
+pub const REGEX_EFFORTS: u32 = 1 << 22;
+
+/// Regular expressions of one configuration: one a rule, and 32 MiB if each is as large as it may be.
 pub const REGEXES: usize = 1024;
 
 /// Nesting depth of a regular expression.
@@ -70,9 +79,15 @@ pub const WEIGHT_MIN: f64 = 1e-6;
 /// headers by default (`max_request_headers_kb`).
 pub const VALUE_BYTES: usize = 60 << 10;
 
-/// Bytes of a value that a regular expression or `contains` looks at: a few steps for each of them are
-/// the most expensive thing that a request can ask for.
+/// Bytes of a value that a regular expression or `contains` looks at.
 pub const SEARCH_BYTES: usize = 8 << 10;
+
+/// Steps that all regular expressions and `contains` of a configuration share out: one condition has so
+/// many for all values of a request that it looks at. A step is a character, by a table or in a search.
+pub const SEARCH_STEPS: u32 = 1_500_000;
+
+/// Steps for a visit of one state of a regular expression without a table.
+pub const STEPS_OF_STATE: u32 = 5;
 
 /// Bytes of `cookie` headers scanned per lookup: as many as Envoy takes of all headers by default.
 /// Sessions kept in cookies are often of 16 KiB and more.
@@ -81,8 +96,15 @@ pub const COOKIE_BYTES: usize = 60 << 10;
 /// Cookie pairs scanned per lookup; RFC 6265 section 6.1 asks user agents for 50 a domain.
 pub const COOKIE_PAIRS: usize = 256;
 
+/// Bytes of `cookie` headers scanned for one request by all look-ups: 2 KB for each of 8,000, or 60 KiB
+/// for each of 270.
+pub const SCANNED_BYTES: usize = 16 << 20;
+
 /// Query parameters scanned per lookup.
 pub const QUERY_PAIRS: usize = 256;
+
+/// Bytes of an integer that `range` reads: those of 64 bits have 20 digits.
+pub const INTEGER_BYTES: usize = 64;
 
 /// Names of members, one inside the other, that lead to a part of a JSON value.
 pub const JSON_NAMES: usize = 8;
@@ -111,6 +133,18 @@ pub const SIGNED_BYTES: usize = 256;
 /// Values of one signed cookie that are verified per lookup, each with all keys: user agents send a
 /// few of one name, set for other paths and domains, while an attacker could send hundreds.
 pub const SIGNED_VALUES: usize = 8;
+
+/// Values of all signed cookies that are verified for one request: more than a client has of its own that
+/// matter, while an attacker could send 256.
+pub const SIGNED_VALUES_OF_REQUEST: usize = 16;
+
+/// Bytes of values that are read for an identity inside them, and of keys that flag engines hash, of all
+/// rules that a request asks: a session of 2 KB for each of 1,024 rules.
+pub const INNER_BYTES: usize = 2 << 20;
+
+/// Bytes that all conditions look at in the second and later values of headers that are repeated: 10 values
+/// of 400 bytes for each of 1,000 conditions.
+pub const REPEATED_BYTES: usize = 4 << 20;
 
 /// Bytes of the host that a signature binds: the longest name has 253 (RFC 1035 section 2.3.4).
 pub const HOST_BYTES: usize = 255;

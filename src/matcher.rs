@@ -11,7 +11,7 @@ pub(crate) use search::Search;
 pub(crate) use text::{Operand, Text};
 
 use crate::config::Part;
-use crate::request::{self, AUTHORITY, Request};
+use crate::request::{self, Request};
 
 /// A condition that is ready to be asked.
 #[derive(Debug)]
@@ -41,7 +41,8 @@ impl Test {
     fn passes(&self, request: &impl Request) -> bool {
         match self {
             Test::Text(part, text) => {
-                part.any(request, |value| text.matches(value, request.ignored()))
+                let mut left = None;
+                part.any(request, |value| text.matches(value, request.ignored(), &mut left))
             }
             Test::Host(text) => passes_host(text, request),
             Test::SourceIp(networks) => {
@@ -54,9 +55,11 @@ impl Test {
 /// Whether the authority passes a test as it stands, or by its host alone.
 #[inline(never)]
 fn passes_host(text: &Text, request: &impl Request) -> bool {
-    let authority = request::first_value(request, AUTHORITY);
-    let host = authority.and_then(request::bare_host);
-    authority.into_iter().chain(host).any(|value| text.matches(value, request.ignored()))
+    let mut left = None;
+    request::authority(request)
+        .into_iter()
+        .flatten()
+        .any(|value| text.matches(value, request.ignored(), &mut left))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Metrics. Names and tags are those that Istio's `extraStatTags` reads: the tag `rule` is
 //! written as `rule=.=NAME;.;` before the metric's own name.
 
+use std::sync::Arc;
+
 use crate::config::MetricsLevel;
 use crate::reason::Reason;
 use crate::request::Ignored;
@@ -25,10 +27,32 @@ pub enum MetricKind {
     Histogram,
 }
 
+/// A metric as it is kept: a configuration may have 200,000, which share most of their names.
+#[derive(Debug)]
+struct Defined {
+    kind: MetricKind,
+    /// The tags that all metrics of a variant of a rule have, as they are written.
+    tags: Arc<str>,
+    /// One more tag, with its value.
+    tag: Option<(&'static str, &'static str)>,
+    name: &'static str,
+}
+
+impl Defined {
+    fn metric(&self) -> Metric {
+        let tag = self.tag.map(|(tag, value)| written(tag, value)).unwrap_or_default();
+        Metric { kind: self.kind, name: format!("{}{tag}{}", self.tags, self.name) }
+    }
+}
+
+fn written(tag: &str, value: &str) -> String {
+    format!("{tag}=.={value};.;")
+}
+
 /// Every metric of a plan. A metric is named by its index.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    defined: Vec<Metric>,
+    defined: Vec<Defined>,
     /// `tsplit_unmatched_total`
     pub(crate) unmatched: MetricIndex,
     /// `tsplit_absent_total`, by [`Ignored`].
@@ -144,12 +168,13 @@ impl Metrics {
     pub(crate) fn new(level: MetricsLevel) -> Self {
         let mut metrics = Metrics::default();
         if level != MetricsLevel::Off {
-            metrics.unmatched = metrics.define(MetricKind::Counter, &[], "tsplit_unmatched_total");
+            let (none, counter) = (&Arc::from(""), MetricKind::Counter);
+            metrics.unmatched = metrics.define(counter, none, None, "tsplit_unmatched_total");
             metrics.ignored = Ignored::ALL.map(|what| {
-                let tags = &[("what", what.name())];
-                metrics.define(MetricKind::Counter, tags, "tsplit_absent_total")
+                metrics.define(counter, none, Some(("what", what.name())), "tsplit_absent_total")
             });
-            metrics.generation = metrics.define(MetricKind::Gauge, &[], "tsplit_config_generation");
+            metrics.generation =
+                metrics.define(MetricKind::Gauge, none, None, "tsplit_config_generation");
         }
         metrics
     }
@@ -171,48 +196,56 @@ impl Metrics {
     /// let name = "rule=.=all;.;variant=.=canary;.;reason=.=pinned;.;tsplit_requests_total";
     /// assert_eq!(last.name, name);
     /// ```
-    pub fn iter(&self) -> impl Iterator<Item = &Metric> {
-        self.defined.iter()
+    pub fn iter(&self) -> impl Iterator<Item = Metric> {
+        self.defined.iter().map(Defined::metric)
+    }
+
+    /// The number of metrics.
+    pub fn count(&self) -> usize {
+        self.defined.len()
     }
 
     pub(crate) fn target(&mut self, level: MetricsLevel, counted: &Counted<'_>) -> TargetMetrics {
         let Counted { rule, variant, reasons, watched, weighed } = counted;
-        let tags = [("rule", *rule)].into_iter().chain(variant.map(|name| ("variant", name)));
-        let tags: Vec<_> = tags.collect();
         let mut metrics = TargetMetrics::default();
         if level == MetricsLevel::Off {
             return metrics;
         }
+        let mut tags = written("rule", rule);
+        tags.extend(variant.map(|name| written("variant", name)));
+        let (tags, counter) = (&Arc::from(tags), MetricKind::Counter);
         if *watched {
-            metrics.tripped = self.define(MetricKind::Gauge, &tags, "tsplit_guard_tripped");
+            metrics.tripped = self.define(MetricKind::Gauge, tags, None, "tsplit_guard_tripped");
         }
         if *weighed {
-            metrics.weight = self.define(MetricKind::Gauge, &tags, "tsplit_weight_ppm");
+            metrics.weight = self.define(MetricKind::Gauge, tags, None, "tsplit_weight_ppm");
         }
         metrics.requests = Reason::ALL.map(|reason| {
-            let tags = [&tags[..], &[("reason", reason.name())]].concat();
-            reasons
-                .contains(&reason)
-                .then(|| self.define(MetricKind::Counter, &tags, "tsplit_requests_total"))?
+            let tag = Some(("reason", reason.name())).filter(|_| reasons.contains(&reason));
+            self.define(counter, tags, Some(tag?), "tsplit_requests_total")
         });
         if reasons.contains(&Reason::Shadow) {
-            metrics.changed =
-                self.define(MetricKind::Counter, &tags, "tsplit_shadow_changed_total");
+            metrics.changed = self.define(counter, tags, None, "tsplit_shadow_changed_total");
         } else if level == MetricsLevel::Full {
             metrics.responses = Class::ALL.map(|class| {
-                let tags = [&tags[..], &[("class", class.name())]].concat();
-                self.define(MetricKind::Counter, &tags, "tsplit_responses_total")
+                self.define(counter, tags, Some(("class", class.name())), "tsplit_responses_total")
             });
-            metrics.aborted = self.define(MetricKind::Counter, &tags, "tsplit_aborted_total");
-            metrics.latency = self.define(MetricKind::Histogram, &tags, "tsplit_response_time_ms");
+            metrics.aborted = self.define(counter, tags, None, "tsplit_aborted_total");
+            metrics.latency =
+                self.define(MetricKind::Histogram, tags, None, "tsplit_response_time_ms");
         }
         metrics
     }
 
-    fn define(&mut self, kind: MetricKind, tags: &[(&str, &str)], name: &str) -> MetricIndex {
+    fn define(
+        &mut self,
+        kind: MetricKind,
+        tags: &Arc<str>,
+        tag: Option<(&'static str, &'static str)>,
+        name: &'static str,
+    ) -> MetricIndex {
         let index = u32::try_from(self.defined.len()).ok();
-        let tags: String = tags.iter().map(|(tag, value)| format!("{tag}=.={value};.;")).collect();
-        self.defined.push(Metric { kind, name: format!("{tags}{name}") });
+        self.defined.push(Defined { kind, tags: Arc::clone(tags), tag, name });
         index
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::config::{MetricsLevel, Mode};
-use crate::decide::{Decision, decide, shadows};
+use crate::decide::{Decision, decide_read, shadows};
 use crate::earlier::Earlier;
 use crate::environment::Environment;
 use crate::identity::Id;
@@ -14,7 +14,7 @@ use crate::metrics::MetricIndex;
 use crate::plan::Plan;
 use crate::point;
 use crate::reason::Reason;
-use crate::request::{IgnoredSet, Request, other_cookies};
+use crate::request::{IgnoredSet, Reader, Request, append_cookie, other_cookies};
 use crate::snapshot::Snapshot;
 use crate::variant::Target;
 
@@ -106,7 +106,8 @@ impl<'p> Outcome<'p> {
         request: &impl Request,
         environment: &mut impl Environment,
     ) -> Self {
-        let decision = decide(plan, snapshot, request, environment);
+        let request = &Reader::new(request);
+        let decision = decide_read(plan, snapshot, request, environment);
         let mut outcome = Outcome::of(plan, decision, request, environment);
         // After `of`: input that is ignored for a rule in shadow alone counts nowhere.
         outcome.shadows = shadows(plan, snapshot, request, environment);
@@ -323,14 +324,14 @@ fn issue(
 ) -> Cookies {
     let issued = || plan.issues.iter().filter(|issue| decision.issued.has(issue));
     let replaced = |name: &[u8]| issued().any(|issue| issue.cookie.name.as_bytes() == name);
-    let mut pairs = other_cookies(request, replaced);
+    let mut cookies = other_cookies(request, replaced);
     let mut response = Vec::new();
     for issue in issued() {
         let value = issue.cookie.value(id.as_str(), request, now);
-        pairs.push(format!("{}={value}", issue.cookie.name).into_bytes());
+        append_cookie(&mut cookies, format!("{}={value}", issue.cookie.name).as_bytes());
         response.push(issue.cookie.set(&value));
     }
-    Cookies { request: Some(pairs.join(&b"; "[..])), response }
+    Cookies { request: Some(cookies), response }
 }
 
 #[cfg(test)]

@@ -8,19 +8,26 @@ mod ignored;
 mod list;
 mod part;
 mod query;
+mod reader;
 mod scan;
+mod spent;
 
 pub use ignored::{Ignored, IgnoredSet};
 pub use list::HeaderList;
 
-pub(crate) use cookies::{each_cookie, find_cookie, find_cookie_any_case, other_cookies};
+pub(crate) use cookies::{
+    append_cookie, each_cookie, find_cookie, find_cookie_any_case, other_cookies,
+};
 pub(crate) use host::{bare_host, host};
 pub(crate) use part::AUTHORITY;
-pub(crate) use query::query_param;
+pub(crate) use query::{each_param, query_param};
+pub(crate) use reader::Reader;
+pub(crate) use spent::Spent;
 
 use std::net::IpAddr;
 
 use crate::limits;
+use reader::Known;
 use scan::{is_clean, split_at_byte};
 
 const PATH: &str = ":path";
@@ -103,6 +110,18 @@ pub trait Request {
 
     /// The input of this request that has been treated as absent so far.
     fn ignored(&self) -> &IgnoredSet;
+
+    /// What has been found in this request so far, where that is kept.
+    #[doc(hidden)]
+    fn known(&self) -> Option<&dyn Known> {
+        None
+    }
+
+    /// The work that this request may still cause, where that is bounded.
+    #[doc(hidden)]
+    fn spent(&self) -> Option<&Spent> {
+        None
+    }
 }
 
 /// The length of a name as one bit of a set, the last bit for all that are longer: most of a
@@ -118,13 +137,39 @@ pub(crate) fn find_value<'a, T>(
     name: &str,
     mut find: impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
-    request.find_header(name, |value| match usable(value) {
-        Some(value) => find(value),
-        None => {
-            request.ignored().insert(Ignored::Value);
-            None
+    let mut is_first = true;
+    request.find_header(name, |value| {
+        let first = std::mem::take(&mut is_first);
+        let short = first && value.len() <= LONG;
+        match if short { usable(value) } else { other(request, value, first) } {
+            Some(value) => find(value),
+            None => {
+                request.ignored().insert(Ignored::Value);
+                None
+            }
         }
     })
+}
+
+/// Bytes of a value beyond which it is long, and looked at once where that is kept.
+const LONG: usize = 256;
+
+/// A value that is long, or not the first one of its header. A function of its own: most have one that
+/// is short.
+#[cold]
+#[inline(never)]
+fn other<'v>(request: &impl Request, value: &'v [u8], first: bool) -> Option<&'v [u8]> {
+    let looks = || request.spent().is_none_or(|spent| spent.repeat(value));
+    let value = usable_of(request, value)?;
+    (first || looks()).then_some(value)
+}
+
+/// A value of a header without the blanks around it, if it can be looked at.
+fn usable_of<'v>(request: &impl Request, value: &'v [u8]) -> Option<&'v [u8]> {
+    match request.known() {
+        Some(known) if value.len() > LONG => known.long(value),
+        _ => usable(value),
+    }
 }
 
 /// The first usable value of a header.
@@ -132,9 +177,23 @@ pub(crate) fn first_value<'a>(request: &'a impl Request, name: &str) -> Option<&
     find_value(request, name, Some)
 }
 
+/// The authority as it stands, and its host alone where that is another text.
+#[inline(never)]
+pub(crate) fn authority(request: &impl Request) -> [Option<&[u8]>; 2] {
+    if let Some(known) = request.known() {
+        return known.authority();
+    }
+    let authority = first_value(request, AUTHORITY);
+    [authority, authority.and_then(bare_host)]
+}
+
 /// `:path` up to its query (RFC 3986 section 3.3), as Envoy normalised it. Its bounds are those of any
 /// value, and the query does not count.
+#[inline(never)]
 pub(crate) fn path(request: &impl Request) -> Option<&[u8]> {
+    if let Some(known) = request.known() {
+        return known.path();
+    }
     let target = trim(request.find_header(PATH, Some)?);
     let (path, _) = split_at_byte(target, b'?');
     let (path, _) = split_at_byte(path, b'#');

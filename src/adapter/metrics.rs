@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proxy_wasm::types::MetricType;
+use xxhash_rust::xxh64::xxh64;
 
 use super::abi;
 use super::vm::Vm;
@@ -18,7 +19,7 @@ impl MetricIds {
     /// The metric that Envoy does not take.
     pub(super) fn define(metrics: &Metrics) -> Result<Self, String> {
         let ids: Result<_, String> =
-            Vm::with(|vm| metrics.iter().map(|m| define(m, &mut vm.metric_ids)).collect());
+            Vm::with(|vm| metrics.iter().map(|m| define(&m, &mut vm.metric_ids)).collect());
         Ok(MetricIds(ids?))
     }
 
@@ -49,8 +50,10 @@ pub(super) fn record(id: u32, value: u64) {
     let _ = abi::record_metric(id, value);
 }
 
-fn define(metric: &Metric, known: &mut BTreeMap<String, u32>) -> Result<u32, String> {
-    if let Some(id) = known.get(&metric.name) {
+fn define(metric: &Metric, known: &mut BTreeMap<u128, u32>) -> Result<u32, String> {
+    let half = |seed| u128::from(xxh64(metric.name.as_bytes(), seed));
+    let name = half(0) << 64 | half(1);
+    if let Some(id) = known.get(&name) {
         return Ok(*id);
     }
     let kind = match metric.kind {
@@ -60,6 +63,6 @@ fn define(metric: &Metric, known: &mut BTreeMap<String, u32>) -> Result<u32, Str
     };
     let id = abi::define_metric(kind, &metric.name)
         .map_err(|status| format!("cannot define the metric {}: {status}", metric.name))?;
-    known.insert(metric.name.clone(), id);
+    known.insert(name, id);
     Ok(id)
 }

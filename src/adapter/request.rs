@@ -110,8 +110,8 @@ impl HostRequest {
     #[cold]
     fn write_cookies(&self) -> Result<(), Status> {
         let cookies = other_cookies(self, |_| false);
-        let cookies = (!cookies.is_empty()).then(|| cookies.join(&b"; "[..]));
-        abi::set_header(MapType::HttpRequestHeaders, "cookie", cookies.as_deref())
+        let cookies = Some(&*cookies).filter(|cookies| !cookies.is_empty());
+        abi::set_header(MapType::HttpRequestHeaders, "cookie", cookies)
     }
 
     /// Whether a header was sent, or written by an earlier run. Where the headers cannot be read, any

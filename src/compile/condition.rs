@@ -1,13 +1,36 @@
 //! Conditions as written become matchers: operands are encoded, expressions compiled.
 
-use regex_lite::{Regex, RegexBuilder};
-
-use crate::config::{Condition, ConditionTest, Errors, Operator, Part};
+use crate::config::{Condition, ConditionTest, Errors, Operator, Part, RuleSpec};
 use crate::limits;
 use crate::matcher::{List, Matcher, Networks, Operand, Search, Test, Text};
+use crate::regex::Regex;
+
+/// What the conditions of a configuration share that search values.
+pub(super) struct Searches {
+    /// The steps of each in a request.
+    steps: u32,
+    /// The states that may still be visited to make tables of expressions.
+    effort: u32,
+}
+
+impl Searches {
+    pub(super) fn of(rules: &[RuleSpec]) -> Self {
+        let entries = rules.iter().filter_map(|rule| rule.entries.as_deref()).flatten();
+        let searches = |condition: &&Condition| {
+            let ConditionTest::Text { operator, .. } = &condition.test else { return false };
+            matches!(operator, Operator::Regex(_) | Operator::Contains(_))
+        };
+        let count = u32::try_from(entries.flatten().filter(searches).count()).unwrap_or(u32::MAX);
+        Searches { steps: limits::SEARCH_STEPS / count.max(1), effort: limits::REGEX_EFFORTS }
+    }
+}
 
 /// The matcher of a condition; `None` if its regular expression is wrong, which `errors` then tells.
-pub(super) fn compile(condition: Condition, errors: &mut Errors) -> Option<Matcher> {
+pub(super) fn compile(
+    condition: Condition,
+    searches: &mut Searches,
+    errors: &mut Errors,
+) -> Option<Matcher> {
     let Condition { path, test, not } = condition;
     Some(match test {
         ConditionTest::SourceIp(cidrs) => {
@@ -15,7 +38,7 @@ pub(super) fn compile(condition: Condition, errors: &mut Errors) -> Option<Match
         }
         ConditionTest::Text { part, operator, ignore_case } => {
             let not = not != (operator == Operator::Present(false));
-            let text = text(&path, operator, ignore_case, errors)?;
+            let text = text(&path, (operator, ignore_case), searches, errors)?;
             let test = match part {
                 Part::Authority => Test::Host(text),
                 part => Test::Text(part, text),
@@ -25,7 +48,12 @@ pub(super) fn compile(condition: Condition, errors: &mut Errors) -> Option<Match
     })
 }
 
-fn text(path: &str, operator: Operator, ignore_case: bool, errors: &mut Errors) -> Option<Text> {
+fn text(
+    path: &str,
+    (operator, ignore_case): (Operator, bool),
+    searches: &mut Searches,
+    errors: &mut Errors,
+) -> Option<Text> {
     let operand = |text: String| Operand::new(&text, ignore_case);
     Some(match operator {
         Operator::Exact(text) => Text::Exact(operand(text)),
@@ -34,31 +62,16 @@ fn text(path: &str, operator: Operator, ignore_case: bool, errors: &mut Errors) 
             Text::PathPrefix(Operand::new(text.strip_suffix('/').unwrap_or(&text), ignore_case))
         }
         Operator::Suffix(text) => Text::Suffix(operand(text)),
-        Operator::Contains(text) => Text::Contains(Search::new(&text, ignore_case)),
+        Operator::Contains(text) => Text::Contains(Search::new(&text, ignore_case), searches.steps),
         Operator::In(texts) => Text::In(List::new(texts.iter().map(String::as_str), ignore_case)),
-        Operator::Regex(pattern) => Text::Regex(regex(path, &pattern, ignore_case, errors)?),
+        Operator::Regex(pattern) => match Regex::new(&pattern, ignore_case, &mut searches.effort) {
+            Ok(regex) => Text::Regex(regex, searches.steps),
+            Err(error) => {
+                errors.invalid(&format!("{path}.regex"), format!("{pattern:?}"), error);
+                return None;
+            }
+        },
         Operator::Range(range) => Text::Range(range),
         Operator::Present(_) => Text::Present,
     })
-}
-
-/// Compiled twice: alone, so that `a)|(b` is refused, and anchored, which is what matches. The anchor
-/// goes to a line of its own if a comment (`(?x) a # b`) would swallow it.
-fn regex(path: &str, pattern: &str, ignore_case: bool, errors: &mut Errors) -> Option<Regex> {
-    let build = |pattern: &str| {
-        RegexBuilder::new(pattern)
-            .case_insensitive(ignore_case)
-            .size_limit(limits::REGEX_PROGRAM_BYTES)
-            .nest_limit(limits::REGEX_DEPTH)
-            .build()
-    };
-    let anchored =
-        || build(&format!("^(?:{pattern})$")).or_else(|_| build(&format!("^(?:{pattern}\n)$")));
-    match build(pattern).and_then(|_| anchored()) {
-        Ok(regex) => Some(regex),
-        Err(error) => {
-            errors.invalid(&format!("{path}.regex"), format!("{pattern:?}"), error);
-            None
-        }
-    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Istio takes two forms: an image whose last layer holds a file `plugin.wasm`, and an artifact
 //! with a layer of type `application/vnd.module.wasm.content.layer.v1+wasm`
-//! (istio/pkg/wasm/imagefetcher.go). This is the first: every registry and client takes it.
+//! (istio/pkg/wasm/imagefetcher.go). This is the first: every registry and client takes it. Beside the
+//! module lie the licences of what it is linked from.
 
 use anyhow::{Context, Result};
 use flate2::{Compression, GzBuilder};
@@ -18,11 +19,12 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-/// Writes the layout of `module` in `folder`, in the place of an older one; the image's digest.
+/// Writes the layout of `module` and its licences in `folder`, in the place of an older one; the image's
+/// digest.
 ///
 /// The same module gives the same digest: nothing in the image depends on the time, the machine or
 /// the user.
-pub fn write(module: &Path, folder: &Path) -> Result<String> {
+pub fn write(module: &Path, licenses: &str, folder: &Path) -> Result<String> {
     let module = fs::read(module).with_context(|| module.display().to_string())?;
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -31,7 +33,7 @@ pub fn write(module: &Path, folder: &Path) -> Result<String> {
     let layout = OciLayoutBuilder::default().image_layout_version("1.0.0").build()?;
     fs::write(folder.join("oci-layout"), json(&layout)?)?;
 
-    let archive = archive(&module)?;
+    let archive = archive(&[("plugin.wasm", &module), ("licenses.txt", licenses.as_bytes())])?;
     let layer = blob(folder, MediaType::ImageLayerGzip, gzip(&archive)?)?;
     let root = RootFsBuilder::default().diff_ids([format!("sha256:{}", hex(&archive))]).build()?;
     let config = ImageConfigurationBuilder::default()
@@ -67,14 +69,16 @@ fn labels() -> HashMap<String, String> {
     labels.map(|(name, value)| (name.into(), value.into())).into()
 }
 
-/// One file, with neither owner nor date.
-fn archive(module: &[u8]) -> Result<Vec<u8>> {
-    let mut header = tar::Header::new_ustar();
-    header.set_size(module.len().try_into()?);
-    header.set_mode(0o644);
-    header.set_mtime(0);
+/// These files, with neither owner nor date.
+fn archive(files: &[(&str, &[u8])]) -> Result<Vec<u8>> {
     let mut builder = tar::Builder::new(Vec::new());
-    builder.append_data(&mut header, "plugin.wasm", module)?;
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len().try_into()?);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        builder.append_data(&mut header, name, *bytes)?;
+    }
     Ok(builder.into_inner()?)
 }
 
@@ -111,11 +115,13 @@ mod tests {
         fs::write(&module, b"\0asm\x01\0\0\0")?;
         // The maps' order differs from one to the next, where it is not sorted.
         let digests: Vec<_> = (0..8)
-            .map(|n| write(&module, &folder.path().join(n.to_string())))
+            .map(|n| write(&module, "MIT", &folder.path().join(n.to_string())))
             .collect::<Result<_>>()?;
         assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
         fs::write(&module, b"\0asm\x01\0\0\0\0\0")?;
-        assert_ne!(write(&module, &folder.path().join("0"))?, digests[0], "another module");
+        assert_ne!(write(&module, "MIT", &folder.path().join("0"))?, digests[0], "another module");
+        let other = write(&module, "BSD-3-Clause", &folder.path().join("0"))?;
+        assert_ne!(other, write(&module, "MIT", &folder.path().join("1"))?, "other licences");
         Ok(())
     }
 }

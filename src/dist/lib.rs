@@ -2,6 +2,8 @@
 //!
 //! - [`trim`] takes out of a module what its host has no use for.
 //! - [`image`] puts a module into an OCI image.
+//! - [`licenses`] has the licences that go along with it.
 
 pub mod image;
+pub mod licenses;
 pub mod trim;

@@ -16,7 +16,7 @@ enum Command {
         /// Where the smaller one goes
         output: PathBuf,
     },
-    /// Write a module as an OCI image layout, and its digest beside it
+    /// Write a module and its licences as an OCI image layout, and its digest beside it
     Image {
         /// The module
         module: PathBuf,
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
             write(&output, &dist::trim::trim(&module)?)
         }
         Command::Image { module, folder } => {
-            let digest = dist::image::write(&module, &folder)?;
+            let digest = dist::image::write(&module, &dist::licenses::text()?, &folder)?;
             fs::write(folder.with_extension("digest"), &digest)?;
             println!("{}  {digest}", folder.display());
             Ok(())

@@ -52,8 +52,8 @@ fn entry(rng: &mut Rng) -> Value {
         if rng.u32(..12) == 0 {
             entry["method"] = json!({ "exact": "POST" });
         }
-        if rng.u32(..12) == 0 {
-            entry["queryParams"] = json!({ "q": { "exact": "1" } });
+        if rng.u32(..4) == 0 {
+            entry["queryParams"] = json!({ "q": operator(rng, &VALUES) });
         }
     }
     entry
@@ -72,7 +72,7 @@ fn plan(rng: &mut Rng) -> Plan {
 fn request(rng: &mut Rng) -> HeaderList {
     let value = |rng: &mut Rng| VALUES[rng.usize(..VALUES.len())];
     let path = PATHS[rng.usize(..PATHS.len())];
-    let mut headers = vec![(":path", format!("{path}?q={}", rng.u32(..3)))];
+    let mut headers = vec![(":path", format!("{path}?p=a&q={}&q=a", value(rng)))];
     headers.push((":authority", HOSTS[rng.usize(..HOSTS.len())].to_owned()));
     headers.push((":method", ["GET", "POST"][rng.usize(..2)].into()));
     for _ in 0..rng.usize(..4) {

@@ -2,40 +2,72 @@
 
 use xxhash_rust::xxh64::xxh64;
 
+/// Steps along the table that are many: at half of it taken, one value in millions needs so many.
+const LONGEST_WALK: usize = 64;
+
+/// The most slots for each two of a value: a table grows where walks are long, as they are for values
+/// that somebody chose to collide.
+const MOST_SLOTS: usize = 16;
+
 /// A list, found in by hash: a look-up takes as long in a long one as in a short one.
 #[derive(Debug)]
 pub(crate) struct List {
-    values: Box<[Box<[u8]>]>,
+    values: Vec<Box<[u8]>>,
     /// Open addressing with linear probing (Knuth, The Art of Computer Programming, section 6.4,
     /// algorithm L): one more than a value's place in `values`, or 0. At most half of it is taken,
     /// so each walk along it ends, and soon.
     table: Box<[u32]>,
+    /// The bytes of the longest one: no longer value costs its hash.
+    longest: usize,
     ignore_case: bool,
 }
 
 impl List {
+    /// The list of these values, each kept once.
     pub(crate) fn new<'a>(texts: impl Iterator<Item = &'a str>, ignore_case: bool) -> Self {
-        let values: Box<[Box<[u8]>]> = texts.map(|text| text.as_bytes().into()).collect();
-        let size = values.len().saturating_mul(2).next_power_of_two();
-        let mut list = List { values, table: vec![0; size].into(), ignore_case };
-        for place in 1..=u32::try_from(list.values.len()).unwrap_or(u32::MAX) {
-            let free = list.value(place).and_then(|v| list.walk(v).find(|(_, taken)| *taken == 0));
-            if let Some((slot, _)) = free
-                && let Some(entry) = list.table.get_mut(slot)
-            {
-                *entry = place;
-            }
+        let texts: Vec<&str> = texts.collect();
+        let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
+        let size = texts.len().saturating_mul(2).next_power_of_two();
+        let largest = size.saturating_mul(MOST_SLOTS);
+        let table = vec![0; size].into();
+        let mut list = List { values: Vec::new(), table, longest, ignore_case };
+        while !list.fill(&texts) && list.table.len() < largest {
+            list.table = vec![0; list.table.len().saturating_mul(2)].into();
         }
         list
     }
 
-    pub(crate) fn contains(&self, value: &[u8]) -> bool {
-        let mut found = self.walk(value).map_while(|(_, place)| self.value(place));
-        if self.ignore_case {
-            found.any(|known| known.eq_ignore_ascii_case(value))
-        } else {
-            found.any(|known| known == value)
+    /// Puts values into the table; whether each walk along it is short.
+    fn fill(&mut self, texts: &[&str]) -> bool {
+        let (mut steps, mut is_short) = (0_usize, true);
+        self.values.clear();
+        for text in texts {
+            let text = text.as_bytes();
+            let slot = self
+                .walk(text)
+                .inspect(|_| steps = steps.wrapping_add(1))
+                .find(|(_, place)| self.value(*place).is_none_or(|known| self.equal(known, text)));
+            is_short &= std::mem::take(&mut steps) <= LONGEST_WALK;
+            if let Some((slot, 0)) = slot
+                && let Some(entry) = self.table.get_mut(slot)
+            {
+                self.values.push(text.into());
+                *entry = u32::try_from(self.values.len()).unwrap_or(0);
+            }
         }
+        is_short
+    }
+
+    fn equal(&self, one: &[u8], other: &[u8]) -> bool {
+        if self.ignore_case { one.eq_ignore_ascii_case(other) } else { one == other }
+    }
+
+    pub(crate) fn contains(&self, value: &[u8]) -> bool {
+        if value.len() > self.longest {
+            return false;
+        }
+        let mut found = self.walk(value).map_while(|(_, place)| self.value(place));
+        found.any(|known| self.equal(known, value))
     }
 
     /// The values, if their case is ignored or counts as asked.
@@ -97,6 +129,23 @@ mod tests {
     fn may_name_a_value_twice() {
         let list = List::new(["a", "b", "a"].into_iter(), false);
         assert!(list.contains(b"a") && list.contains(b"b") && !list.contains(b"c"));
+        assert_eq!(list.values(false).map(<[_]>::len), Some(2));
+        let folded = List::new(["a", "A", "b"].into_iter(), true);
+        assert_eq!(folded.values(true).map(<[_]>::len), Some(2));
+    }
+
+    /// Their hashes end with the same 17 bits.
+    #[test]
+    fn values_that_collide_get_a_larger_table() {
+        let same =
+            (0..).map(|n| format!("{n}")).filter(|text| xxh64(text.as_bytes(), 0) % (1 << 9) == 7);
+        let values: Vec<_> = same.take(200).collect();
+        let list = List::new(values.iter().map(String::as_str), false);
+        let most = values.iter().map(|value| {
+            let value = value.as_bytes();
+            list.walk(value).position(|(_, place)| list.value(place) == Some(value)).unwrap()
+        });
+        assert!(most.max() < Some(LONGEST_WALK), "{}", list.table.len());
     }
 
     #[test]

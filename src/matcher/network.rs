@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 
 use crate::config::Cidr;
+use crate::sorted::sorted;
 
 /// A list of networks.
 #[derive(Debug)]
 pub(crate) struct Networks(Box<[Network]>);
 
 /// The bits of an address that count, of one family.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Network {
     v4: bool,
     bits: u128,
@@ -18,7 +19,9 @@ struct Network {
 
 impl Networks {
     pub(crate) fn new(cidrs: &[Cidr]) -> Self {
-        Networks(cidrs.iter().map(network).collect())
+        let mut networks = sorted(cidrs.iter().map(network).collect());
+        networks.dedup();
+        Networks(networks.into())
     }
 
     pub(crate) fn contain(&self, address: IpAddr) -> bool {

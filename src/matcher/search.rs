@@ -27,14 +27,17 @@ impl Search {
         search
     }
 
-    pub(crate) fn found_in(&self, value: &[u8]) -> bool {
+    /// Whether the text is in a value; `None` if that has more bytes than steps are left.
+    pub(crate) fn found_in(&self, value: &[u8], left: &mut u32) -> Option<bool> {
+        *left = left.checked_sub(u32::try_from(value.len()).ok()?)?;
         let mut matched = 0;
-        self.needle.is_empty()
+        let found = self.needle.is_empty()
             || value.iter().any(|byte| {
                 let byte = if self.ignore_case { byte.to_ascii_lowercase() } else { *byte };
                 matched = self.step(matched, byte);
                 matched == self.needle.len()
-            })
+            });
+        Some(found)
     }
 
     /// The length of the needle's head that ends with this byte, given the length before it.
@@ -70,7 +73,11 @@ mod tests {
                     let fold = |s: &str| if ignore_case { s.to_lowercase() } else { s.to_owned() };
                     let expected = fold(&value).contains(&fold(&needle));
                     let search = Search::new(&needle, ignore_case);
-                    assert_eq!(search.found_in(value.as_bytes()), expected, "{needle} {value}");
+                    assert_eq!(
+                        search.found_in(value.as_bytes(), &mut 6),
+                        Some(expected),
+                        "{needle} {value}"
+                    );
                 }
             }
         }

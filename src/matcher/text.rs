@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use regex_lite::Regex;
-
 use super::list::List;
 use super::search::Search;
+use crate::regex::Regex;
 use crate::request::{Ignored, IgnoredSet};
 use crate::{config, limits};
 
@@ -17,17 +16,24 @@ pub(crate) enum Text {
     /// The segments of a path: the operand has no `/` at its end.
     PathPrefix(Operand),
     Suffix(Operand),
-    Contains(Search),
+    /// A search, and the steps that it may take in a request.
+    Contains(Search, u32),
     In(List),
-    /// Anchored at both ends; matches no value that is not UTF-8.
-    Regex(Regex),
+    /// An expression, and the steps that it may take in a request. Matches no value that is not UTF-8.
+    Regex(Regex, u32),
     Range(Box<Range<i128>>),
     Present,
 }
 
 impl Text {
-    /// Whether a value matches. One that is too long to be searched does not, and is noted.
-    pub(crate) fn matches(&self, value: &[u8], ignored: &IgnoredSet) -> bool {
+    /// Whether a value matches. One that is too long to be searched does not, and is noted. `left` has the
+    /// steps that are left of this condition in this request, once it has taken some.
+    pub(crate) fn matches(
+        &self,
+        value: &[u8],
+        ignored: &IgnoredSet,
+        left: &mut Option<u32>,
+    ) -> bool {
         match self {
             Text::Exact(operand) => operand.equals(value),
             Text::Prefix(operand) => {
@@ -39,13 +45,14 @@ impl Text {
                 .checked_sub(operand.bytes.len())
                 .and_then(|start| value.get(start..))
                 .is_some_and(|tail| operand.equals(tail)),
-            Text::Contains(search) => {
-                searchable(value, ignored).is_some_and(|value| search.found_in(value))
+            Text::Contains(search, steps) => {
+                let left = left.get_or_insert(*steps);
+                searched(value, ignored, |value| search.found_in(value, left))
             }
             Text::In(list) => list.contains(value),
-            Text::Regex(regex) => {
-                let text = searchable(value, ignored).and_then(|v| std::str::from_utf8(v).ok());
-                text.is_some_and(|text| regex.is_match(text))
+            Text::Regex(regex, steps) => {
+                let left = left.get_or_insert(*steps);
+                searched(value, ignored, |value| regex.matches(value, left))
             }
             Text::Range(range) => integer(value).is_some_and(|number| range.contains(&number)),
             Text::Present => true,
@@ -78,15 +85,20 @@ impl Text {
     }
 }
 
-/// A value that may be searched; one that is too long is noted. A function of its own, as the others
-/// marked so: code that most requests jump over still costs them, in its length.
+/// Searches a value; one that is too long, or takes more steps than are left, is noted. A function of
+/// its own, as the others marked so: code that most requests jump over still costs them, in its length.
 #[inline(never)]
-fn searchable<'v>(value: &'v [u8], ignored: &IgnoredSet) -> Option<&'v [u8]> {
-    if value.len() > limits::SEARCH_BYTES {
+fn searched(
+    value: &[u8],
+    ignored: &IgnoredSet,
+    search: impl FnOnce(&[u8]) -> Option<bool>,
+) -> bool {
+    let fits = Some(value).filter(|value| value.len() <= limits::SEARCH_BYTES);
+    let found = fits.and_then(search);
+    if found.is_none() {
         ignored.insert(Ignored::Search);
-        return None;
     }
-    Some(value)
+    found == Some(true)
 }
 
 /// A text to compare with, in either case of ASCII letters if so asked.
@@ -118,6 +130,7 @@ impl Operand {
 }
 
 fn integer(value: &[u8]) -> Option<i128> {
+    let value = value.get(..).filter(|value| value.len() <= limits::INTEGER_BYTES)?;
     config::long(std::str::from_utf8(value).ok()?)
 }
 
@@ -129,8 +142,12 @@ mod tests {
         Operand::new(text, ignore_case)
     }
 
+    fn regex(pattern: &str) -> Text {
+        Text::Regex(Regex::new(pattern, false, &mut 1000).unwrap(), u32::MAX)
+    }
+
     fn matches(text: &Text, value: &[u8]) -> bool {
-        text.matches(value, &IgnoredSet::default())
+        text.matches(value, &IgnoredSet::default(), &mut None)
     }
 
     #[test]
@@ -179,16 +196,46 @@ mod tests {
     fn a_value_too_long_to_be_searched_is_noted() {
         let (at, beyond) = (limits::SEARCH_BYTES, limits::SEARCH_BYTES + 1);
         for (text, length, matched, noted) in [
-            (Text::Contains(Search::new("aa", false)), at, true, false),
-            (Text::Contains(Search::new("aa", false)), beyond, false, true),
-            (Text::Regex(Regex::new("^a*$").unwrap()), at, true, false),
-            (Text::Regex(Regex::new("^a*$").unwrap()), beyond, false, true),
+            (Text::Contains(Search::new("aa", false), u32::MAX), at, true, false),
+            (Text::Contains(Search::new("aa", false), u32::MAX), beyond, false, true),
+            (regex("a*"), at, true, false),
+            (regex("a*"), beyond, false, true),
             (Text::Prefix(operand("aa", false)), beyond, true, false),
             (Text::Present, beyond, true, false),
         ] {
             let ignored = IgnoredSet::default();
-            assert_eq!(text.matches(&b"a".repeat(length), &ignored), matched, "{text:?}");
+            assert_eq!(
+                text.matches(&b"a".repeat(length), &ignored, &mut None),
+                matched,
+                "{text:?}"
+            );
             assert_eq!(ignored.iter().eq([Ignored::Search]), noted, "{text:?}");
+        }
+    }
+
+    /// `SEARCH_STEPS` of a configuration are shared out among its conditions.
+    #[test]
+    fn a_condition_takes_no_more_steps_than_its_own() {
+        for text in [
+            Text::Contains(Search::new("b", false), 100),
+            Text::Regex(Regex::new(".*b", false, &mut 1000).unwrap(), 100),
+        ] {
+            let (ignored, mut left) = (IgnoredSet::default(), None);
+            let mut asked = |value: &str| text.matches(value.as_bytes(), &ignored, &mut left);
+            assert!(!asked(&"a".repeat(60)) && asked(&("a".repeat(39) + "b")), "{text:?}");
+            assert_eq!(ignored.iter().count(), 0, "{text:?}");
+            assert!(!asked("b"), "{text:?}");
+            assert!(ignored.iter().eq([Ignored::Search]), "{text:?}");
+            assert!(text.matches(b"b", &ignored, &mut None), "the next request begins anew");
+        }
+    }
+
+    #[test]
+    fn a_number_of_more_digits_than_any_has_is_none() {
+        let seven = Text::Range(Box::new(7..8));
+        for (digits, matched) in [(limits::INTEGER_BYTES, true), (limits::INTEGER_BYTES + 1, false)]
+        {
+            assert_eq!(matches(&seven, format!("{:0>digits$}", 7).as_bytes()), matched, "{digits}");
         }
     }
 
@@ -197,7 +244,7 @@ mod tests {
         let value = b"1 \xc0\xa7";
         assert!(matches(&Text::Prefix(operand("1 ", false)), value));
         assert!(!matches(&Text::Exact(operand("1 ", false)), value));
-        assert!(!matches(&Text::Regex(Regex::new("^.*$").unwrap()), value));
+        assert!(!matches(&regex(".*"), value));
         assert!(!matches(&Text::Range(Box::new(0..2)), value));
     }
 

@@ -15,7 +15,7 @@ fn names(metrics: &str) -> Vec<String> {
 
 fn compiled(config: &serde_json::Value) -> Vec<String> {
     let plan = Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap();
-    plan.metrics().iter().map(|metric| metric.name.clone()).collect()
+    plan.metrics().iter().map(|metric| metric.name).collect()
 }
 
 #[test]

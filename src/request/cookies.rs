@@ -11,8 +11,8 @@ pub(crate) fn find_cookie<'a, T>(
     name: &str,
     mut find: impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
-    // Names are compared before a search for `=`.
     let name = name.as_bytes();
+    // Names are compared before a search for `=`.
     find_text(request, |text| {
         let text = trim_start(text);
         // Most differ in the first byte, and so cost no call.
@@ -38,21 +38,31 @@ pub(crate) fn find_cookie_any_case<'a, T>(
     })
 }
 
-/// Every pair as it was sent, but for those whose name is replaced and those with bytes that no
-/// field may hold. Nothing else is lost, however many there are.
-pub(crate) fn other_cookies(
-    request: &impl Request,
-    replaced: impl Fn(&[u8]) -> bool,
-) -> Vec<Vec<u8>> {
+/// All `cookie` fields as one (RFC 9113 section 8.2.3), as they were sent: only the pairs whose name is
+/// replaced are cut out, and those with bytes that no field may hold.
+pub(crate) fn other_cookies(request: &impl Request, replaced: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let mut kept = Vec::new();
     request.find_header("cookie", |line| -> Option<()> {
-        let pairs = line.split(|b| *b == b';').map(trim).filter(|text| {
-            !text.is_empty() && is_clean(text) && !pair(text).is_some_and(|(n, _)| replaced(n))
-        });
-        kept.extend(pairs.map(<[u8]>::to_vec));
+        let stays =
+            |text: &&[u8]| is_clean(text) && !pair(text).is_some_and(|(name, _)| replaced(name));
+        let texts: Vec<_> = line.split(|b| *b == b';').filter(stays).collect();
+        append_cookie(&mut kept, trim_start(&texts.join(&b';')));
         None
     });
     kept
+}
+
+/// Puts a text of cookies behind others.
+pub(crate) fn append_cookie(cookies: &mut Vec<u8>, text: &[u8]) {
+    if text.is_empty() {
+        return;
+    }
+    cookies.extend_from_slice(match cookies.trim_ascii_end() {
+        [] => b"",
+        [.., b';'] => b" ",
+        _ => b"; ",
+    });
+    cookies.extend_from_slice(text);
 }
 
 /// Looks at the pairs of all `cookie` fields, names and values.
@@ -90,7 +100,7 @@ fn find_in_line<'a, T>(
     ignored: &IgnoredSet,
     find: &mut impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
-    let mut rest = Some(line);
+    let mut rest = Some(line).filter(|line| ignored.scan(line.len()));
     while let Some(line) = rest {
         let (text, others) = split_at_byte(line, b';');
         match (left.bytes.checked_sub(text.len()), left.pairs.checked_sub(1)) {
@@ -165,11 +175,35 @@ mod tests {
     }
 
     #[test]
+    fn every_byte_of_other_cookies_stays() {
+        for (lines, expected) in [
+            (&["a=\"x;y\""][..], "a=\"x;y\""),
+            (&["a=1;b=2;  c=3"], "a=1;b=2;  c=3"),
+            (&["a=1; e=5; b=2"], "a=1; b=2"),
+            (&["e=5; a=1"], "a=1"),
+            (&["a=1; e=5"], "a=1"),
+            (&["a=1; e = 5 ;b"], "a=1;b"),
+            (&["e=5"], ""),
+            (&["e=5;e=6", "e"], "e"),
+            (&["a=1;;=2; ;"], "a=1;;=2; ;"),
+            (&["a=\"x; e=5; y\""], "a=\"x; y\""),
+            (&["a=1", "e=5", "b=\"x;y\"; c"], "a=1; b=\"x;y\"; c"),
+            (&["a=1;", "b=2"], "a=1; b=2"),
+            (&["a=\u{e9}; E=5; ee=6"], "a=\u{e9}; E=5; ee=6"),
+            (&[], ""),
+        ] {
+            let request = HeaderList::new(lines.iter().map(|line| ("cookie", *line)));
+            let kept = other_cookies(&request, |name| name == b"e");
+            assert_eq!(String::from_utf8(kept).unwrap(), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
     fn no_byte_that_ends_a_field_is_echoed() {
         let lines = ["a=1; b=2\r\nx: y; c", "d=\0;e=3;;", " f=4"];
         let kept =
             other_cookies(&HeaderList::new(lines.map(|line| ("cookie", line))), |n| n == b"e");
-        assert_eq!(kept, [&b"a=1"[..], b"c", b"f=4"]);
+        assert_eq!(kept, b"a=1; c; ; f=4");
     }
 
     #[test]
@@ -196,13 +230,13 @@ mod tests {
 
     #[test]
     fn each_pair_is_looked_at_once() {
-        let lines = ["a=1; =2; b ; c = 3 ;d=", "a=4;e=\0;f==5"];
+        let lines = ["d=;a=1; =2; b ; c = 3", "a=4;e=\0;f==5"];
         let request = HeaderList::new(lines.map(|line| ("cookie", line)));
         let mut pairs = Vec::new();
         each_cookie(&request, |name, value| {
             pairs.push(format!("{}={}", name.escape_ascii(), value.escape_ascii()));
         });
-        assert_eq!(pairs, ["a=1", "c=3", "d=", "a=4", "f==5"]);
+        assert_eq!(pairs, ["d=", "a=1", "c=3", "a=4", "f==5"]);
     }
 
     #[test]

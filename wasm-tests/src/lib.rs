@@ -27,6 +27,7 @@ pub mod attack;
 pub mod bootstrap;
 pub mod case;
 pub mod client;
+pub mod costly;
 pub mod debian;
 pub mod discovery;
 pub mod envoy;
@@ -56,6 +57,7 @@ pub mod traffic;
 pub mod updated;
 pub mod upstream;
 pub mod wait;
+pub mod wheels;
 
 /// The folder of the workspace.
 pub fn root() -> PathBuf {

@@ -34,6 +34,15 @@ enum Command {
     Soak(Scale),
     /// Send random requests that want more than the rules give, and check each answer
     Attack(Attack),
+    /// Look for the configuration and the request that cost the filter most
+    Costly {
+        /// Pairs to try
+        #[arg(default_value_t = 1000)]
+        tries: usize,
+        /// The beginning of the sequence of random numbers
+        #[arg(default_value_t = 1)]
+        seed: u64,
+    },
     /// Bring an Envoy, and print the command that runs it
     Envoy,
 }
@@ -47,6 +56,7 @@ async fn main() -> ExitCode {
         Command::Soak(scale) => until_signal(soak(scale)).await,
         Command::Attack(attack) => until_signal(attack_with(attack)).await,
         Command::Envoy => envoy(),
+        Command::Costly { tries, seed } => costly(tries, seed),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -97,6 +107,16 @@ async fn soak(scale: Scale) -> Result<ExitCode> {
 async fn attack_with(scale: Attack) -> Result<ExitCode> {
     eprintln!("Attacking: {scale:?} ...");
     println!("{}", attack::run(scale).await?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the costliest pairs, for `wasm-tests/costly.json`.
+fn costly(tries: usize, seed: u64) -> Result<ExitCode> {
+    let module = std::fs::read(wasm_tests::module()?)?;
+    let mut random = wasm_tests::costly::random(seed);
+    for (fuel, genes) in wasm_tests::costly::search(&module, &[], tries, &mut random)? {
+        println!("{fuel:>12} {}", serde_json::to_string(&genes)?);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

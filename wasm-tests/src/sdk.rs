@@ -90,7 +90,8 @@ pub fn python() -> Result<Option<PathBuf>> {
     run(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&venv))?;
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "--python"]).arg(&python);
-    pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"]);
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+    pip.args(["--require-hashes", "--requirement"]);
     if let Err(error) = run(pip.arg(&requirements)) {
         cannot_run(&format!("the SDKs of the flag engines cannot be installed: {error:#}"))?;
         return Ok(None);

@@ -119,6 +119,9 @@ async fn the_identity_reaches_the_upstream_beside_the_clients_cookies() -> Resul
             (&[][..], ""),
             (&["x=1; y=\"2\""], "x=1; y=\"2\"; "),
             (&["x=1; split-id=forged; y=2", "split-id=", "z"], "x=1; y=2; z; "),
+            (&["a=\"x;y\""], "a=\"x;y\"; "),
+            (&["a=1;b=2;  c = 3;;=4; $Version=1"], "a=1;b=2;  c = 3;;=4; $Version=1; "),
+            (&["split-id=forged;a=\"x;y\"", "b=\"; \""], "a=\"x;y\"; b=\"; \"; "),
         ] {
             let request = Request::get("/");
             let request = sent.iter().fold(request, |request, line| request.with("cookie", *line));

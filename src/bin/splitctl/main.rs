@@ -23,6 +23,7 @@ mod curve;
 mod describe;
 mod diff;
 mod document;
+mod effort;
 mod explain;
 mod folder;
 mod given;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::check::{Checked, Mistake, check};
 use crate::document::Node;
+use crate::effort;
 use crate::input::{Choice, File};
 use crate::lint::{self, Circumstances, Source, Warning};
 use crate::output::{Answer, BAD, Format, GOOD};
@@ -176,6 +177,9 @@ fn is_plain(document: &Node) -> bool {
 
 fn summary(checked: &Checked) -> String {
     let mut text = format!("valid, {}", checked.plan);
+    if let Some(effort) = effort::told(&checked.config, &checked.plan) {
+        text += &format!("; {effort}");
+    }
     for name in &checked.unset {
         text += &format!("; signing needs {name} in the VM's environment");
     }

@@ -124,9 +124,7 @@ const SIZED: [(&str, usize, Sized); 23] = [
         with(list(n.div_ceil(64), each))
     }),
     ("REGEX_DEPTH", limits::REGEX_DEPTH as usize, |n| {
-        // Anchoring adds a group.
-        let depth = n - 1;
-        matching(json!({ "regex": format!("{}a{}", "(".repeat(depth), ")".repeat(depth)) }))
+        matching(json!({ "regex": format!("{}a{}", "(".repeat(n), ")".repeat(n)) }))
     }),
     ("HISTORY", limits::HISTORY, |n| {
         rule(json!({ "split": { "a": 1 }, "history": list(n, |_| json!({ "a": 1 })),
@@ -218,22 +216,44 @@ fn numbers_at_their_ends_and_beyond() {
 }
 
 /// Where the bounds on requests are tested, and one that no number of the configuration is.
-const ELSEWHERE: [(&str, &str, &str); 12] = [
+const ELSEWHERE: [(&str, &str, &str); 21] = [
     ("CLOCK_SKEW", "src/outcome/tests.rs", "what_does_not_verify_is_reissued"),
     ("COOKIE_BYTES", "src/request/cookies.rs", "scanning_is_bounded"),
     ("COOKIE_PAIRS", "src/request/cookies.rs", "scanning_is_bounded"),
     ("HOST_BYTES", "src/outcome/tests.rs", "what_does_not_verify_is_reissued"),
     ("KEY_BYTES", "src/key.rs", "a_key_over_its_limit_is_absent"),
     ("QUERY_PAIRS", "src/request/query.rs", "scanning_is_bounded"),
+    ("INNER_BYTES", "src/request/spent.rs", "each_kind_of_work_ends"),
+    ("INTEGER_BYTES", "src/matcher/text.rs", "a_number_of_more_digits_than_any_has_is_none"),
+    ("REPEATED_BYTES", "src/request/spent.rs", "each_kind_of_work_ends"),
     (
-        "REGEX_PROGRAM_BYTES",
+        "REGEX_EFFORT",
+        "src/regex/tests.rs",
+        "an_expression_without_a_table_takes_no_more_steps_than_are_left",
+    ),
+    (
+        "REGEX_EFFORTS",
+        "src/regex/tests.rs",
+        "all_tables_of_a_configuration_take_no_more_than_their_effort",
+    ),
+    (
+        "REGEX_STATES",
         "wasm-tests/properties/tests/limits.rs",
         "a_regex_is_bounded_by_what_it_compiles_to",
     ),
+    ("REGEX_TABLE", "src/regex/tests.rs", "a_table_has_no_more_entries_than_its_bound"),
     ("RERUNS", "wasm-tests/tests/hostile_runs.rs", "runs_that_never_come_leave_nothing"),
+    ("SCANNED_BYTES", "src/request/ignored.rs", "cookies_are_searched_for_so_many_bytes"),
     ("SEARCH_BYTES", "src/matcher/text.rs", "a_value_too_long_to_be_searched_is_noted"),
+    ("SEARCH_STEPS", "src/matcher/text.rs", "a_condition_takes_no_more_steps_than_its_own"),
     ("SIGNED_BYTES", "wasm-tests/properties/tests/limits.rs", "the_longest_signed_value_fits"),
     ("SIGNED_VALUES", "src/outcome/tests.rs", "what_does_not_verify_is_reissued"),
+    ("SIGNED_VALUES_OF_REQUEST", "src/request/spent.rs", "each_kind_of_work_ends"),
+    (
+        "STEPS_OF_STATE",
+        "src/regex/tests.rs",
+        "an_expression_without_a_table_takes_no_more_steps_than_are_left",
+    ),
     ("VALUE_BYTES", "src/request.rs", "unusable_values_are_absent"),
 ];
 
@@ -267,14 +287,14 @@ fn the_longest_signed_value_fits() {
     assert!(name + 1 + time + 1 + time + 1 + mac <= limits::SIGNED_BYTES);
 }
 
-/// The bound is on what an expression compiles to, so the two differ by one repetition.
+/// A repetition is a state for each time, and the match is one more.
 #[test]
 fn a_regex_is_bounded_by_what_it_compiles_to() {
     let taken =
         |n: usize| wrong(&matching(json!({ "regex": format!("[a-z]{{{n}}}") })).to_string());
-    let largest = (1..5_000).take_while(|n| taken(*n).is_empty()).count();
-    assert!((500..4_999).contains(&largest), "{largest}");
-    assert!(taken(largest + 1).contains("exceeded size limit"), "{}", taken(largest + 1));
+    assert_eq!(taken(limits::REGEX_STATES - 1), "");
+    let refused = taken(limits::REGEX_STATES);
+    assert!(refused.contains("exceeds the size limit: repeat less"), "{refused}");
 }
 
 #[test]

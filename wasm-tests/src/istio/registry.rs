@@ -32,7 +32,7 @@ impl Registry {
     /// it.
     pub fn push(&self, tools: &Tools, folder: &Path) -> Result<String> {
         let layout = folder.join("image");
-        let digest = dist::image::write(&crate::module()?, &layout)?;
+        let digest = dist::image::write(&crate::module()?, &dist::licenses::text()?, &layout)?;
         let name = self.image("traffic-split:test");
         let layout = layout.to_str().context("the path is not UTF-8")?;
         let pushed = tools.run("crane", &["push", layout, &name])?;

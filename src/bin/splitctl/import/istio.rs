@@ -155,9 +155,8 @@ fn action(source: Source<'_>, http: &Node, at: &str, remarks: &mut Vec<Remark>) 
         }
         weights.push((Destination::of_host(&host, subset.as_deref(), port), weight));
     }
-    match weights.as_mut_slice() {
-        [(_, weight)] => *weight = 100.0,
-        _ => {}
+    if let [(_, weight)] = weights.as_mut_slice() {
+        *weight = 100.0;
     }
     Action::weighted(weights)
 }

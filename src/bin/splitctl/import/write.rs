@@ -84,7 +84,8 @@ fn entry(entry: &Entry) -> String {
             lines.push(format!("{name}: {}", self::condition(condition)));
         }
     }
-    let kinds: [(&str, fn(&Part) -> Option<&String>); 3] = [
+    type Kind = (&'static str, fn(&Part) -> Option<&String>);
+    let kinds: [Kind; 3] = [
         ("headers", |part| if let Part::Header(name) = part { Some(name) } else { None }),
         ("queryParams", |part| if let Part::Query(name) = part { Some(name) } else { None }),
         ("cookies", |part| match part {

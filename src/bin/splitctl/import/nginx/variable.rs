@@ -253,12 +253,13 @@ fn part_of(name: &str) -> Option<Part> {
         "request_method" => return Some(Part::Method),
         _ => {}
     }
-    let kinds: [(&str, fn(&str) -> Part); 3] = [
+    type Kind = (&'static str, fn(&str) -> Part);
+    let kinds: [Kind; 3] = [
         ("http_", |name| Part::Header(name.replace('_', "-"))),
         ("cookie_", |name| Part::CookieAnyCase(name.to_owned())),
         ("arg_", |name| Part::Query(name.to_owned())),
     ];
-    let named = |(start, part): &(&str, fn(&str) -> Part)| Some(part(name.strip_prefix(start)?));
+    let named = |(start, part): &Kind| Some(part(name.strip_prefix(start)?));
     kinds.iter().find_map(named)
 }
 

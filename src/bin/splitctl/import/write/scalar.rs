@@ -10,7 +10,7 @@ pub fn text(text: &str) -> String {
 /// Writes a text in quotes: single ones, in which a backslash is a backslash, if they can hold it.
 pub fn quoted(text: &str) -> String {
     let is_simple = !text.is_empty() && text.chars().all(|c| (' '..='~').contains(&c));
-    if is_simple && text.contains(['\\', '"']) || is_simple && !text.contains('\'') {
+    if is_simple && (text.contains(['\\', '"']) || !text.contains('\'')) {
         return format!("'{}'", text.replace('\'', "''"));
     }
     let mut out = "\"".to_owned();
