@@ -90,7 +90,7 @@ pub fn import(files: &[File], from: From, as_is: bool) -> Result<Imported> {
     }
     imported.remarks.extend(found.answers);
     if imported.hosts.iter().all(|host| host.routes.is_empty()) {
-        let remarks = imported.remarks.iter().map(|remark| format!("\n{}", remark.display()));
+        let remarks = imported.remarks.iter().map(|remark| format!("; {}", remark.display()));
         bail!("nothing to import was found{}", remarks.collect::<String>());
     }
     Ok(imported)
