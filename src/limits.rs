@@ -96,9 +96,9 @@ pub const COOKIE_BYTES: usize = 60 << 10;
 /// Cookie pairs scanned per lookup; RFC 6265 section 6.1 asks user agents for 50 a domain.
 pub const COOKIE_PAIRS: usize = 256;
 
-/// Bytes of `cookie` headers scanned for one request by all look-ups: 2 KB for each of 8,000, or 60 KiB
-/// for each of 270.
-pub const SCANNED_BYTES: usize = 16 << 20;
+/// Bytes of `cookie` headers scanned for one request by all look-ups: 2 KB for each of 4,000, or 60 KiB
+/// for each of 136.
+pub const SCANNED_BYTES: usize = 8 << 20;
 
 /// Query parameters scanned per lookup.
 pub const QUERY_PAIRS: usize = 256;

@@ -49,8 +49,7 @@ impl Keys {
         if keys.iter().any(|key| key.len() < limits::SIGNING_KEY_BYTES) {
             return Err(format!("has a key of less than {} bytes", limits::SIGNING_KEY_BYTES));
         }
-        let mut keys =
-            keys.iter().filter_map(|key| HmacSha256::new_from_slice(key.as_bytes()).ok());
+        let mut keys = keys.iter().filter_map(|key| keyed(key.as_bytes()));
         let first = keys.next().ok_or("has no key")?;
         Ok(Keys { first, others: keys.collect() })
     }
@@ -71,13 +70,19 @@ impl Keys {
             for part in [b"\0", name.as_bytes(), b"\0", salt.as_bytes()] {
                 key.update(part);
             }
-            HmacSha256::new_from_slice(&key.finalize().into_bytes()).ok()
+            keyed(&key.finalize().into_bytes())
         };
         Some(Keys {
             first: own(&self.first)?,
-            others: self.others.iter().map(own).collect::<Option<_>>()?,
+            others: self.others.iter().filter_map(own).collect(),
         })
     }
+}
+
+/// A MAC with this key, which may have any length.
+#[inline(never)] // The module would have this twice.
+fn keyed(key: &[u8]) -> Option<HmacSha256> {
+    HmacSha256::new_from_slice(key).ok()
 }
 
 /// A signer of the values of one cookie.

@@ -106,9 +106,9 @@ fn worst() -> Vec<Worst> {
         bound,
     };
     vec![
-        worst("a regex that goes back and forth", regex("((a|b)*(a|b)*)*c"), searched(), 185),
-        worst("a regex of many dots", regex(".*.*.*.*.*.*.*.*c"), searched(), 220),
-        worst("a regex of many states", regex("(a?b?){100}c"), searched(), 88),
+        worst("a regex that goes back and forth", regex("((a|b)*(a|b)*)*c"), searched(), 1),
+        worst("a regex of many dots", regex(".*.*.*.*.*.*.*.*c"), searched(), 1),
+        worst("a regex of many states", regex("(a?b?){100}c"), searched(), 12),
         Worst {
             name: "a regex of four hundred loops, on a header that is sent seven times",
             configuration: regex("(.*){400}c"),
@@ -121,37 +121,37 @@ fn worst() -> Vec<Worst> {
             "twenty regexes",
             rules(20, |n| json!({"headers": {"x": {"regex": format!("(a|b)*{n}")}}})),
             searched(),
-            1700,
+            11,
         ),
         worst(
             "a thousand prefixes of one long header",
             rules(1000, |n| json!({"headers": {"x": {"prefix": format!("p{n}")}}})),
             long(),
-            112,
+            20,
         ),
         worst(
             "a thousand texts in one long header",
             rules(1000, |n| json!({"headers": {"x": {"contains": format!("ab{n}")}}})),
             searched(),
-            870,
+            20,
         ),
         worst(
             "a thousand prefixes of one cookie behind a long one",
             rules(1000, |n| json!({"cookies": {"c": {"prefix": format!("p{n}")}}})),
             last(),
-            150,
+            60,
         ),
         worst(
             "a thousand query parameters",
             rules(1000, |n| json!({"queryParams": {format!("q{n}"): {"exact": "1"}}})),
             query(),
-            290,
+            2,
         ),
         worst(
             "a thousand endings of a long path",
             rules(1000, |n| json!({"path": {"suffix": format!("s{n}")}})),
             path(),
-            390,
+            20,
         ),
         worst(
             "a thousand headers that are not there",
@@ -181,7 +181,7 @@ fn worst() -> Vec<Worst> {
             "a forged assignment for each of two hundred of a thousand rules in shadow",
             kept(),
             ("cookie", forged(|n| format!("p{n}"))),
-            FORGED,
+            180,
         ),
         Worst {
             name: "forged identities, for a host of 60 KiB",
@@ -193,7 +193,7 @@ fn worst() -> Vec<Worst> {
             "a long key in encoded JSON, to a thousand rules",
             inner(),
             ("x", format!("%7b%22a%22:%22{}%22,%22id%22:0}}", "%61".repeat((KEY - 35) / 3))),
-            510,
+            130,
         ),
         worst("a long key, to a layer of a thousand rules", keyed(), ("x", "k".repeat(KEY)), 52),
     ]

@@ -1,6 +1,6 @@
 //! `splitctl diff`: the clients that move when one configuration replaces another.
 
-pub mod cause;
+mod cause;
 pub mod client;
 mod compare;
 mod derive;
@@ -10,6 +10,7 @@ pub mod group;
 pub mod pairs;
 pub mod report;
 pub mod side;
+pub mod sticky;
 mod variants;
 
 use anyhow::{Context, Result, anyhow, bail};

@@ -10,7 +10,7 @@ use super::names::Variants;
 use super::sources::{self, File, From};
 use super::write::{self, Draft};
 use super::{arrange, check};
-use crate::output::Answer;
+use crate::output::{self, Answer};
 
 /// Translate the canaries of other systems
 ///
@@ -74,7 +74,7 @@ impl Import {
         remarks.sort();
         remarks.dedup();
         for remark in &remarks {
-            anstream::eprintln!("{}", remark.display());
+            output::complain(&remark.display().to_string());
         }
         let text = match self.output {
             Form::Yaml => write::configuration(&draft, false),
