@@ -216,7 +216,7 @@ fn numbers_at_their_ends_and_beyond() {
 }
 
 /// Where the bounds on requests are tested, and one that no number of the configuration is.
-const ELSEWHERE: [(&str, &str, &str); 21] = [
+const ELSEWHERE: [(&str, &str, &str); 22] = [
     ("CLOCK_SKEW", "src/outcome/tests.rs", "what_does_not_verify_is_reissued"),
     ("COOKIE_BYTES", "src/request/cookies.rs", "scanning_is_bounded"),
     ("COOKIE_PAIRS", "src/request/cookies.rs", "scanning_is_bounded"),
