@@ -141,8 +141,9 @@ reproducible: ## Build the module in two clean folders by Rust $(RUST), and chec
 costly: wasm ## Look for the configuration and the request that cost the filter most: COSTLY="5000 7" tries more, by another seed
 	@cargo run --quiet --package wasm-tests -- costly $(COSTLY)
 
-soak: wasm ## Keep an Envoy under load while its configuration changes: SOAK="500000 100 20 2" for less
+soak: wasm ## Keep an Envoy under load while its configuration changes, then under attack: SOAK="500000 100 20 2" ATTACK="20000" for less
 	@cargo run --quiet --release --package wasm-tests -- soak $(SOAK)
+	@cargo run --quiet --release --package wasm-tests -- attack $(ATTACK)
 
 # Executions of each property.
 RUNS ?= 1000000

@@ -176,9 +176,9 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
     // A rule of a plan in shadow is only counted, as is one that is in shadow itself.
     let mode = if parts.mode == Mode::Shadow { Mode::Shadow } else { rule.mode };
     let (salt, engine) = rule.sticky.map_or((None, None), |sticky| (sticky.salt, sticky.engine));
-    let seed = xxh64(salt.as_ref().unwrap_or(&rule.name).as_bytes(), 0);
-    let sticky = key.is_some();
-    let context = RuleContext { path: &rule.path, name: &name, mode, sticky, seed, engine };
+    let salt = salt.as_ref().unwrap_or(&rule.name);
+    let (sticky, seed) = (key.is_some(), xxh64(salt.as_bytes(), 0));
+    let context = RuleContext { path: &rule.path, name: &name, mode, sticky, salt, seed, engine };
     let action = match rule.action? {
         ActionSpec::To(to) => {
             let variant = parts.find(&format!("{}.to", rule.path), &to, errors)?;

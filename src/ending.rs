@@ -98,43 +98,40 @@ const fn flag(number: u32) -> u64 {
 /// DC and DR: the client went away, or reset its stream.
 const CLIENT_LEFT: u64 = flag(14) | flag(28);
 
-/// UT, LR, UR, UF, UC, SI, DPE, UMSDR, DT, UPE and OM. Behind an error they are the reason for Envoy's
-/// own response, which is complete; behind any other status they ended the response.
-const BROKEN_OFF: u64 = flag(2)
-    | flag(3)
-    | flag(4)
-    | flag(5)
-    | flag(6)
-    | flag(16)
-    | flag(18)
-    | flag(21)
-    | flag(22)
-    | flag(23)
-    | flag(25);
+/// LR, UR, UF, UC, UPE and OM. Behind an error they are the reason for Envoy's own response, which is
+/// complete; behind any other status they ended the response.
+const BROKEN_OFF: u64 = flag(3) | flag(4) | flag(5) | flag(6) | flag(23) | flag(25);
+
+/// UT, SI, DPE, UMSDR and DT. Behind a status that is no error they ended the response as well, but its
+/// client can be the reason: by reading so slowly that a time runs out, or by what it sent.
+const ENDED_BY_EITHER: u64 = flag(2) | flag(16) | flag(18) | flag(21) | flag(22);
 
 impl Ending<'_> {
-    /// The class of the response.
-    pub(crate) fn class(&self, kind: Kind) -> Class {
-        let Some(code) = self.code else { return Class::Reset };
-        if self.is_broken_off(code, kind) {
-            return Class::Reset;
+    /// The class of the response; `None` where its client may have ended it, which tells nothing of the
+    /// variant.
+    pub(crate) fn class(&self, kind: Kind) -> Option<Class> {
+        let left = self.flags & CLIENT_LEFT != 0;
+        let Some(code) = self.code else { return (!left).then_some(Class::Reset) };
+        if self.details != COMPLETE && self.grpc_status.is_none() {
+            if self.details.starts_with(b"upstream_reset_after_response_started") {
+                return Some(Class::Reset);
+            }
+            // Of an error the status alone says enough.
+            if left && kind != Kind::Events && code < 500
+                || code < 400 && self.flags & ENDED_BY_EITHER != 0
+            {
+                return None;
+            }
+            if code < 400 && self.flags & BROKEN_OFF != 0 {
+                return Some(Class::Reset);
+            }
         }
-        match (kind, self.grpc_status) {
+        Some(match (kind, self.grpc_status) {
             (_, Some(status)) => Class::of(code, Some(status)),
             // The stream of a call ended without a status.
             (Kind::Grpc, None) if code == 200 => Class::Reset,
             (_, None) => Class::of(code, None),
-        }
-    }
-
-    fn is_broken_off(&self, code: u16, kind: Kind) -> bool {
-        if self.details == COMPLETE || self.grpc_status.is_some() {
-            return false;
-        }
-        let left = self.flags & CLIENT_LEFT != 0;
-        left && kind != Kind::Events
-            || self.details.starts_with(b"upstream_reset_after_response_started")
-            || code < 400 && self.flags & BROKEN_OFF != 0
+        })
     }
 }
 
@@ -158,18 +155,12 @@ mod tests {
             (before, Some(503), 1 << 6, Kind::Plain, Class::ServerError),
             ("stream_idle_timeout", Some(504), 1 << 16, Kind::Plain, Class::ServerError),
             ("stream_idle_timeout", Some(408), 1 << 16, Kind::Plain, Class::ClientError),
-            ("stream_idle_timeout", Some(200), 1 << 16, Kind::Plain, Class::Reset),
-            ("stream_idle_timeout", Some(200), 1 << 16, Kind::Events, Class::Reset),
             (after, Some(200), 1 << 23, Kind::Plain, Class::Reset),
             (after, Some(404), 1 << 6, Kind::Plain, Class::Reset),
             (after, Some(200), 1 << 6, Kind::Events, Class::Reset),
-            (left, None, 1 << 14, Kind::Plain, Class::Reset),
-            (left, None, 1 << 14, Kind::Events, Class::Reset),
-            (left, Some(200), 1 << 14, Kind::Plain, Class::Reset),
-            (left, Some(503), 1 << 14, Kind::Plain, Class::Reset),
+            (left, Some(503), 1 << 14, Kind::Plain, Class::ServerError),
             (left, Some(200), 1 << 14, Kind::Events, Class::Success),
             (left, Some(503), 1 << 14, Kind::Events, Class::ServerError),
-            ("http2.remote_reset", Some(200), 1 << 28, Kind::Grpc, Class::Reset),
             ("", None, 0, Kind::Plain, Class::Reset),
             ("via_upstream", Some(503), 0, Kind::Grpc, Class::ServerError),
             ("via_upstream", Some(200), 0, Kind::Grpc, Class::Reset),
@@ -178,7 +169,29 @@ mod tests {
         ] {
             let details_ = details.as_bytes();
             let ending = Ending { details: details_, code, flags, grpc_status: None };
-            assert_eq!(ending.class(kind), expected, "{details} {code:?} {kind:?}");
+            assert_eq!(ending.class(kind), Some(expected), "{details} {code:?} {kind:?}");
+        }
+    }
+
+    /// It may have left, read too slowly, or sent what is no request: nothing is known of the upstream.
+    #[test]
+    fn what_a_client_can_end_tells_nothing() {
+        let left = "downstream_remote_disconnect";
+        for (details, code, flags, kind) in [
+            (left, None, 1 << 14, Kind::Plain),
+            (left, None, 1 << 14, Kind::Events),
+            (left, Some(200), 1 << 14, Kind::Plain),
+            (left, Some(404), 1 << 14, Kind::Plain),
+            ("http2.remote_reset", None, 1 << 28, Kind::Plain),
+            ("http2.remote_reset", Some(200), 1 << 28, Kind::Grpc),
+            ("stream_idle_timeout", Some(200), 1 << 16, Kind::Plain),
+            ("stream_idle_timeout", Some(200), 1 << 16, Kind::Events),
+            ("response_timeout", Some(200), 1 << 2, Kind::Plain),
+            ("max_duration_timeout", Some(200), 1 << 22, Kind::Grpc),
+            ("http1.codec_error", Some(200), 1 << 18, Kind::Plain),
+        ] {
+            let ending = Ending { details: details.as_bytes(), code, flags, grpc_status: None };
+            assert_eq!(ending.class(kind), None, "{details} {code:?} {kind:?}");
         }
     }
 
@@ -186,7 +199,7 @@ mod tests {
     fn a_call_is_counted_by_its_status() {
         let status = |details: &[u8], flags, grpc_status| {
             let grpc_status = Some(grpc_status);
-            Ending { details, code: Some(200), flags, grpc_status }.class(Kind::Grpc)
+            Ending { details, code: Some(200), flags, grpc_status }.class(Kind::Grpc).unwrap()
         };
         assert_eq!(status(COMPLETE, 0, 0), Class::Success);
         assert_eq!(status(COMPLETE, 0, 5), Class::ClientError);

@@ -7,6 +7,7 @@
 
 mod flagd;
 mod growthbook;
+mod higress;
 mod launchdarkly;
 mod murmur;
 mod nginx;
@@ -23,9 +24,10 @@ use settings::Settings;
 type Read = fn(&mut Settings<'_, '_>) -> Engine;
 
 /// The engines, by the names of their settings.
-const ENGINES: [(&str, Read); 6] = [
+const ENGINES: [(&str, Read); 7] = [
     ("flagd", flagd::read),
     ("growthbook", growthbook::read),
+    ("higress", higress::read),
     ("launchdarkly", launchdarkly::read),
     ("nginx", nginx::read),
     ("posthog", posthog::read),

@@ -75,7 +75,7 @@ pub enum Class {
     ClientError,
     /// 500 and above.
     ServerError,
-    /// The client went away, or the response broke off: there was no response, or not all of it.
+    /// The response broke off: there was none, or not all of it, and not because the client left.
     Reset,
 }
 
@@ -128,6 +128,8 @@ pub(crate) struct TargetMetrics {
     requests: [MetricIndex; Reason::ALL.len()],
     /// `tsplit_responses_total`, by [`Class`].
     responses: [MetricIndex; Class::ALL.len()],
+    /// `tsplit_aborted_total`
+    pub(crate) aborted: MetricIndex,
     /// `tsplit_response_time_ms`
     pub(crate) latency: MetricIndex,
     /// `tsplit_shadow_changed_total`
@@ -228,6 +230,7 @@ impl Metrics {
             metrics.responses = Class::ALL.map(|class| {
                 self.define(counter, tags, Some(("class", class.name())), "tsplit_responses_total")
             });
+            metrics.aborted = self.define(counter, tags, None, "tsplit_aborted_total");
             metrics.latency =
                 self.define(MetricKind::Histogram, tags, None, "tsplit_response_time_ms");
         }

@@ -15,7 +15,9 @@ mod spent;
 pub use ignored::{Ignored, IgnoredSet};
 pub use list::HeaderList;
 
-pub(crate) use cookies::{append_cookie, each_cookie, find_cookie, other_cookies};
+pub(crate) use cookies::{
+    append_cookie, each_cookie, find_cookie, find_cookie_any_case, other_cookies,
+};
 pub(crate) use host::{bare_host, host};
 pub(crate) use part::AUTHORITY;
 pub(crate) use query::{each_param, query_param};

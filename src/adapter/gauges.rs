@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use log::warn;
 use xxhash_rust::xxh64::xxh64;
 
-use super::abi;
 use super::metrics::{MetricIds, record};
-use super::vm::{Shown, Vm};
+use super::vm::{Shown, Vm, plugin};
+use crate::config::MetricsLevel;
 use crate::plan::Plan;
-use crate::rule::Allocation;
+use crate::rule::{Allocation, Rule};
 use crate::snapshot::Snapshot;
 
 /// The gauges of one plugin. Envoy keeps a gauge for ever and all plugins share it, so one that no
@@ -33,7 +34,11 @@ impl Gauges {
         }
         Vm::with(|vm| {
             let number = vm.gauges.last().map_or(0, |shown| shown.number.wrapping_add(1));
-            vm.gauges.push(Shown { number, plugin: plugin(), rules, values });
+            let ours = Shown { number, plugin: plugin(), rules, values };
+            if plan.metrics_level != MetricsLevel::Off {
+                ours.warn_of_others(plan, &vm.gauges);
+            }
+            vm.gauges.push(ours);
             settle(&vm.gauges, &vm.gauges);
             Gauges { number }
         })
@@ -73,6 +78,23 @@ impl Gauges {
 }
 
 impl Shown {
+    /// Says which rules have a namesake in another plugin: Envoy has one metric for both. Two plugins
+    /// without a name may be one and its update.
+    fn warn_of_others(&self, plan: &Plan, all: &[Shown]) {
+        let others = || all.iter().filter(|other| other.plugin != self.plugin);
+        let shared = |rule: &&Rule| {
+            let name = hash(&rule.name);
+            others().any(|other| other.rules.binary_search(&name).is_ok())
+        };
+        for rule in plan.rules.iter().filter(shared) {
+            warn!(
+                "rule {}: another plugin has a rule of this name, so both count in one metric: rename \
+                 one of them, and give it its old name as sticky.salt",
+                rule.name
+            );
+        }
+    }
+
     /// Whether a gauge of this rule of an older plugin is not shown any more.
     fn hides(&self, plugin: Option<u64>, rule: u64) -> bool {
         plugin.is_some() && plugin == self.plugin || self.rules.binary_search(&rule).is_ok()
@@ -89,16 +111,6 @@ fn settle(all: &[Shown], which: &[Shown]) {
         });
         record(*id, value.unwrap_or(0));
     }
-}
-
-/// The plugin by its root id, its name and its direction, which an update has in common with it; `None`
-/// where it was given no name.
-fn plugin() -> Option<u64> {
-    let read = |path| abi::property(path).ok().flatten().unwrap_or_default();
-    let names = [read("plugin_root_id"), read("plugin_name")];
-    let direction = read("xds\0listener_direction");
-    let named = names.iter().any(|name| !name.is_empty());
-    named.then(|| xxh64(&[&names[0], &names[1], &direction].map(Vec::as_slice).join(&0), 0))
 }
 
 fn hash(name: &str) -> u64 {

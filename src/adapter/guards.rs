@@ -35,15 +35,24 @@ impl Guards {
     }
 
     /// Counts a response of a variant that a guard watches or falls back to; `latency` is in
-    /// milliseconds.
-    pub(super) fn observe(&self, plan: &Plan, target: &Target, is_error: bool, latency: u64) {
+    /// milliseconds, and `None` where it is not known.
+    pub(super) fn observe(
+        &self,
+        plan: &Plan,
+        target: &Target,
+        is_error: bool,
+        latency: Option<u64>,
+    ) {
         let mut tallies = self.tallies.borrow_mut();
         let guard =
             target.guard.and_then(|index| Some((plan.guards.get(index)?, tallies.get_mut(index)?)));
         if let Some((guard, sides)) = guard
             && let Some(tally) = guard.side(target, sides)
         {
-            tally.observe(is_error, latency);
+            match latency {
+                Some(latency) => tally.observe(is_error, latency),
+                None => tally.count(is_error),
+            }
         }
     }
 

@@ -15,18 +15,29 @@ use crate::{Class, Request};
 pub(super) struct Observed {
     target: Arc<Target>,
     kind: Kind,
-    /// Milliseconds since 1970 at which the request began; `None` if no clock answers.
+    /// Milliseconds since 1970 at which the upstream could have the whole request: before, its client
+    /// holds it up. `None` until then, and if no clock answers.
     since: Option<u64>,
-    /// Milliseconds to the response's headers.
+    /// Milliseconds from then to the response's headers; `None` where these came first.
     latency: Option<u64>,
     grpc_status: Option<u16>,
 }
 
 impl Observed {
     #[inline(never)]
-    pub(super) fn new(target: Arc<Target>, request: &impl Request) -> Box<Self> {
-        let (kind, since) = (Kind::of(request), milliseconds().ok());
-        Box::new(Observed { target, kind, since, latency: None, grpc_status: None })
+    pub(super) fn new(target: Arc<Target>, request: &impl Request, whole: bool) -> Box<Self> {
+        let kind = Kind::of(request);
+        let mut observed = Observed { target, kind, since: None, latency: None, grpc_status: None };
+        // A tunnel is opened by the headers alone.
+        if whole || kind.opens_with().is_some() {
+            observed.on_request_end();
+        }
+        Box::new(observed)
+    }
+
+    /// Notes that the client has sent its whole request.
+    pub(super) fn on_request_end(&mut self) {
+        self.since = milliseconds().ok();
     }
 
     /// Notes what the response's headers tell; whether there is still something to wait for.
@@ -37,11 +48,14 @@ impl Observed {
         if self.kind.is_grpc() {
             self.read_grpc_status(MapType::HttpResponseHeaders);
         }
-        let opened = self.kind.opens_with().is_some_and(has_status);
+        let Some(status) = self.kind.opens_with() else { return true };
+        let opened = has_status(status);
         if opened {
             // It may go on for days.
             plugin.observe(&self.target, Class::Success, self.latency);
         }
+        // What is refused may have waited for a body.
+        self.latency = None;
         !opened
     }
 
@@ -72,11 +86,14 @@ impl Observed {
         if let Ok(class) = self.class(details) {
             // Without a response it is not known yet.
             self.find_target();
-            plugin.observe(&self.target, class, self.latency);
+            match class {
+                Some(class) => plugin.observe(&self.target, class, self.latency),
+                None => plugin.metrics.increment(self.target.metrics.aborted),
+            }
         }
     }
 
-    fn class(&self, details: &[u8]) -> Result<Class, Status> {
+    fn class(&self, details: &[u8]) -> Result<Option<Class>, Status> {
         let code = number("response\0code")?.and_then(|code| u16::try_from(code).ok());
         let flags = if details == COMPLETE { None } else { number("response\0flags")? };
         let (flags, grpc_status) = (flags.unwrap_or(0), self.grpc_status);

@@ -93,13 +93,14 @@ impl Plugin {
         self.gauges.renew(&self.plan, &self.metrics, &snapshot);
     }
 
-    /// Counts a response, or a reset; `latency` is in milliseconds, up to the response's headers.
+    /// Counts a response, or a reset; `latency` is in milliseconds, from the request's last byte to the
+    /// response's headers.
     pub(super) fn observe(&self, target: &Target, class: Class, latency: Option<u64>) {
         self.metrics.increment(target.metrics.response(class));
         if let Some(latency) = latency.filter(|_| class != Class::Reset) {
             self.metrics.record(target.metrics.latency, latency);
         }
-        // Without a clock nobody knows how long it took; an error counts all the same.
-        self.guards.observe(&self.plan, target, class.is_error(), latency.unwrap_or(0));
+        // An error counts also where nobody knows how long it took.
+        self.guards.observe(&self.plan, target, class.is_error(), latency);
     }
 }

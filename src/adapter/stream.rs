@@ -56,18 +56,26 @@ impl Stream {
 impl Context for Stream {}
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         let Some(plugin) = &self.plugin else {
             error!("a request of no configuration");
             return Action::Continue;
         };
-        match route(plugin) {
+        match route(plugin, end_of_stream) {
             Ok(pending) => {
                 self.pending = pending;
                 Action::Continue
             }
             Err(status) => reject(status),
         }
+    }
+
+    /// Envoy calls it only where there is a body.
+    fn on_http_request_body(&mut self, _size: usize, end_of_stream: bool) -> Action {
+        if let Some(observed) = self.pending.observed.as_mut().filter(|_| end_of_stream) {
+            observed.on_request_end();
+        }
+        Action::Continue
     }
 
     fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
@@ -100,11 +108,12 @@ impl Drop for Stream {
     }
 }
 
-/// Decides about a request and changes its headers; returns the parts that wait for the response.
+/// Decides about a request and changes its headers; returns the parts that wait for the response. The
+/// request is `whole` if it has no body.
 ///
 /// # Errors
 /// The status of a change that Envoy refused.
-fn route(plugin: &Plugin) -> Result<Pending, Status> {
+fn route(plugin: &Plugin, whole: bool) -> Result<Pending, Status> {
     let request = HostRequest::new(plugin);
     let environment = &mut Replay::new(Host, request.chance());
     let snapshot = plugin.snapshot.borrow();
@@ -126,7 +135,7 @@ fn route(plugin: &Plugin) -> Result<Pending, Status> {
     }
     let sets_cookies = outcome.sets_cookies();
     let effects = outcome.into_response();
-    let observed = effects.observed.map(|target| Observed::new(target, &request));
+    let observed = effects.observed.map(|target| Observed::new(target, &request, whole));
     let run = plugin.reruns.as_ref().map(|_| keep(request, environment.noted, sets_cookies));
     let (headers, caching) = (effects.headers, effects.caching);
     Ok(Pending { headers, caching, company, observed, run })

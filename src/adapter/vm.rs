@@ -63,8 +63,19 @@ impl Vm {
     }
 }
 
-/// The number that tells a plugin from others, by its root id: all plugins of a VM share one store. A
-/// plugin whose root id cannot be read has the number of those that have none.
+/// A number that a plugin has in common with its updates, and with no plugin of another name: of its
+/// root id (Istio's `pluginName`), its name (in Istio with the namespace) and its direction. `None`
+/// where it was given no name at all.
+pub(super) fn plugin() -> Option<u64> {
+    let read = |path| abi::property(path).ok().flatten().unwrap_or_default();
+    let names = [read("plugin_root_id"), read("plugin_name")];
+    let direction = read("xds\0listener_direction");
+    let named = names.iter().any(|name| !name.is_empty());
+    named.then(|| xxh64(&[&names[0], &names[1], &direction].map(Vec::as_slice).join(&0), 0))
+}
+
+/// The number by which a plugin finds its own among what all plugins share: 0 for those that have no
+/// name, which share it.
 pub(super) fn plugin_id() -> u64 {
-    xxh64(&abi::property("plugin_root_id").ok().flatten().unwrap_or_default(), 0)
+    plugin().unwrap_or(0)
 }

@@ -40,7 +40,7 @@ fn looked_at(rule: &RuleSpec) -> impl Iterator<Item = &str> {
 fn header(part: &Part) -> Option<&str> {
     match part {
         Part::Header(name) => Some(name),
-        Part::Cookie(_) => Some("cookie"),
+        Part::Cookie(_) | Part::CookieAnyCase(_) => Some("cookie"),
         Part::QueryParam(_) | Part::Path | Part::Method | Part::Authority => None,
     }
 }

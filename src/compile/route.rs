@@ -20,7 +20,7 @@ pub(super) fn compile(
     parts: &mut Parts<'_>,
     errors: &mut Errors,
 ) -> Option<Route> {
-    let persist = config.persist.map(|persist| parts.cookies.persist(persist, errors));
+    let persist = config.persist.map(|persist| parts.cookies.persist(persist, rule.salt, errors));
     let pair = match &config.guard {
         Some(guard) => Some(pair(guard, parts, errors)?),
         None => None,

@@ -20,6 +20,7 @@ pub(super) struct RuleContext<'a> {
     /// Whether its decisions are carried out.
     pub(super) mode: Mode,
     pub(super) sticky: bool,
+    pub(super) salt: &'a str,
     /// XXH64 of the salt.
     pub(super) seed: u64,
     /// The flag engine that chooses.
@@ -37,7 +38,7 @@ pub(super) fn compile(
         config.guard.as_ref().filter(|_| rule.mode == Mode::Enforce).map(|_| parts.guards.len());
     let targets = targets(rule, &config, guarded, parts, errors);
     let otherwise = otherwise(rule, &config, &targets, parts, errors);
-    let persist = config.persist.map(|persist| parts.cookies.persist(persist, errors));
+    let persist = config.persist.map(|persist| parts.cookies.persist(persist, rule.salt, errors));
     if let Some(guard) = config.guard {
         let guard = compile_guard(rule, guard, &targets, errors);
         parts.guards.extend(guard.filter(|_| rule.mode == Mode::Enforce));

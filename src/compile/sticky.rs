@@ -66,20 +66,26 @@ impl<'e> CookieRegistry<'e> {
             errors.forbidden(&path, format!("more than {} different cookies", limits::IDENTITIES));
             return None;
         };
-        let issue = Arc::new(Issue { cookie: self.cookie(config, errors), bit });
+        let issue = Arc::new(Issue { cookie: self.cookie(config, None, errors), bit });
         let spec = config.clone();
         self.issues.push(Identity { path, spec, issue: Arc::clone(&issue) });
         Some(issue)
     }
 
-    pub(super) fn persist(&mut self, persist: PersistSpec, errors: &mut Errors) -> Persist {
+    /// The cookie with the assignments of the rule that has this salt.
+    pub(super) fn persist(
+        &mut self,
+        persist: PersistSpec,
+        salt: &str,
+        errors: &mut Errors,
+    ) -> Persist {
         let name = &persist.cookie.name;
         self.check_free(&persist.path, name, errors);
         if let Some(known) = self.issues.iter().find(|known| known.spec.name == *name) {
             errors.forbidden(&persist.path, format!("its cookie is taken by {}", known.path));
         }
         self.persists.push(Assignment { path: persist.path.clone(), cookie: name.clone() });
-        Persist { cookie: self.cookie(&persist.cookie, errors), drain: persist.drain }
+        Persist { cookie: self.cookie(&persist.cookie, Some(salt), errors), drain: persist.drain }
     }
 
     pub(super) fn into_issues(self) -> Vec<Arc<Issue>> {
@@ -92,9 +98,9 @@ impl<'e> CookieRegistry<'e> {
         }
     }
 
-    fn cookie(&self, config: &CookieSpec, errors: &mut Errors) -> Cookie {
+    fn cookie(&self, config: &CookieSpec, salt: Option<&str>, errors: &mut Errors) -> Cookie {
         let keys = config.signing.as_ref().and_then(|signing| self.keys(signing, errors));
-        Cookie::new(config, keys)
+        Cookie::new(config, keys, salt)
     }
 
     fn keys(&self, signing: &Signing, errors: &mut Errors) -> Option<Keys> {

@@ -107,6 +107,12 @@ fn text(part: Option<Part>, field: &Field<'_>, errors: &mut Errors) -> Option<Co
     let operator = operator::read(part.as_ref(), &mut object, errors);
     let has_case = !matches!(operator, Some(Operator::Range(_) | Operator::Present(_)));
     let ignore_case = has_case && object.flag("ignoreCase", false, errors);
+    let part = match part {
+        Some(Part::Cookie(name)) if object.flag("ignoreNameCase", false, errors) => {
+            Some(Part::CookieAnyCase(name))
+        }
+        part => part,
+    };
     object.finish(errors);
     // RFC 9110 section 4.2.3.
     let ignore_case = ignore_case || has_case && part == Some(Part::Authority);

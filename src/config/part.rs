@@ -20,6 +20,8 @@ pub enum Part {
     Header(String),
     /// The cookie of this name.
     Cookie(String),
+    /// The cookie of this name, in which ASCII letters match in either case.
+    CookieAnyCase(String),
     /// The query parameter of this name, as it stands in the URL: percent-encoded.
     QueryParam(String),
     /// The pseudo-header `:path` without its query.
@@ -36,6 +38,7 @@ impl fmt::Display for Part {
         match self {
             Part::Header(name) => write!(f, "header {name}"),
             Part::Cookie(name) => write!(f, "cookie {name}"),
+            Part::CookieAnyCase(name) => write!(f, "cookie {name} in any case"),
             Part::QueryParam(name) => write!(f, "query parameter {name}"),
             Part::Path => f.write_str("path"),
             Part::Method => f.write_str("method"),

@@ -34,6 +34,9 @@ pub struct StickySpec {
     /// The places to look for the client's identity, at most [`limits::KEY_SOURCES`]. The first one
     /// that a request has, and that is not empty, is hashed.
     pub key: Vec<KeySource>,
+    /// Whether an earlier filter sets the source, so that no client can, for each entry of `key`. It
+    /// decides nothing: a signed cookie proves nothing beside a key that clients choose.
+    pub trusted: Vec<bool>,
     /// The values that are no identity, at most [`limits::NO_IDENTITIES`].
     pub ignore: Vec<String>,
     /// The cookie in which a client without a key gets an identity.
@@ -161,9 +164,9 @@ pub(super) fn read(
     let salt = object.optional("salt").and_then(|field| salt(field, errors));
     let engine = buckets(&mut object, context, errors);
     object.finish(errors);
-    let (key, issue) = (key.value().unwrap_or_default(), issue.value());
-    let ignore = ignore.value().unwrap_or_default();
-    Some(StickySpec { path: field.path.clone(), key, ignore, issue, salt, engine })
+    let (key, trusted) = key.value().unwrap_or_default().into_iter().unzip();
+    let (issue, ignore) = (issue.value(), ignore.value().unwrap_or_default());
+    Some(StickySpec { path: field.path.clone(), key, trusted, ignore, issue, salt, engine })
 }
 
 /// Reads `engine`, and refuses what the SDKs of flag engines do not have.
@@ -210,7 +213,8 @@ pub(super) fn persist(field: &Field<'_>, errors: &mut Errors) -> Option<PersistS
     Some(PersistSpec { path: field.path.clone(), cookie: cookie?, drain })
 }
 
-fn keys(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<KeySource>> {
+/// Reads the sources of a key, each with whether it is trusted.
+fn keys(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<(KeySource, bool)>> {
     let fields = field.list_as(limits::KEY_SOURCES, KEY, errors)?;
     if fields.is_empty() {
         return field.wrong("must have an entry, as in [{cookie: uid}]", errors);
@@ -218,7 +222,7 @@ fn keys(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<KeySource>> {
     Some(fields.iter().filter_map(|field| key(field, errors)).collect())
 }
 
-fn key(field: &Field<'_>, errors: &mut Errors) -> Option<KeySource> {
+fn key(field: &Field<'_>, errors: &mut Errors) -> Option<(KeySource, bool)> {
     let mut object = field.object_as(SOURCE, errors)?;
     let mut given = Vec::new();
     for named in &part::NAMED {
@@ -236,18 +240,23 @@ fn key(field: &Field<'_>, errors: &mut Errors) -> Option<KeySource> {
     }
     let json = object.given("json", json, errors);
     let decode = object.given("decode", decode, errors);
+    let trusted = object.given("trusted", |field, errors| field.bool(errors), errors);
     object.finish(errors);
     let is_inner = json.is_given() || decode.is_given();
     match given.as_mut_slice() {
         [] => None,
-        [source] if is_inner => match source.take()? {
-            KeySource::Part(part) => {
-                let (json, percent) = (json.value_or(Vec::new())?, decode.value_or(false)?);
-                Some(KeySource::Inner(part, Inner { percent, json }))
+        [source] => match source.take()? {
+            KeySource::SourceIp if is_inner || trusted.is_given() => {
+                let remedy = "must not have json, decode or trusted: Envoy itself has the address";
+                field.wrong(remedy, errors)
             }
-            _ => field.wrong("must not have json or decode: an address has no parts", errors),
+            KeySource::Part(part) if is_inner => {
+                let (json, percent) = (json.value_or(Vec::new())?, decode.value_or(false)?);
+                let source = KeySource::Inner(part, Inner { percent, json });
+                Some((source, trusted.value_or(false)?))
+            }
+            source => Some((source, trusted.value_or(false)?)),
         },
-        [source] => source.take(),
         _ => field.wrong("must have only one of header, cookie, queryParam, sourceIp", errors),
     }
 }

@@ -53,6 +53,7 @@ fn without_a_key_each_does_what_its_sdk_does() {
             json!([{ "a": 0.5 }, { "b": 0.5 }]),
             None,
         ),
+        (json!({ "higress": {} }), halves(50), None),
         (json!({ "launchdarkly": { "seed": 61 } }), halves(50_000), Some("a")),
         // The hash of no text at all is 0, and that of "x" is above the half.
         (json!({ "nginx": {} }), halves(50), Some("a")),

@@ -42,10 +42,15 @@ fn place(ms: f64) -> f64 {
 }
 
 impl Tally {
-    /// Counts a response whose headers came after `ms` milliseconds. At `u32::MAX` counts stay.
-    pub fn observe(&mut self, error: bool, ms: u64) {
+    /// Counts a response of unknown latency. At `u32::MAX` counts stay.
+    pub fn count(&mut self, error: bool) {
         self.responses = self.responses.saturating_add(1);
         self.errors = self.errors.saturating_add(u32::from(error));
+    }
+
+    /// Counts a response whose headers came after `ms` milliseconds. At `u32::MAX` counts stay.
+    pub fn observe(&mut self, error: bool, ms: u64) {
+        self.count(error);
         let class = place(ms as f64) as usize;
         if let Some(count) = self.latency.get_mut(class.min(CLASSES.saturating_sub(1))) {
             *count = count.saturating_add(1);
@@ -62,9 +67,9 @@ impl Tally {
     }
 
     /// The 95th percentile of the latency in milliseconds, to a factor of 1.4, the width of a class;
-    /// 0 if there are no responses.
+    /// 0 if the latency of none is known.
     pub(crate) fn p95(&self) -> f64 {
-        let rank = 0.95 * f64::from(self.responses);
+        let rank = 0.95 * f64::from(self.measured());
         let mut below = 0.0;
         for (class, count) in (0_u32..).zip(&self.latency) {
             let count = f64::from(*count);
@@ -75,6 +80,11 @@ impl Tally {
             below += count;
         }
         0.0
+    }
+
+    /// The number of responses whose latency is known.
+    pub(super) fn measured(&self) -> u32 {
+        self.latency.iter().fold(0, |sum: u32, count| sum.saturating_add(*count))
     }
 
     /// The number of responses that were slower than `ms` milliseconds. The class that `ms` falls

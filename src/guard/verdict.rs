@@ -77,7 +77,7 @@ impl Guard {
     /// each side.
     fn slow(&self, sides: &Sides, enough: u32) -> Option<Transition> {
         let Sides { watch, fallback } = sides;
-        let comparable = watch.responses >= enough && fallback.responses >= enough;
+        let comparable = watch.measured() >= enough && fallback.measured() >= enough;
         let limit = self.slowest(fallback).filter(|_| comparable)?;
         let (watch_p95_ms, fallback_p95_ms) = (watch.p95(), fallback.p95());
         (watch_p95_ms > limit).then_some(Transition::Latency { watch_p95_ms, fallback_p95_ms })
@@ -87,7 +87,7 @@ impl Guard {
     /// estimate itself, which is the rougher the fewer responses of the fallback there are.
     fn is_proven_slow(&self, sides: &Sides) -> bool {
         let Sides { watch, fallback } = sides;
-        let rough = f64::from(watch.responses) / f64::from(fallback.responses.max(1));
+        let rough = f64::from(watch.responses) / f64::from(fallback.measured().max(1));
         self.slowest(fallback).is_some_and(|limit| {
             is_excess(watch.slower_than(limit), watch.responses, SLOW_SHARE, 1.0 + rough)
         })

@@ -39,12 +39,13 @@ fn nothing_is_defined_that_cannot_be_counted() {
     ];
     assert_eq!(names("counts"), counts);
     let mut full = counts.map(str::to_owned).to_vec();
-    for (at, rule) in [(9, "pin"), (20, "r")] {
+    for (at, rule) in [(9, "pin"), (21, "r")] {
         let tags = format!("rule=.={rule};.;variant=.=a;.;");
         let classes = ["2xx", "3xx", "4xx", "5xx", "reset"];
         let classes = classes.map(|c| format!("{tags}class=.={c};.;tsplit_responses_total"));
         let latency = format!("{tags}tsplit_response_time_ms");
-        full.splice(at..at, classes.into_iter().chain([latency]));
+        let aborted = format!("{tags}tsplit_aborted_total");
+        full.splice(at..at, classes.into_iter().chain([aborted, latency]));
     }
     assert_eq!(names("full"), full);
 }

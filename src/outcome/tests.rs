@@ -192,6 +192,30 @@ fn an_assignment_is_kept_until_it_expires() {
     }
 }
 
+/// Same cookie, same keys, same variants: only the salt tells one experiment from another.
+#[test]
+fn a_signed_assignment_belongs_to_its_rule() {
+    let rule = |name: &str, salt: Option<&str>, weights: Value| {
+        let sticky = salt.map(|salt| json!({ "key": [{ "cookie": "uid" }], "salt": salt }));
+        let persist = json!({ "cookie": "kept", "maxAge": "1h", "signing": { "env": "KEYS" } });
+        let mut rule = json!({ "name": name, "split": weights, "persist": persist });
+        rule.as_object_mut().unwrap().extend(sticky.map(|sticky| ("sticky".to_owned(), sticky)));
+        plan(json!([rule]))
+    };
+    let environment = &mut FixedEnvironment { now: DAY, ..FixedEnvironment::default() };
+    let (_, _, cookies) = visit(&rule("r", None, json!({ "a": 1 })), "h", "", environment);
+    let pair = sent_back(&cookies);
+    for (name, salt, expected) in [
+        ("r", None, Reason::Persisted),
+        ("renamed", Some("r"), Reason::Persisted),
+        ("r", Some("s"), Reason::Random),
+        ("s", None, Reason::Random),
+    ] {
+        let later = rule(name, salt, json!({ "a": 1, "b": 1e6 }));
+        assert_eq!(visit(&later, "h", &pair, environment).1, expected, "{name} {salt:?}");
+    }
+}
+
 fn layered(slices: &[(f64, f64)]) -> Plan {
     let rule = |(i, (start, end)): (usize, &(f64, f64))| {
         json!({ "name": format!("r{i}"), "layer": "l", "slice": [start, end], "to": "a",

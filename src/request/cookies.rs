@@ -25,6 +25,19 @@ pub(crate) fn find_cookie<'a, T>(
     })
 }
 
+/// The same of a name in which ASCII letters match in either case, as nginx looks cookies up.
+pub(crate) fn find_cookie_any_case<'a, T>(
+    request: &'a impl Request,
+    name: &str,
+    mut find: impl FnMut(&'a [u8]) -> Option<T>,
+) -> Option<T> {
+    find_text(request, |text| {
+        let (known, value) = pair(text)?;
+        let found = known.eq_ignore_ascii_case(name.as_bytes()) && is_clean(value);
+        if found { find(value) } else { None }
+    })
+}
+
 /// All `cookie` fields as one (RFC 9113 section 8.2.3), as they were sent: only the pairs whose name is
 /// replaced are cut out, and those with bytes that no field may hold.
 pub(crate) fn other_cookies(request: &impl Request, replaced: impl Fn(&[u8]) -> bool) -> Vec<u8> {
@@ -144,6 +157,20 @@ mod tests {
             (&[], None),
         ] {
             assert_eq!(find(lines, "split").as_deref(), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_any_case_is_found_where_it_is_first() {
+        for (lines, expected) in [
+            (&["a=1; SPLIT=x; split=y"][..], Some("x")),
+            (&["splits=x; plit=y", "Split = z "], Some("z")),
+            (&["SPLIT=\0; split=y"], Some("y")),
+            (&["split; =split"], None),
+        ] {
+            let request = HeaderList::new(lines.iter().map(|line| ("cookie", *line)));
+            let found = find_cookie_any_case(&request, "spLit", Some);
+            assert_eq!(found, expected.map(str::as_bytes), "{lines:?}");
         }
     }
 

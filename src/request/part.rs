@@ -1,6 +1,6 @@
 //! The one reader of a request's parts: matchers, keys, the index and explanations ask it.
 
-use super::{Request, find_cookie, find_value, path, query_param};
+use super::{Request, find_cookie, find_cookie_any_case, find_value, path, query_param};
 use crate::config::Part;
 
 impl Part {
@@ -16,6 +16,7 @@ impl Part {
             Part::Method => find_value(request, METHOD, find),
             Part::Authority => find_value(request, AUTHORITY, find),
             Part::Cookie(name) => find_cookie(request, name, find),
+            Part::CookieAnyCase(name) => find_cookie_any_case(request, name, find),
             Part::QueryParam(name) => find(query_param(request, name)?),
             Part::Path => find(path(request)?),
         }
@@ -25,7 +26,7 @@ impl Part {
     /// itself, never joined with the others (CVE-2026-26308); of the cookies with one name only the
     /// first counts.
     pub(crate) fn any(&self, request: &impl Request, mut test: impl FnMut(&[u8]) -> bool) -> bool {
-        let first_only = matches!(self, Part::Cookie(_));
+        let first_only = matches!(self, Part::Cookie(_) | Part::CookieAnyCase(_));
         let answer = self.find(request, |value| {
             let passed = test(value);
             (passed || first_only).then_some(passed)
@@ -36,7 +37,7 @@ impl Part {
     /// The values that a condition on this part looks at: none, one, or several of a repeated header.
     pub fn values<'a>(&'a self, request: &'a impl Request) -> Vec<&'a [u8]> {
         let mut values = Vec::new();
-        let first_only = matches!(self, Part::Cookie(_));
+        let first_only = matches!(self, Part::Cookie(_) | Part::CookieAnyCase(_));
         self.find(request, |value| {
             values.push(value);
             first_only.then_some(())
@@ -50,7 +51,7 @@ impl Part {
             Part::Header(name) => Some(name),
             Part::Method => Some(METHOD),
             Part::Authority => Some(AUTHORITY),
-            Part::Cookie(_) | Part::QueryParam(_) | Part::Path => None,
+            Part::Cookie(_) | Part::CookieAnyCase(_) | Part::QueryParam(_) | Part::Path => None,
         }
     }
 }
@@ -81,6 +82,7 @@ mod tests {
             (Part::Method, &["GET"], Some(":method")),
             (Part::Authority, &["h:80"], Some(":authority")),
             (Part::Cookie("c".into()), &["1"], None),
+            (Part::CookieAnyCase("C".into()), &["1"], None),
             (Part::QueryParam("q".into()), &["1"], None),
             (Part::Path, &["/p"], None),
             (Part::Header("y".into()), &[], Some("y")),

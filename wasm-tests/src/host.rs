@@ -101,9 +101,25 @@ impl Host {
         Ok(self.world().local_response)
     }
 
+    /// Begins a request that has a body.
+    pub fn upload(&mut self, root: Root, headers: &Headers) -> Result<Stream> {
+        self.world().state.clear();
+        let (stream, action) = self.run(root, headers, false)?;
+        ensure!(action == CONTINUE, "the module holds the request back: action {action}");
+        Ok(stream)
+    }
+
+    /// Passes a part of a request's body by the module.
+    pub fn body(&mut self, stream: Stream, size: i32, is_last: bool) -> Result<()> {
+        let parameters = (stream.0, size, i32::from(is_last));
+        let action = self.call_if_exported::<_, i32>("proxy_on_request_body", parameters)?;
+        ensure!(action.is_none_or(|action| action == CONTINUE), "the module holds the body back");
+        Ok(())
+    }
+
     fn begin(&mut self, root: Root, headers: &Headers) -> Result<(Stream, i32)> {
         self.world().state.clear();
-        self.run(root, headers)
+        self.run(root, headers, true)
     }
 
     /// Ends a run of a request and begins the next one, with these headers.
@@ -116,17 +132,18 @@ impl Host {
 
     /// Begins a run of a request that has the properties of the one before.
     pub fn open_run(&mut self, root: Root, headers: &Headers) -> Result<Stream> {
-        let (stream, action) = self.run(root, headers)?;
+        let (stream, action) = self.run(root, headers, true)?;
         ensure!(action == CONTINUE, "the module holds the request back: action {action}");
         Ok(stream)
     }
 
-    fn run(&mut self, root: Root, headers: &Headers) -> Result<(Stream, i32)> {
+    fn run(&mut self, root: Root, headers: &Headers, whole: bool) -> Result<(Stream, i32)> {
         let stream = self.next()?;
         let count = i32::try_from(headers.len())?;
         self.world().request = Some(headers.clone());
         self.call_if_exported::<_, ()>("proxy_on_context_create", (stream, root.0))?;
-        let action = self.call_if_exported("proxy_on_request_headers", (stream, count, 1))?;
+        let parameters = (stream, count, i32::from(whole));
+        let action = self.call_if_exported("proxy_on_request_headers", parameters)?;
         Ok((Stream(stream), action.unwrap_or(CONTINUE)))
     }
 

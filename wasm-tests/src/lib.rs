@@ -16,12 +16,14 @@
 //! - [`sdk`] asks the SDKs of flag engines, and nginx.
 //! - [`host`] runs its module without Envoy, in an interpreter that counts.
 //! - [`fault`] puts a fault into the module, for Envoy to run.
+//! - [`attack`] sends requests at random, and checks each answer.
 //! - [`soak`] keeps an Envoy under load for long.
 //! - [`case`] reads the cases that [`native`], the core itself, and Envoy both have to pass.
 
 use std::io::Write;
 use std::path::PathBuf;
 
+pub mod attack;
 pub mod bootstrap;
 pub mod case;
 pub mod client;

@@ -5,6 +5,7 @@ use clap::Parser;
 use serde_json::Value;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
+use wasm_tests::attack::{self, Attack};
 use wasm_tests::envoy::{Envoy, Setup};
 use wasm_tests::soak::{self, Scale};
 use wasm_tests::upstream::Upstream;
@@ -31,6 +32,8 @@ enum Command {
     },
     /// Keep an Envoy under load while its configuration changes
     Soak(Scale),
+    /// Send random requests that want more than the rules give, and check each answer
+    Attack(Attack),
     /// Look for the configuration and the request that cost the filter most
     Costly {
         /// Pairs to try
@@ -51,6 +54,7 @@ async fn main() -> ExitCode {
         Command::Run => until_signal(run()).await,
         Command::Bench { smoke } => until_signal(bench::bench(smoke)).await,
         Command::Soak(scale) => until_signal(soak(scale)).await,
+        Command::Attack(attack) => until_signal(attack_with(attack)).await,
         Command::Envoy => envoy(),
         Command::Costly { tries, seed } => costly(tries, seed),
     };
@@ -98,6 +102,12 @@ async fn soak(scale: Scale) -> Result<ExitCode> {
     println!("{figures}");
     let good = figures.is_good(&scale) && figures.greatest_growth() <= 2.0;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn attack_with(scale: Attack) -> Result<ExitCode> {
+    eprintln!("Attacking: {scale:?} ...");
+    println!("{}", attack::run(scale).await?);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the costliest pairs, for `wasm-tests/costly.json`.

@@ -1,7 +1,8 @@
 //! The native core, asked as Envoy is asked.
 
-use crate::message::Request;
+use crate::message::{self, Request};
 use anyhow::{Context, Result, anyhow};
+use serde_json::Value;
 use std::net::Ipv4Addr;
 use traffic_split::testing::{Entropy, FixedEnvironment};
 use traffic_split::{HeaderList, Outcome, Plan, Snapshot};
@@ -51,6 +52,33 @@ pub fn set_cookie(
 /// An environment that issues this identity whenever one is asked for; `now` is in Unix seconds.
 pub fn issuing(id: [u8; 16], now: u64) -> FixedEnvironment {
     FixedEnvironment { entropy: Entropy::Fixed(id), now, ..FixedEnvironment::default() }
+}
+
+/// Assignments to this variant of the rule `kept`, signed with the site's own keys for something else:
+/// another experiment, cookie, host or time. None of them is good here; `now` is in Unix seconds.
+pub fn forgeries(configuration: &Value, variant: &str, now: u64) -> Result<Vec<String>> {
+    let mut forgeries = Vec::new();
+    for (rule, cookie, host, issued) in [
+        ("another", "kept", "example.com", now),
+        ("kept", "other", "example.com", now),
+        ("kept", "kept", "example.org", now),
+        ("kept", "kept", "example.com", now - 7_200),
+        ("kept", "kept", "example.com", now + 7_200),
+    ] {
+        let mut other = configuration.clone();
+        let rules = other["rules"].as_array_mut().context("no rules")?;
+        rules.retain(|known| known["name"] == "kept");
+        let kept = rules.first_mut().context("no such rule")?;
+        kept["name"] = rule.into();
+        kept["persist"]["cookie"] = cookie.into();
+        kept["split"] = serde_json::json!({variant: 1});
+        let request = Request { authority: host.into(), ..Request::get("/kept") };
+        let plan = plan(&other.to_string())?;
+        let set = set_cookie(&plan, &request, &mut issuing([0; 16], issued))?;
+        let (_, value) = message::pair(&set).split_once('=').context("no pair")?;
+        forgeries.push(format!("kept={value}"));
+    }
+    Ok(forgeries)
 }
 
 /// The environment of every filter under test, which holds its signing keys.

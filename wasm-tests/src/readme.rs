@@ -4,11 +4,12 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 14] = [
+pub const DOCUMENTS: [&str; 15] = [
     "README.md",
     "manifests/argo-rollouts/README.md",
     "manifests/engines/README.md",
     "manifests/flagger/README.md",
+    "manifests/import/README.md",
     "manifests/istio/README.md",
     "manifests/istio/existing.md",
     "manifests/monitoring/README.md",

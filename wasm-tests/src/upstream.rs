@@ -29,7 +29,8 @@ pub const ANSWER_HEADER: &str = "x-answer-header";
 
 /// This request header says what the answer is: a status, `grpc-header-N` for an error of gRPC
 /// without a message, `grpc-trailer-N` for one after a message, `grpc-none` for a call without a status,
-/// `never`, or a response that ends in its middle: `breaks` (the upstream gives up) or `hangs` (nothing
+/// `never`, `reads` for one that comes once the whole request is there, or a response that ends in its
+/// middle: `breaks` (the upstream gives up) or `hangs` (nothing
 /// more comes).
 pub const ANSWER: &str = "x-answer";
 
@@ -157,15 +158,19 @@ async fn serve(stream: TcpStream, name: Arc<str>, state: Arc<State>) {
 async fn respond(
     name: Arc<str>,
     state: Arc<State>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let fails = state.fails();
+    if asked(&request) == Some("never") {
+        std::future::pending::<()>().await;
+    }
+    if asked(&request) == Some("reads") {
+        // An error is the end of a request that its client gave up.
+        while request.body_mut().frame().await.is_some_and(|frame| frame.is_ok()) {}
+    }
     let delay = state.delay.load(Ordering::Relaxed);
     if delay > 0 {
         tokio::time::sleep(Duration::from_millis(delay)).await;
-    }
-    if asked(&request) == Some("never") {
-        std::future::pending::<()>().await;
     }
     let mut response = answer(&name, request);
     if fails {

@@ -122,6 +122,28 @@ fn a_request_of_the_standard_set() -> Result<()> {
     Ok(())
 }
 
+/// Envoy tells the filter of each part of a body, which it has no use for but for the last one.
+#[test]
+fn a_part_of_a_body_costs_a_fifth_of_a_request_at_most() -> Result<()> {
+    let standard = Standard::read()?;
+    for metrics in ["off", "full"] {
+        let mut configuration = standard.configuration.clone();
+        configuration["metrics"] = metrics.into();
+        let (mut host, root) = start(&configuration)?;
+        let request = fuel(&mut host, root, &standard)?;
+        for is_last in [false, true] {
+            let stream = host.upload(root, &standard.headers())?;
+            let before = host.instructions()?;
+            host.body(stream, 16_384, is_last)?;
+            let part = host.instructions()? - before;
+            println!("{metrics}: a part of a body {part}, the last one {is_last}, of {request}");
+            ensure!(part * 5 <= request, "{metrics}: fuel {part}, last one {is_last}");
+            host.close(stream)?;
+        }
+    }
+    Ok(())
+}
+
 /// A place in a route is one hash more than a key's, and weights are one for each variant.
 #[test]
 fn weights_in_the_route_cost_no_more_than_weights_in_the_rule() -> Result<()> {

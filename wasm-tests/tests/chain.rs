@@ -247,8 +247,8 @@ async fn a_client_that_leaves_is_counted_by_the_filter_that_decided() -> Result<
     let expected = named([
         ("tsplit_requests_total{rule=\"rollout\",variant=\"canary\",reason=\"random\"}", 1.0),
         ("tsplit_requests_total{rule=\"rule-elsewhere\",variant=\"other\",reason=\"pinned\"}", 1.0),
-        ("tsplit_responses_total{rule=\"rollout\",variant=\"canary\",class=\"reset\"}", 1.0),
-        ("tsplit_responses_total{rule=\"rule-elsewhere\",variant=\"other\",class=\"reset\"}", 1.0),
+        ("tsplit_aborted_total{rule=\"rollout\",variant=\"canary\"}", 1.0),
+        ("tsplit_aborted_total{rule=\"rule-elsewhere\",variant=\"other\"}", 1.0),
         ("tsplit_unmatched_total", 1.0),
     ]);
     eventually("the counts", async || {

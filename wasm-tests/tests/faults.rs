@@ -185,6 +185,23 @@ async fn where_the_vm_failed_closed_nothing_is_served() -> Result<()> {
     Ok(())
 }
 
+/// Two listeners with the same module and environment.
+#[tokio::test]
+async fn a_trap_of_one_plugin_ends_the_vm_of_all() -> Result<()> {
+    let module = fault::trapping()?;
+    let [ours, mut theirs] = [faulty(&module, "FAIL_CLOSED")?, faulty(&module, "FAIL_CLOSED")?];
+    theirs.name = "theirs".into();
+    let upstreams = upstream::start([DEFAULT, "stable", "canary"]).await?;
+    let bootstrap = bootstrap::bootstrap(&[ours, theirs], &upstreams);
+    let setup = Setup { bootstrap, concurrency: 1, listeners: 2, folder: None };
+    let envoy = Envoy::start(&find::launcher()?, setup).await?;
+    let theirs = envoy.address("theirs")?;
+    assert_eq!(raw::send(theirs, &tester()).await?.upstream(), Some("canary"));
+    assert_eq!(raw::send(envoy.address("faults")?, &trap()).await?.status, 503);
+    assert_eq!(raw::send(theirs, &tester()).await?.status, 503);
+    Ok(())
+}
+
 /// Envoy waits a second by default, with jitter, before it loads the filter anew.
 #[tokio::test]
 async fn row_39_a_trap_fails_requests_no_longer_than_the_backoff() -> Result<()> {

@@ -115,6 +115,27 @@ fn plugins_with_names_or_none_leave_each_others_gauges_alone() -> Result<()> {
     Ok(())
 }
 
+/// Envoy has one metric for both rules, and nobody could tell whose it is.
+#[test]
+fn a_rule_of_the_same_name_in_another_plugin_is_told_aloud() -> Result<()> {
+    let warning = "rule rollout: another plugin has a rule of this name";
+    for (first, last, rules, expected) in [
+        ("a", "b", json!([split("theirs"), pin("rollout")]), 1),
+        ("a", "", json!([split("rollout")]), 1),
+        ("a", "b", json!([split("theirs")]), 0),
+        // An update, of a plugin that has a name and of one that has none.
+        ("a", "a", json!([split("rollout")]), 0),
+        ("", "", json!([split("rollout")]), 0),
+    ] {
+        let mut host = Host::load(&wasm_tests::module()?)?;
+        configure(&mut host, first, json!([split("rollout")]))?;
+        configure(&mut host, last, rules)?;
+        let log = host.world().logged();
+        assert_eq!(log.matches(warning).count(), expected, "{first:?} {last:?}: {log}");
+    }
+    Ok(())
+}
+
 /// Envoy goes on with a configuration that it still has, without configuring it again.
 #[test]
 fn a_return_to_the_configuration_before_shows_its_gauges_again() -> Result<()> {

@@ -83,10 +83,13 @@ async fn a_call_is_counted_by_its_status_with_and_without_a_message_before_it() 
     // A client that goes away in the middle, and a server that does.
     assert_eq!(call(site.address, "Wait", 1, "")?, json!({"CANCELLED": 1}));
     call(site.address, "Stream", 1, "exit")?;
-    eventually("the resets", async || {
+    eventually("both ends", async || {
         let classes = classes(&site, "stream").await?;
-        ensure!(classes.get("reset") == Some(&2), "{classes:?}");
-        ensure!(classes.values().sum::<u64>() == 12, "{classes:?}");
+        ensure!(classes.get("reset") == Some(&1), "{classes:?}");
+        ensure!(classes.values().sum::<u64>() == 11, "{classes:?}");
+        let metrics = site.envoy.prometheus().await?;
+        let aborted = metrics.iter().filter(|(name, _)| name.starts_with("tsplit_aborted_total"));
+        ensure!(aborted.map(|(_, count)| count).sum::<f64>() == 1.0, "{metrics:#?}");
         Ok(())
     })
     .await

@@ -43,7 +43,7 @@ fn request(path: &str) -> Headers {
     fields.map(|(name, value)| (name.into(), value.into())).to_vec()
 }
 
-/// A request to the guarded rule: where it went. Without a status it is reset after a second.
+/// A request to the guarded rule: where it went. Without a status its client leaves after a second.
 fn visit(host: &mut Host, root: Root, status: Option<&str>) -> Result<String> {
     let stream = host.open(root, &request("/"))?;
     let request = host.world().request.take().context("no request")?;
@@ -68,6 +68,7 @@ fn pass(host: &mut Host, root: Root) -> Result<()> {
     host.tick(root)
 }
 
+const ABORTED: &str = "rule=.=guarded;.;variant=.=canary;.;tsplit_aborted_total";
 const RESETS: &str = "rule=.=guarded;.;variant=.=canary;.;class=.=reset;.;tsplit_responses_total";
 
 /// The values of the metrics whose names end like this.
@@ -91,19 +92,35 @@ fn a_record_that_other_workers_write_first_is_read_again() -> Result<()> {
     Ok(())
 }
 
+/// Root id, name and direction: what Envoy knows of a plugin, and what an update leaves alone.
 #[test]
 fn the_same_guard_in_another_plugin_has_a_record_of_its_own() -> Result<()> {
     let mut host = host()?;
-    for plugin in ["a", "b"] {
-        host.world().properties.insert(b"plugin_root_id".to_vec(), plugin.into());
+    let plugins = [
+        ["a", "", "1"],
+        ["b", "", "1"],
+        ["", "shop.rollout", "1"],
+        ["", "mail.rollout", "1"],
+        ["a", "shop.rollout", "1"],
+        ["a", "mail.rollout", "1"],
+        ["a", "mail.rollout", "2"],
+        ["", "", "1"],
+    ];
+    for [root_id, name, direction] in plugins {
+        let mut properties = vec![("plugin_root_id", root_id), ("plugin_name", name)];
+        properties.push(("xds\0listener_direction", direction));
+        for (path, value) in properties {
+            host.world().properties.insert(path.into(), value.into());
+        }
         let root = configure(&mut host, &configuration("5%"))?;
         fail(&mut host, root)?;
         pass(&mut host, root)?;
         assert_eq!(visit(&mut host, root, Some("200"))?, "stable");
-        // The same plugin with another configuration goes on with the record from the first
-        // request on.
-        let updated = configure(&mut host, &configuration("5%"))?;
-        assert_eq!(visit(&mut host, updated, Some("200"))?, "stable");
+        // The same plugin with other weights goes on with the record from the first request on.
+        let mut later = configuration("5%");
+        later["rules"][1]["split"] = json!({"stable": 1, "canary": 1_000_000});
+        let updated = configure(&mut host, &later)?;
+        assert_eq!(visit(&mut host, updated, Some("200"))?, "stable", "{root_id} {name}");
     }
     Ok(())
 }
@@ -149,7 +166,7 @@ fn a_refused_update_of_a_root_context_leaves_its_configuration() -> Result<()> {
     assert!(host.reconfigure(root, config.to_string().as_bytes())?);
     assert_eq!(visit(&mut host, root, Some("200"))?, "stable");
     host.close(stream)?;
-    assert_eq!(metric(&mut host, RESETS), [1], "it began under the configuration before");
+    assert_eq!(metric(&mut host, ABORTED), [1], "it began under the configuration before");
     Ok(())
 }
 
@@ -158,8 +175,16 @@ fn a_refused_update_of_a_root_context_leaves_its_configuration() -> Result<()> {
 fn a_request_without_response_headers_counts_as_reset() -> Result<()> {
     let mut host = host()?;
     let root = configure(&mut host, &configuration("5%"))?;
+    // Those that their clients end say nothing.
     for _ in 0..10 {
         assert_eq!(visit(&mut host, root, None)?, "canary");
+    }
+    host.tick(root)?;
+    assert_eq!(visit(&mut host, root, None)?, "canary");
+    assert_eq!((metric(&mut host, ABORTED), metric(&mut host, RESETS)), (vec![11], vec![0]));
+    for _ in 0..10 {
+        let stream = host.open(root, &request("/"))?;
+        host.end_stream(stream, "", 0)?;
     }
     assert_eq!(metric(&mut host, RESETS), [10]);
     assert!(metric(&mut host, "tsplit_response_time_ms").iter().all(|value| *value == 0));
@@ -201,5 +226,38 @@ fn without_entropy_a_configuration_is_refused() -> Result<()> {
     assert!(host.configure(configuration("5%").to_string().as_bytes())?.is_none());
     let log = host.world().logged();
     assert!(log.contains("no entropy from the host"), "{log}");
+    Ok(())
+}
+
+/// The time that counts begins with the last byte, wherever the response's headers come.
+#[test]
+fn latency_is_measured_from_the_last_byte_of_a_request() -> Result<()> {
+    let ok = vec![(b":status".to_vec(), b"200".to_vec())];
+    for (parts, late, expected) in [
+        (&[(1000, false), (1, true)][..], false, vec![7]),
+        (&[(0, true)], false, vec![7]),
+        // Its trailers end it, or the response comes first: nothing is known.
+        (&[(1000, false)], false, vec![]),
+        (&[(1000, false), (1, true)], true, vec![]),
+    ] {
+        let mut host = host()?;
+        let root = configure(&mut host, &configuration("5%"))?;
+        let stream = host.upload(root, &request("/"))?;
+        if late {
+            host.respond(stream, &ok)?;
+        }
+        for (size, is_last) in parts {
+            host.world().clock += SECOND;
+            host.body(stream, *size, *is_last)?;
+        }
+        host.world().clock += 7_000_000;
+        if !late {
+            host.respond(stream, &ok)?;
+        }
+        host.close(stream)?;
+        let recorded = metric(&mut host, "canary;.;tsplit_response_time_ms");
+        let recorded: Vec<_> = recorded.into_iter().filter(|value| *value != 0).collect();
+        assert_eq!(recorded, expected, "{parts:?}, {late}");
+    }
     Ok(())
 }

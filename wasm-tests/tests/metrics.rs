@@ -107,7 +107,7 @@ async fn every_metric_with_its_labels_exactly() -> Result<()> {
         ("tsplit_responses_total{rule=\"testers\",variant=\"canary\",class=\"3xx\"}", 2.0),
         ("tsplit_responses_total{rule=\"testers\",variant=\"canary\",class=\"4xx\"}", 6.0),
         ("tsplit_responses_total{rule=\"testers\",variant=\"canary\",class=\"5xx\"}", 12.0),
-        ("tsplit_responses_total{rule=\"testers\",variant=\"canary\",class=\"reset\"}", 1.0),
+        ("tsplit_aborted_total{rule=\"testers\",variant=\"canary\"}", 1.0),
         ("tsplit_responses_total{rule=\"rollout\",variant=\"canary\",class=\"2xx\"}", 27.0),
         // Not of the one that has no response.
         ("tsplit_response_time_ms_count{rule=\"testers\",variant=\"canary\"}", 23.0),
@@ -160,6 +160,7 @@ async fn each_level_defines_what_it_counts() -> Result<()> {
     assert_eq!(names("counts").await?, expected);
     expected.extend(
         [
+            "tsplit_aborted_total",
             "tsplit_response_time_ms_bucket",
             "tsplit_response_time_ms_count",
             "tsplit_response_time_ms_sum",

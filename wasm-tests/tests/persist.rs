@@ -128,3 +128,50 @@ async fn what_was_not_assigned_here_is_reassigned() -> Result<()> {
     assert_eq!(site.visit(&format!("split-variant=b; {ours}")).await?, kept("to-a"));
     Ok(())
 }
+
+/// The same cookie, keys and variants: another rule, or another salt, is another experiment.
+#[tokio::test]
+async fn row_25_an_assignment_of_another_experiment_is_reassigned() -> Result<()> {
+    let site = Site::start(json!({"a": 0, "b": 1})).await?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let by = |rule: &str, salt: Option<&str>| -> Result<String> {
+        let mut other = configuration(json!({"a": 1}), None);
+        other["rules"][0]["name"] = json!(rule);
+        if let Some(salt) = salt {
+            other["rules"][0]["sticky"] = json!({"key": [{"cookie": "uid"}], "salt": salt});
+        }
+        let plan = native::plan(&other.to_string())?;
+        let set =
+            native::set_cookie(&plan, &Request::get("/"), &mut native::issuing([0; 16], now))?;
+        Ok(pair(&set).to_owned())
+    };
+    assert_eq!(site.visit(&by("rollout", None)?).await?, kept("to-a"));
+    assert_eq!(site.visit(&by("renamed", Some("rollout"))?).await?, kept("to-a"), "one salt");
+    assert_eq!(site.visit(&by("checkout", None)?).await?, reassigned("b"));
+    assert_eq!(site.visit(&by("rollout", Some("checkout"))?).await?, reassigned("b"));
+    Ok(())
+}
+
+/// Version 1 says nothing of its rule: it is believed for as long as it lasts.
+#[tokio::test]
+async fn every_signed_cookie_of_the_wire_contract() -> Result<()> {
+    let site = Site::start(json!({"a": 0, "b": 1})).await?;
+    let path = wasm_tests::root().join("wasm-tests/vectors/signed-v1-v2.json");
+    let all: Value = serde_json::from_slice(&std::fs::read(path)?)?;
+    let (mut believed, mut others) = (0, 0);
+    for vector in all["vectors"].as_array().into_iter().flatten() {
+        let text = |field: &str| vector[field].as_str().unwrap_or_default();
+        let ours = (text("name"), text("scope")) == ("split-variant", "example.com")
+            && text("payload") == "a"
+            && ENVIRONMENT[0].1.split(',').any(|key| key == text("key"))
+            && (vector["version"] == 1 || text("salt") == "rollout");
+        let cookie = format!("split-variant={}", text("value"));
+        match ours {
+            true => assert_eq!(site.visit(&cookie).await?, kept("to-a"), "{vector}"),
+            false => assert_eq!(site.visit(&cookie).await?, reassigned("b"), "{vector}"),
+        }
+        *(if ours { &mut believed } else { &mut others }) += 1;
+    }
+    assert_eq!((believed, others), (6, 10));
+    Ok(())
+}

@@ -124,10 +124,28 @@ fn every_command_for_the_mesh_is_one_that_is_tested() -> Result<()> {
     Ok(())
 }
 
+/// The beginning of a pipeline's job.
+const JOB: &str = "# A job of GitHub Actions";
+
+/// A job runs commands that a transcript has.
+#[test]
+fn every_job_runs_what_is_tested() -> Result<()> {
+    let (jobs, transcripts) = (blocks("yaml")?, transcripts()?);
+    let lines = jobs.iter().filter(|text| text.starts_with(JOB)).flat_map(|text| text.lines());
+    let commands = lines.filter_map(|line| line.trim().strip_prefix("- run: splitctl "));
+    let commands: Vec<_> = commands.filter_map(|line| line.split(" > ").next()).collect();
+    assert!(!commands.is_empty());
+    for command in commands {
+        assert!(transcripts.contains(&format!("$ splitctl {command}\n")), "{command}");
+    }
+    Ok(())
+}
+
 #[test]
 fn every_configuration_compiles() -> Result<()> {
     let mut configurations = blocks("yaml")?;
-    configurations.retain(|text| !text.starts_with("# Envoy's own configuration"));
+    let others = ["# Envoy's own configuration", JOB];
+    configurations.retain(|text| !others.iter().any(|start| text.starts_with(start)));
     for text in configurations {
         let config: serde_json::Value = serde_saphyr::from_str(&text).context(text.clone())?;
         native::plan(&config.to_string()).context(text)?;

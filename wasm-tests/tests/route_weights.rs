@@ -284,10 +284,9 @@ async fn full_metrics_tell_the_variants_apart() -> Result<()> {
     }
     let requests = "tsplit_requests_total{rule=\"rollout\",reason=\"sticky\"}";
     assert_eq!(metrics.get(requests), Some(&101.0));
-    // A reset belongs to the cluster that never answered.
+    // A client that leaves leaves the cluster that never answered.
     let variant = if home == "stable" { "v1" } else { "v2" };
-    let reset =
-        format!("tsplit_responses_total{{rule=\"rollout\",variant=\"{variant}\",class=\"reset\"}}");
-    site.counted(&reset, 1.0).await?;
+    let aborted = format!("tsplit_aborted_total{{rule=\"rollout\",variant=\"{variant}\"}}");
+    site.counted(&aborted, 1.0).await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `splitctl diff`: the clients that move when one configuration replaces another.
 
-pub mod cause;
+mod cause;
 pub mod client;
 mod compare;
 mod derive;
@@ -10,6 +10,7 @@ pub mod group;
 pub mod pairs;
 pub mod report;
 pub mod side;
+pub mod sticky;
 mod variants;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -119,10 +120,7 @@ impl Diff {
         let after = Side::new(&new, &new_routes, by_cluster)?;
         let keys = self.keys.read()?;
         let report = self.compare([&before, &after], &keys)?;
-        let text = match self.output {
-            Format::Json => serde_json::to_string_pretty(&report)?,
-            Format::Table => report.table(&keys),
-        };
+        let text = self.output.write(&report, || report.table(&keys))?;
         Ok(Answer { text, good: report.is_good() })
     }
 

@@ -2,7 +2,9 @@
 
 mod absent;
 mod bucket;
+mod chain;
 mod explained;
+mod flips;
 mod table;
 
 use std::net::IpAddr;
@@ -16,16 +18,19 @@ use crate::input::Choice;
 use crate::output::{Answer, Format};
 use crate::routes::Routes;
 use crate::when::When;
-use explained::Explained;
+pub use explained::Explained;
 
 /// Say which variant a request gets, and why
 ///
-/// Goes through the rules as the filter does. Give the request as the filter would see it.
+/// Goes through the rules as the filter does. Give the request as the filter would see it. Where the file
+/// has several plugins of Istio, the request goes through all of them in Istio's order, by phase and
+/// then by priority, and the answer says which header survives.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl explain -f envoy.yaml -H 'cookie: uid=7' --path /reviews/1
   splitctl explain -f wasm-plugin.yaml -H 'x-user-group: beta' -o json
   splitctl explain -f wasm-plugin.yaml -f virtual-service.yaml -H 'cookie: uid=7'
+  kubectl get wasmplugin -n shop -o yaml | splitctl explain -f - -H 'cookie: uid=7'
   splitctl explain -f - --source-ip 10.1.2.3 < config.json")]
 pub struct Explain {
     /// A file, or - for standard input; then files with the routes of `split: route`
@@ -58,13 +63,14 @@ pub struct Explain {
 impl Explain {
     pub fn run(&self) -> Result<Answer> {
         let file = self.files.first().map_or("-", String::as_str);
-        let checked = self.choice.read_one(file, self.when.seconds())?;
+        let plugins = self.choice.read_chain(file, self.when.seconds())?;
         let routes = Routes::read(&self.files)?;
-        let explained = Explained::new(&checked, &self.request(), &routes);
-        Ok(Answer::good(match self.output {
-            Format::Json => serde_json::to_string_pretty(&explained)?,
-            Format::Table => table::table(&explained),
-        }))
+        let [(_, checked)] = plugins.as_slice() else {
+            let chain = chain::run(&plugins, &self.request(), &routes);
+            return Ok(Answer::good(self.output.write(&chain, || chain.table())?));
+        };
+        let explained = Explained::new(checked, &self.request(), &routes);
+        Ok(Answer::good(self.output.write(&explained, || table::table(&explained))?))
     }
 
     fn request(&self) -> HeaderList {

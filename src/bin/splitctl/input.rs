@@ -1,9 +1,7 @@
 //! The files given with `-f`, and the configurations chosen in them.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::io::Read;
-use std::path::Path;
 use std::{fmt, fs};
 
 use anyhow::{Context, Result, bail};
@@ -11,13 +9,14 @@ use clap::Args;
 
 use crate::check::{Checked, check};
 use crate::document::{self, Node};
+use crate::folder;
 use crate::output::one_line;
 use crate::plugin::{self, Plugin};
 
 /// The choice of a configuration among those of a file.
 #[derive(Args)]
 pub struct Choice {
-    /// The name of the plugin to use, if the file has several
+    /// The name of the plugin to use, if the file has several; NAMESPACE/NAME if several have it
     #[arg(long, value_name = "NAME")]
     pub plugin: Option<String>,
 }
@@ -52,7 +51,7 @@ impl Choice {
     pub fn read_all(&self, paths: &[String]) -> Result<Vec<File>> {
         let mut files = Vec::new();
         for path in paths {
-            for path in in_folder(path)? {
+            for path in folder::files(path)? {
                 files.push(File::read(&path)?);
             }
         }
@@ -77,17 +76,13 @@ impl Choice {
             );
         }
         if let Some(name) = self.plugin.as_ref().filter(|_| files.iter().all(is_readable)) {
-            let known: Vec<_> = files.iter().map(|file| titles(&file.plugins)).collect();
+            let known = titles(&files);
             for file in &mut files {
-                file.plugins.retain(|plugin| plugin.name.as_ref() == Some(name));
+                file.plugins.retain(|plugin| plugin.is_called(name));
             }
             if files.iter().all(|file| file.plugins.is_empty()) {
                 let names: Vec<_> = files.iter().map(|file| file.name.as_str()).collect();
-                bail!(
-                    "{}: no plugin is named {name:?}; found: {}",
-                    names.join(", "),
-                    known.join(", ")
-                );
+                bail!("{}: no plugin is named {name:?}; found: {known}", names.join(", "));
             }
         }
         Ok(files)
@@ -97,54 +92,61 @@ impl Choice {
     /// seconds since 1970.
     pub fn read_one(&self, path: &str, now: u64) -> Result<Checked> {
         let files = self.read_all(&[path.to_owned()])?;
-        let plugins = || files.iter().flat_map(|f| f.plugins.iter().map(move |plugin| (f, plugin)));
-        let mut chosen = plugins();
-        match (chosen.next(), chosen.next()) {
-            (Some((file, plugin)), None) => match check(plugin) {
-                Ok(checked) => Ok(checked.when(now)),
-                Err(mistakes) => {
-                    let lines: Vec<_> = mistakes.iter().map(|m| m.display(&file.name)).collect();
-                    Err(Invalid(lines.join("\n")).into())
-                }
-            },
-            _ => bail!(
-                "{path}: {} plugins found, choose one with --plugin NAME: {}",
-                plugins().count(),
-                files.iter().map(|file| titles(&file.plugins)).collect::<Vec<_>>().join(", ")
-            ),
+        let (file, plugin) = only(path, &files)?;
+        checked(&file.name, plugin, now)
+    }
+
+    /// Reads a file or a folder, and returns its only chosen configuration, or all that run in one chain
+    /// of Istio, in their order.
+    pub fn read_chain(&self, path: &str, now: u64) -> Result<Vec<(Plugin, Checked)>> {
+        let files = self.read_all(&[path.to_owned()])?;
+        if !is_chain(&files) {
+            only(path, &files)?;
         }
+        let named = |file: File| {
+            let name = file.name;
+            file.plugins.into_iter().map(move |plugin| (name.clone(), plugin))
+        };
+        let mut plugins: Vec<_> = files.into_iter().flat_map(named).collect();
+        plugins.sort_by(|(_, a), (_, b)| a.place.order(&b.place).then_with(|| a.name.cmp(&b.name)));
+        let checked = |(file, plugin): (String, Plugin)| {
+            let checked = checked(&file, &plugin, now)?;
+            Ok((plugin, checked))
+        };
+        plugins.into_iter().map(checked).collect()
     }
 }
 
-/// The configurations that a folder may have, by the ends of their files' names.
-const ENDINGS: [&str; 3] = ["json", "yaml", "yml"];
+/// The only plugin of these files, which were read from a path.
+fn only<'f>(path: &str, files: &'f [File]) -> Result<(&'f File, &'f Plugin)> {
+    let plugins: Vec<_> = files
+        .iter()
+        .flat_map(|file| file.plugins.iter().map(move |plugin| (file, plugin)))
+        .collect();
+    match plugins.as_slice() {
+        [only] => Ok(*only),
+        several => bail!(
+            "{path}: {} plugins found, choose one with --plugin NAME: {}",
+            several.len(),
+            titles(files)
+        ),
+    }
+}
 
-/// The files of a folder and of those in it, in the order of their names; a file by itself.
-fn in_folder(path: &str) -> Result<Vec<String>> {
-    let path = Path::new(path);
-    if !path.is_dir() {
-        return Ok(vec![path.display().to_string()]);
-    }
-    let (mut open, mut found) = (vec![path.to_owned()], Vec::new());
-    while let Some(folder) = open.pop() {
-        let entries =
-            fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
-        for entry in entries {
-            let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
-            let hidden =
-                path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-            let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-            // A link to a folder could lead back to this one.
-            match kind.is_dir() {
-                _ if hidden => {}
-                true => open.push(path),
-                false if ENDINGS.contains(&ending) => found.push(path.display().to_string()),
-                false => {}
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
+/// Whether Istio gives one proxy all of these plugins.
+fn is_chain(files: &[File]) -> bool {
+    let plugins = || files.iter().flat_map(|file| &file.plugins);
+    let is_istios = |plugin: &Plugin| ["WasmPlugin", "TrafficExtension"].contains(&plugin.kind);
+    let meets = |a: &Plugin| plugins().all(|b| a.place.meets(&b.place));
+    plugins().all(|plugin| is_istios(plugin) && meets(plugin))
+}
+
+/// The configuration of a plugin, valid and at this time, in seconds since 1970.
+pub fn checked(file: &str, plugin: &Plugin, now: u64) -> Result<Checked> {
+    check(plugin).map(|checked| checked.when(now)).map_err(|mistakes| {
+        let lines: Vec<_> = mistakes.iter().map(|m| m.display(file)).collect();
+        Invalid(lines.join("\n")).into()
+    })
 }
 
 impl File {
@@ -197,7 +199,7 @@ fn read_stdin() -> std::io::Result<String> {
     Ok(text)
 }
 
-fn titles(plugins: &[Plugin]) -> String {
-    let title = |plugin: &Plugin| format!("{} (line {})", plugin.title(), plugin.line);
-    plugins.iter().map(title).collect::<Vec<_>>().join(", ")
+fn titles(files: &[File]) -> String {
+    let title = |plugin: &Plugin| format!("{} (line {})", plugin.full_title(), plugin.line);
+    files.iter().flat_map(|file| &file.plugins).map(title).collect::<Vec<_>>().join(", ")
 }

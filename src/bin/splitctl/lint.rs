@@ -14,6 +14,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trust;
 mod workload;
 
 use serde::Serialize;
@@ -94,6 +95,7 @@ pub fn of(checked: &Checked, circumstances: Circumstances) -> Vec<Finding> {
         let conditions = rule.entries.iter().flatten().flatten();
         found.extend(conditions.flat_map(impossible::find));
         found.extend(rule::find(rule, checked, circumstances));
+        found.extend(trust::find(rule));
     }
     found
 }

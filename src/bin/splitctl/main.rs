@@ -1,8 +1,9 @@
 //! `splitctl`: shows what a configuration of the filter does before it is applied. It decides with
 //! the filter's own core, so it cannot differ from the filter.
 //!
-//! The exit code is 0, or 1 if a configuration is not valid, a watched variant is worse or more clients
-//! move than may, or 2 if there is no answer.
+//! The exit code is 0, or 1 if a configuration is not valid, a test fails, an import with `--strict`
+//! loses something, a watched variant is worse or more clients move than may, or 2 if there is no
+//! answer.
 
 #![deny(
     clippy::expect_used,
@@ -24,8 +25,10 @@ mod diff;
 mod document;
 mod effort;
 mod explain;
+mod folder;
 mod given;
 mod hint;
+mod import;
 mod input;
 mod keys;
 mod lint;
@@ -39,6 +42,7 @@ mod routes;
 mod rules;
 mod schema;
 mod simulate;
+mod test;
 mod validate;
 mod watch;
 mod when;
@@ -60,11 +64,13 @@ use output::{Answer, BAD, one_line};
   splitctl explain -f envoy.yaml -H 'cookie: uid=7' --path /reviews/1
   splitctl simulate -f envoy.yaml --rule rollout
   splitctl diff -f old.yaml -f new.yaml
+  splitctl import -f ingress.yaml --key cookie=uid
+  splitctl test -f envoy.yaml expect.yaml
   splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
 
-The exit code is 1 if a configuration is not valid, a watched variant is worse or more clients move
-than --max-moved allows, and 2 if the usage is wrong, a file cannot be read or Prometheus does not
-answer."
+The exit code is 1 if a configuration is not valid, a test fails, an import with --strict loses
+something, a watched variant is worse or more clients move than --max-moved allows, and 2 if the
+usage is wrong, a file cannot be read or Prometheus does not answer."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -77,6 +83,8 @@ enum Command {
     Explain(explain::Explain),
     Simulate(simulate::Simulate),
     Diff(diff::Diff),
+    Import(import::command::Import),
+    Test(test::Test),
     Watch(watch::Watch),
     Render(render::Render),
     Schema(schema::Schema),
@@ -117,6 +125,8 @@ impl Command {
             Command::Explain(explain) => explain.run(),
             Command::Simulate(simulate) => simulate.run(),
             Command::Diff(diff) => diff.run(),
+            Command::Import(import) => import.run(),
+            Command::Test(test) => test.run(),
             Command::Watch(watch) => watch.run(),
             Command::Render(render) => render.run(),
             Command::Schema(schema) => schema.run(),

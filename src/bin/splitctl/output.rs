@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
+use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Serialize, Serializer};
 use traffic_split::config::is_unprintable;
@@ -16,6 +17,19 @@ pub enum Format {
     Table,
     /// For programs
     Json,
+    /// The same as YAML
+    Yaml,
+}
+
+impl Format {
+    /// Writes an answer, for people as `table` has it.
+    pub fn write(self, answer: &impl Serialize, table: impl FnOnce() -> String) -> Result<String> {
+        Ok(match self {
+            Format::Json => serde_json::to_string_pretty(answer)?,
+            Format::Yaml => serde_saphyr::to_string(answer)?,
+            Format::Table => table(),
+        })
+    }
 }
 
 /// The answer of a subcommand.
@@ -179,6 +193,8 @@ pub fn percent(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -196,6 +212,27 @@ mod tests {
         let ours = format!("{GOOD}a{GOOD:#} {BAD}b{BAD:#} {STRONG}c{STRONG:#} {FAINT}d{FAINT:#}");
         assert_eq!(printable(&ours), ours);
         assert_eq!(one_line("a\nb\u{1b}[32m"), "a\\u000ab\\u001b[32m");
+    }
+
+    /// Text that goes another way could command a terminal.
+    #[test]
+    fn nothing_is_printed_but_here() {
+        let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/splitctl")];
+        let mut printing = Vec::new();
+        while let Some(path) = open.pop() {
+            if path.is_dir() {
+                open.extend(path.read_dir().unwrap().map(|entry| entry.unwrap().path()));
+            } else if path.extension().is_some_and(|it| it == "rs") && !path.ends_with("output.rs")
+            {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let prints = ["eprint!", "eprintln!", "write_all(", "stdout().lock"];
+                let is_test = path.to_str().unwrap().contains("tests");
+                if !is_test && prints.iter().any(|print| text.contains(print)) {
+                    printing.push(path);
+                }
+            }
+        }
+        assert!(printing.is_empty(), "{printing:?}");
     }
 
     #[test]

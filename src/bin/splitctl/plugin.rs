@@ -1,6 +1,9 @@
 //! The filter's configurations in a file, bare or inside the resources that hold them.
 
+mod place;
 mod resource;
+
+pub use place::Place;
 
 use crate::document::{self, Node, Value};
 use crate::output::one_line;
@@ -18,6 +21,7 @@ pub struct Plugin {
     pub bytes: Result<Vec<u8>, String>,
     /// The configuration as a tree with the lines of the file; `None` if it is no JSON.
     pub tree: Option<Node>,
+    pub place: Place,
 }
 
 /// The fields of a configuration. An object with none of them is meant for another filter.
@@ -38,6 +42,7 @@ pub fn find(documents: &[Node], text: &str) -> Vec<Plugin> {
         let before = found.len();
         let name = document.at(&["metadata", "name"]).and_then(Node::text);
         search(document, name, text, &mut found);
+        found.iter_mut().skip(before).for_each(|plugin| plugin.place.add(document));
         let bare = document.get("kind").is_none()
             && !BOOTSTRAP.iter().any(|field| document.get(field).is_some());
         if found.len() == before && bare {
@@ -62,7 +67,8 @@ pub fn resources(documents: &[Node]) -> Vec<&Node> {
 fn search(node: &Node, name: Option<&str>, text: &str, found: &mut Vec<Plugin>) {
     let own_name = node.at(&["metadata", "name"]).and_then(Node::text).or(name);
     if let Some(plugins) = resource::find(node, own_name) {
-        return found.extend(plugins);
+        let placed = |plugin| Plugin { place: Place::of(node), ..plugin };
+        return found.extend(plugins.into_iter().map(placed));
     }
     let is_wasm = ["vm_config", "vmConfig"].iter().any(|field| node.get(field).is_some());
     let configuration = node.get("configuration");
@@ -93,7 +99,8 @@ fn filter(node: &Node, configuration: Option<&Node>, name: Option<&str>, text: &
                 .then(|| document::parse_json(json))
                 .flatten();
             tree.iter_mut().for_each(|tree| tree.move_lines(&place));
-            Plugin { kind, name, line: *line, bytes: Ok(json.clone().into_bytes()), tree }
+            let (bytes, place) = (Ok(json.clone().into_bytes()), Place::default());
+            Plugin { kind, name, line: *line, bytes, tree, place }
         }
         (message, value) => {
             let message = one_line(message);
@@ -102,7 +109,8 @@ fn filter(node: &Node, configuration: Option<&Node>, name: Option<&str>, text: &
                  JSON as text: the filter would receive anything else as protobuf"
             );
             let tree = value.unwrap_or(any).clone();
-            Plugin { kind, name, line: any.line, bytes: Err(problem), tree: Some(tree) }
+            let (bytes, place) = (Err(problem), Place::default());
+            Plugin { kind, name, line: any.line, bytes, tree: Some(tree), place }
         }
     }
 }
@@ -116,7 +124,7 @@ fn is_literal(line: &str) -> bool {
 impl Plugin {
     /// A plugin without a configuration.
     fn empty(kind: &'static str, name: Option<String>, line: usize) -> Self {
-        Plugin { kind, name, line, bytes: Ok(Vec::new()), tree: None }
+        Plugin { kind, name, line, bytes: Ok(Vec::new()), tree: None, place: Place::default() }
     }
 
     /// A plugin in place of a file that cannot be read.
@@ -126,7 +134,8 @@ impl Plugin {
 
     fn of_tree(kind: &'static str, name: Option<String>, tree: &Node) -> Self {
         let bytes = serde_json::to_vec(tree).map_err(|error| error.to_string());
-        Plugin { kind, name, line: tree.line, bytes, tree: Some(tree.clone()) }
+        let place = Place::default();
+        Plugin { kind, name, line: tree.line, bytes, tree: Some(tree.clone()), place }
     }
 
     /// The same plugin with another configuration.
@@ -138,6 +147,21 @@ impl Plugin {
     pub fn is_ours(&self) -> bool {
         let tree = self.tree.as_ref();
         tree.is_some_and(|tree| FIELDS.iter().any(|field| tree.get(field).is_some()))
+    }
+
+    /// Whether it has this name, or this namespace and name, as in `shop/split`.
+    pub fn is_called(&self, called: &str) -> bool {
+        let full = self.place.namespace.as_ref().zip(self.name.as_ref());
+        self.name.as_deref() == Some(called)
+            || full.is_some_and(|(namespace, name)| format!("{namespace}/{name}") == called)
+    }
+
+    /// Its kind, and its name with the namespace.
+    pub fn full_title(&self) -> String {
+        match (&self.place.namespace, &self.name) {
+            (Some(namespace), Some(name)) => format!("{} {namespace}/{name}", self.kind),
+            _ => self.title(),
+        }
     }
 
     /// Its kind, and its name if it has one.

@@ -105,17 +105,15 @@ impl Simulate {
         let rules = rules.collect::<Result<_>>()?;
         let without_route = unknown.iter().map(|rule| rule.name().to_owned()).collect();
         let simulation = Simulation { keys: keys.count(), at: checked.at(), rules, without_route };
-        Ok(Answer::good(match self.output {
-            Format::Json => serde_json::to_string_pretty(&simulation)?,
-            Format::Table => {
-                let at = simulation.at.as_deref();
-                let rules = simulation.rules.iter().map(|shares| table(shares, &keys, at));
-                let others = simulation.without_route.iter().map(|rule| {
-                    format!("{rule}: its weights are in the route; give that as another -f FILE\n")
-                });
-                rules.chain(others).collect::<String>()
-            }
-        }))
+        let table = || {
+            let at = simulation.at.as_deref();
+            let rules = simulation.rules.iter().map(|shares| table(shares, &keys, at));
+            let others = simulation.without_route.iter().map(|rule| {
+                format!("{rule}: its weights are in the route; give that as another -f FILE\n")
+            });
+            rules.chain(others).collect::<String>()
+        };
+        Ok(Answer::good(self.output.write(&simulation, table)?))
     }
 }
 

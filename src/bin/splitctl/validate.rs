@@ -88,10 +88,7 @@ impl Validate {
         let configurations: Vec<_> = files.iter().flat_map(Validated::found).collect();
         let valid = configurations.iter().all(|found| found.errors.is_empty());
         let report = Report { valid, configurations, warnings: self.warnings(&files) };
-        let text = match self.output {
-            Format::Json => serde_json::to_string_pretty(&report)?,
-            Format::Table => table(&report),
-        };
+        let text = self.output.write(&report, || table(&report))?;
         Ok(Answer { text, good: valid && (!self.strict || report.warnings.is_empty()) })
     }
 

@@ -214,6 +214,8 @@ impl Watch {
         Ok(match (self.output, self.once) {
             (Format::Json, true) => serde_json::to_string_pretty(look)?,
             (Format::Json, false) => serde_json::to_string(look)?,
+            // Each look is a document of its own.
+            (Format::Yaml, _) => format!("---\n{}", serde_saphyr::to_string(look)?),
             (Format::Table, _) => table::table(look),
         })
     }

@@ -102,7 +102,8 @@ fn an_issued_identity_has_its_point_at_once() {
     assert_eq!(asked(&plan, &snapshot, &pair).0, first);
 }
 
-/// The cookie holds the point itself, so that a new salt moves nobody.
+/// The cookie holds the point itself, so that a new key moves nobody; nor does a new salt, unless the
+/// cookie is signed, which binds it to the salt.
 #[test]
 fn a_point_is_kept() {
     for signing in [Value::Null, json!({ "env": "KEYS" })] {
@@ -115,8 +116,13 @@ fn a_point_is_kept() {
             let drawn = outcome.decision().point().unwrap();
             let pair = sent_back(outcome.cookies.as_ref().unwrap());
             assert!(pair.starts_with(&format!("kept={drawn}")));
-            let salted = json!({ "key": [{ "cookie": "uid" }], "salt": "two" });
-            let later = by_route(json!({ "sticky": salted, "persist": persist }), json!({}));
+            let salted = |salt: &str| {
+                let sticky = json!({ "key": [{ "cookie": "other" }], "salt": salt });
+                by_route(json!({ "sticky": sticky, "persist": persist }), json!({}))
+            };
+            let anew = point(&salted("two"), &pair).1 != Reason::Persisted;
+            assert_eq!(anew, !signing.is_null());
+            let later = salted(if sticky.is_null() { "r" } else { "one" });
             let (again, outcome) = (asked(&later, &snapshot, &pair).0, point(&later, &pair));
             assert_eq!((again, outcome), (first, (Some(drawn), Reason::Persisted)));
             for wrong in ["kept=007", "kept=+7", "kept=", "kept=18446744073709551616", "kept=r"] {

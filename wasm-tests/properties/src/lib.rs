@@ -6,27 +6,41 @@ mod cases;
 mod configuration;
 mod cookies;
 mod given;
+mod importer;
 mod matching;
+pub mod named;
 mod records;
 mod requests;
 mod written;
 
 pub use configuration::configuration;
 pub use cookies::cookies;
+pub use importer::importer;
 pub use matching::matching;
 pub use records::records;
 pub use requests::requests;
 
 use std::path::{Path, PathBuf};
 
+// The importer is a part of the program `splitctl`, which has no library.
+#[path = "../../../src/bin/splitctl"]
+#[allow(dead_code, reason = "the program uses the rest")]
+mod splitctl {
+    pub mod document;
+    pub mod import;
+    pub mod output;
+}
+use splitctl::{document, import, output};
+
 /// A property. It panics where it does not hold, and returns whether the bytes were such that it
 /// had something to assert.
 pub type Property = fn(&[u8]) -> bool;
 
 /// Every property by its name.
-pub const ALL: [(&str, Property); 5] = [
+pub const ALL: [(&str, Property); 6] = [
     ("configuration", configuration),
     ("cookies", cookies),
+    ("importer", importer),
     ("matching", matching),
     ("records", records),
     ("requests", requests),

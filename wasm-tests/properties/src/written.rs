@@ -122,7 +122,12 @@ fn sticky(u: &mut Unstructured<'_>) -> Result<Value> {
                 list(u, 3, &|u| {
                     let sources = ["header", "cookie", "queryParam", "sourceIp"];
                     let source = *u.choose(&sources)?;
-                    Ok(json!({source: if source == "sourceIp" { json!(true) } else { text(u)? }}))
+                    let value = if source == "sourceIp" { json!(true) } else { text(u)? };
+                    let mut source = json!({source: value});
+                    if u.ratio(1, 8)? {
+                        source["trusted"] = json!(true);
+                    }
+                    Ok(source)
                 })
             }),
             ("issue", 10, &cookie),

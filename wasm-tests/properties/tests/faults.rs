@@ -1,28 +1,11 @@
 //! `wasm-tests/faults.json` has every fault, and every test that it names exists.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
+use properties::named::{exists, read, root};
 use serde_json::Value;
 
 const ROWS: u64 = 49;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
-
-/// `file::function`, or `file#row N` for a request of that name among the cases.
-fn exists(test: &str) -> bool {
-    match (test.split_once("::"), test.split_once('#')) {
-        (Some((file, name)), _) => read(file).contains(&format!("fn {name}(")),
-        (None, Some((file, row))) => read(file).contains(&format!("\"{row}: ")),
-        (None, None) => false,
-    }
-}
 
 #[test]
 fn every_row_has_its_tests() {

@@ -42,6 +42,11 @@ fn cookies() {
 }
 
 #[test]
+fn importer() {
+    holds("importer");
+}
+
+#[test]
 fn matching() {
     holds("matching");
 }

@@ -2,11 +2,11 @@
 
 use traffic_split::config::{ActionSpec, Config, CookieSpec, KeySource, RuleSpec};
 
-use super::cause;
 use super::described::Carried;
 use super::group::Group;
 use super::pairs::{Pair, Pairs, entries};
 use super::side::{At, Side};
+use super::sticky;
 use crate::hint::{self, Remedy};
 use crate::keys::Source;
 use crate::movement::{self, Kept, Movement};
@@ -49,7 +49,7 @@ pub fn issues(config: &Config) -> impl Iterator<Item = &CookieSpec> {
 
 /// The names of the cookies with identities of the old configuration that the new one accepts.
 pub fn accepted([old, new]: [&Config; 2]) -> Vec<String> {
-    let counts = |old: &&CookieSpec| issues(new).any(|new| cause::accepts(old, new));
+    let counts = |old: &&CookieSpec| issues(new).any(|new| sticky::accepts(old, new));
     let mut names: Vec<_> = issues(old).filter(counts).map(|cookie| cookie.name.clone()).collect();
     names.sort();
     names.dedup();
@@ -65,7 +65,7 @@ pub fn kept<'c>(pairs: &Pairs<'c>) -> Vec<Kept<'c>> {
     };
     let kept = |pair: &Pair<'c>| {
         let (old, new) = (persist(pair.old)?, persist(pair.new)?);
-        let counts = cause::keeps(pair, old, new);
+        let counts = sticky::keeps(pair, old, new);
         counts.then_some(Kept { rule: &pair.old.name, cookie: new })
     };
     pairs.both.iter().filter_map(kept).collect()

@@ -153,7 +153,9 @@ impl Described {
         self.without.contains(part)
             || match part {
                 Part::Header(name) => named(&self.headers, name),
-                Part::Cookie(name) => named(&self.cookies, name) || cookie(name),
+                Part::Cookie(name) | Part::CookieAnyCase(name) => {
+                    named(&self.cookies, name) || cookie(name)
+                }
                 Part::QueryParam(name) => {
                     let query = self.path.as_deref().and_then(|path| path.split_once('?'));
                     let in_path = query.is_some_and(|(_, query)| {

@@ -52,7 +52,9 @@ impl Setting {
                 let pair = |name: &String| (name.clone(), value.clone());
                 match part {
                     Part::Header(name) => request.headers.push(pair(name)),
-                    Part::Cookie(name) => request.cookies.push(pair(name)),
+                    Part::Cookie(name) | Part::CookieAnyCase(name) => {
+                        request.cookies.push(pair(name));
+                    }
                     Part::QueryParam(name) => request.params.push(pair(name)),
                     Part::Path => request.path = Some(value.clone()),
                     Part::Method => request.method = Some(value.clone()),

@@ -1,13 +1,14 @@
 //! The explanation of a decision, as `-o json` prints it.
 
 use serde::Serialize;
-use traffic_split::config::Mode;
+use traffic_split::config::{Mode, RuleSpec};
 use traffic_split::{
     Decision, Explanation, HeaderChange, HeaderList, Outcome, Reason, Rule, Snapshot, explain,
 };
 
 use super::absent;
 use super::bucket::Buckets;
+use super::flips;
 use crate::check::Checked;
 use crate::curve;
 use crate::describe;
@@ -40,11 +41,17 @@ pub struct Explained {
     /// The names of the cookies that are set.
     pub cookies: Vec<String>,
     pub rules: Vec<Step>,
+    /// The reasons for which the client may get another variant later.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flips: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// The reason why a split draws.
     #[serde(skip)]
     pub draw: String,
+    /// Whether no chance is in it.
+    #[serde(skip)]
+    pub is_certain: bool,
 }
 
 /// An entry of a route.
@@ -130,13 +137,16 @@ impl Explained {
             headers: Ordered(headers),
             cookies: set_cookies.map(|header| name(&header.value)).collect(),
             rules: steps(checked, request, &explanation),
+            flips: decided(checked, decision.rule())
+                .map_or_else(Vec::new, |rule| flips::reasons(rule, &explanation, request)),
             notes: notes(checked, decision, request),
             draw: draw(checked, decision.rule(), request),
+            is_certain: certain,
         }
     }
 }
 
-fn example(checked: &Checked) -> Example {
+pub fn example(checked: &Checked) -> Example {
     Example { now: checked.snapshot.now() }
 }
 
@@ -166,7 +176,10 @@ fn steps(checked: &Checked, request: &HeaderList, explanation: &Explanation<'_>)
                 None => Vec::new(),
             };
             let layer = step.filter(|step| step.matches);
+            let too_long =
+                layer.filter(|step| step.key.is_none()).map(|_| absent::keys(rule, request));
             why.extend(layer.and_then(|step| describe::layer(rule, step)));
+            why.extend(too_long.into_iter().flatten());
             let engine = layer.and_then(|step| Buckets::new(rule, step));
             why.extend(engine.iter().flat_map(Buckets::lines));
             let outside = !decided && layer.is_some();
@@ -183,9 +196,13 @@ fn steps(checked: &Checked, request: &HeaderList, explanation: &Explanation<'_>)
         .collect()
 }
 
+/// The rule that decided, as written.
+fn decided<'c>(checked: &'c Checked, rule: Option<&str>) -> Option<&'c RuleSpec> {
+    checked.config.rules.iter().find(|known| Some(known.name.as_str()) == rule)
+}
+
 fn draw(checked: &Checked, rule: Option<&str>, request: &HeaderList) -> String {
-    let rule = checked.config.rules.iter().find(|known| Some(known.name.as_str()) == rule);
-    match rule.filter(|rule| rule.sticky.is_some()) {
+    match decided(checked, rule).filter(|rule| rule.sticky.is_some()) {
         Some(rule) => {
             let too_long = absent::keys(rule, request);
             let why =

@@ -56,6 +56,9 @@ pub fn table(explained: &Explained) -> String {
     for cookie in &explained.cookies {
         fact("cookie", &format!("{cookie} is set"));
     }
+    for flip in &explained.flips {
+        fact("may flip", flip);
+    }
     for note in &explained.notes {
         fact("note", note);
     }

@@ -147,7 +147,11 @@ impl<'c> Test<'c> {
                 (false, true) => {
                     let has_one = matches!(
                         own.part,
-                        Part::Path | Part::Method | Part::Cookie(_) | Part::QueryParam(_)
+                        Part::Path
+                            | Part::Method
+                            | Part::Cookie(_)
+                            | Part::CookieAnyCase(_)
+                            | Part::QueryParam(_)
                     );
                     has_one && own.exclude(others)
                 }

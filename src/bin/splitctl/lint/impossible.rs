@@ -132,7 +132,7 @@ pub fn operand(part: &Part, place: Place, text: &str, ignore_case: bool) -> Opti
             Some(c) => impossible(format!("a host has no {c:?}")),
             None => None,
         },
-        Part::Cookie(_) => match with(&|c| c == ';' || c == ' ') {
+        Part::Cookie(_) | Part::CookieAnyCase(_) => match with(&|c| c == ';' || c == ' ') {
             Some(';') => impossible("a cookie ends before ;".into()),
             Some(_) => {
                 impossible("a cookie has no space: servers encode it, and it is not decoded".into())

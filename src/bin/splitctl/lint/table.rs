@@ -13,6 +13,7 @@ pub enum Lint {
     RampAhead,
     DrainedVariant,
     InsecureCookie,
+    UntrustedKey,
     LongKey,
     Placeholder,
     BlindGuard,
@@ -31,7 +32,7 @@ pub enum Lint {
 }
 
 /// Every lint with its name and the remedy.
-pub const TABLE: [(Lint, &str, &str); 25] = [
+pub const TABLE: [(Lint, &str, &str); 26] = [
     (
         Lint::UnreachableRule,
         "unreachable-rule",
@@ -67,6 +68,11 @@ pub const TABLE: [(Lint, &str, &str); 25] = [
         "that is right for a planned end; to send them away now, give persist: { drain: false }",
     ),
     (Lint::InsecureCookie, "insecure-cookie", "add secure: true wherever there is TLS"),
+    (
+        Lint::UntrustedKey,
+        "untrusted-key",
+        "give trusted: true if an earlier filter sets or removes it, or key by what one has proven",
+    ),
     (
         Lint::LongKey,
         "long-key",

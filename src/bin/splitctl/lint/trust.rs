@@ -1,0 +1,37 @@
+//! Signed cookies beside keys that clients can set.
+
+use traffic_split::config::{ActionSpec, CookieSpec, RuleSpec};
+
+use super::{Finding, Lint};
+
+/// One warning for each source of a rule's key that nobody vouches for.
+pub fn find(rule: &RuleSpec) -> Vec<Finding> {
+    let Some(sticky) = &rule.sticky else { return Vec::new() };
+    let signed: Vec<_> = signed(rule).map(|cookie| cookie.name.as_str()).collect();
+    if signed.is_empty() {
+        return Vec::new();
+    }
+    let sources = sticky.key.iter().zip(&sticky.trusted).enumerate();
+    // Nobody sends an address.
+    let chosen = sources.filter(|(_, (source, trusted))| !**trusted && source.part().is_some());
+    let finding = |(at, (source, _))| {
+        let cookies = signed.join(" and ");
+        let message = format!(
+            "a client chooses its {source}, and by it a variant: signing {cookies} proves nothing"
+        );
+        Finding::new(Lint::UntrustedKey, format!("{}.key[{at}]", sticky.path), message)
+    };
+    chosen.map(finding).collect()
+}
+
+/// The signed cookies of a rule.
+fn signed(rule: &RuleSpec) -> impl Iterator<Item = &CookieSpec> {
+    let issue = rule.sticky.as_ref().and_then(|sticky| sticky.issue.as_ref());
+    let persist = match &rule.action {
+        Some(ActionSpec::Split(split)) => split.persist.as_ref(),
+        Some(ActionSpec::Route(route)) => route.persist.as_ref(),
+        Some(ActionSpec::To(_)) | None => None,
+    };
+    let cookies = issue.into_iter().chain(persist.map(|persist| &persist.cookie));
+    cookies.filter(|cookie| cookie.signing.is_some())
+}
