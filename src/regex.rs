@@ -18,7 +18,7 @@ use crate::limits;
 /// A regular expression that whole values match, if they are UTF-8.
 #[derive(Debug)]
 pub(crate) enum Regex {
-    Table(Table),
+    Table(Box<Table>),
     Program(Box<Program>),
 }
 
@@ -38,7 +38,10 @@ impl Regex {
         let mut left = share;
         let table = Table::new(&program, &mut left);
         *effort = effort.saturating_sub(share.saturating_sub(left));
-        Ok(table.map_or_else(|| Regex::Program(Box::new(program)), Regex::Table))
+        Ok(match table {
+            Some(table) => Regex::Table(Box::new(table)),
+            None => Regex::Program(Box::new(program)),
+        })
     }
 
     /// Whether a value matches; `None` if that takes more than the steps that are left.

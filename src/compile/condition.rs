@@ -21,7 +21,8 @@ impl Searches {
             matches!(operator, Operator::Regex(_) | Operator::Contains(_))
         };
         let count = u32::try_from(entries.flatten().filter(searches).count()).unwrap_or(u32::MAX);
-        Searches { steps: limits::SEARCH_STEPS / count.max(1), effort: limits::REGEX_EFFORTS }
+        let steps = limits::SEARCH_STEPS.checked_div(count).unwrap_or(limits::SEARCH_STEPS);
+        Searches { steps, effort: limits::REGEX_EFFORTS }
     }
 }
 

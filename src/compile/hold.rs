@@ -78,7 +78,8 @@ mod tests {
     #[test]
     fn a_plan_with_a_hold_says_so_and_counts_what_is_held() {
         let plan = plan(Some("stable"));
-        assert_eq!(plan.to_string(), "hold stable, rules tried, rollout");
+        let expected = "hold stable, rules tried, rollout; generation ";
+        assert_eq!(plan.to_string(), format!("{expected}{}", plan.generation()));
         let names: Vec<_> = plan.metrics().iter().map(|metric| metric.name).collect();
         let requests = names.iter().filter(|name| name.ends_with(";.;tsplit_requests_total"));
         let expected = ["tried", "rollout"].map(|rule| {

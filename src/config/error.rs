@@ -100,7 +100,13 @@ impl Errors {
 
     /// Adds an error for a field that is not one of `known`.
     pub(crate) fn unknown(&mut self, path: &str, known: &[&str]) {
-        self.add(path, format!("Unknown field: must be one of {}", known.join(", ")));
+        self.add(
+            path,
+            match known {
+                [] => "Unknown field: there is none here, write {}".to_owned(),
+                known => format!("Unknown field: must be one of {}", known.join(", ")),
+            },
+        );
     }
 
     /// Adds an error for a list or an object with more than `limit` elements.

@@ -244,6 +244,7 @@ fn an_expression_without_a_table_takes_no_more_steps_than_are_left() {
         assert!(found.is_none() || left > 0, "{pattern} {found:?} {left}");
         let short = "ab".repeat(120);
         assert!(regex.matches(short.as_bytes(), &mut { limits::SEARCH_STEPS }).is_some());
+        assert_eq!(regex.matches(b"a", &mut { limits::STEPS_OF_STATE - 1 }), None);
     }
 }
 

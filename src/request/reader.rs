@@ -45,10 +45,12 @@ struct Kept<'r> {
     query: OnceCell<Pairs<'r>>,
     path: OnceCell<Option<&'r [u8]>>,
     authority: OnceCell<[Option<&'r [u8]>; 2]>,
-    /// The long values that were looked at, by their addresses in order: the bytes that can be looked
-    /// at, from and to.
-    values: RefCell<Vec<(usize, Option<(usize, usize)>)>>,
+    /// The long values that were looked at, by their addresses in order.
+    values: RefCell<Vec<(usize, Part)>>,
 }
+
+/// The bytes of a value that can be looked at, from and to.
+type Part = Option<(usize, usize)>;
 
 /// A request, what has been found in it, and the work that it has caused.
 pub(crate) struct Reader<'r, R> {

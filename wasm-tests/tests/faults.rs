@@ -327,7 +327,6 @@ async fn row_49_a_path_is_matched_as_envoy_normalised_it() -> Result<()> {
         ("//reviews", "/reviews", true),
         ("/a/../reviews", "/reviews", true),
         ("/a/%2e%2e/reviews", "/reviews", true),
-        ("/a%2F..%2Freviews", "/a%2F..%2Freviews", false),
         ("/ratings/../other", "/other", false),
     ] {
         let request = Request::get(path).with("cookie", "uid=alice");
@@ -337,6 +336,10 @@ async fn row_49_a_path_is_matched_as_envoy_normalised_it() -> Result<()> {
             (seen_as, matched)
         );
     }
+    // An escaped slash is sent back as a slash, so that no rule sees another path than the upstream.
+    let escaped = Request::get("/a%2F..%2Freviews");
+    let escaped = raw::send(envoy.address(manifest::LISTENER)?, &escaped).await?;
+    assert_eq!((escaped.status, escaped.header("location")), (307, Some("/reviews")));
     let fragment =
         raw::send(envoy.address(manifest::LISTENER)?, &Request::get("/reviews#a")).await?;
     assert_eq!(fragment.status, 400);

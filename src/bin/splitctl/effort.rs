@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(of(splits(10), "full"), None);
         assert_eq!(of(splits(1024), "off"), None);
         let most = of(splits(1024), "full");
-        assert_eq!(most.as_deref(), Some("takes about 550 ms and 37 MiB in each VM"));
+        assert_eq!(most.as_deref(), Some("takes about 619 ms and 41 MiB in each VM"));
         let regex = |n| json!([{ "path": { "regex": format!("/{n}/.*") } }]);
         let rule = |n| json!({ "name": format!("r{n}"), "to": "v0", "match": regex(n) });
         let many = of((0..1024).map(rule).collect(), "off");

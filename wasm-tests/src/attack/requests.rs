@@ -89,7 +89,7 @@ impl Attacker {
 
     pub(super) fn next(&mut self, number: u64) -> Sent {
         self.number = number;
-        let protocol = if number % 2 == 0 { Protocol::Http1 } else { Protocol::Http2 };
+        let protocol = if number.is_multiple_of(2) { Protocol::Http1 } else { Protocol::Http2 };
         let mut request = Request::get(PATHS[self.rng.usize(..PATHS.len())]);
         request.authority = match self.rng.u8(..4) {
             0 => HOSTS[self.rng.usize(..HOSTS.len())].into(),

@@ -93,7 +93,7 @@ async fn row_19_what_is_no_pair_is_passed_over() -> Result<()> {
     let scene = start("split").await?;
     let ours = issued_at(now()?)?;
     assert_believed(&scene, &format!("=x; ;; a; ;{ours};")).await?;
-    assert_reissued(&scene, "=x; ;; a; ;split;=split;b=c;", "=x; a; split; =split; b=c; ").await
+    assert_reissued(&scene, "=x; ;; a; ;split;=split;b=c;", "=x; ;; a; ;split;=split;b=c; ").await
 }
 
 #[tokio::test]

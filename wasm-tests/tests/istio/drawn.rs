@@ -85,8 +85,12 @@ pub fn virtual_services(random: &mut Rng, count: usize) -> Vec<Set> {
             // A host of its own beside the hosts that it is one of.
             let wide = format!("*.{name}.test");
             let narrow = format!("n.{name}.test");
-            resources.push(resource(random, &format!("{name}-wide"), &[wide.clone()]));
-            resources.push(resource(random, &format!("{name}-narrow"), &[narrow.clone()]));
+            resources.push(resource(random, &format!("{name}-wide"), std::slice::from_ref(&wide)));
+            resources.push(resource(
+                random,
+                &format!("{name}-narrow"),
+                std::slice::from_ref(&narrow),
+            ));
             asked.extend([narrow.clone(), wide.replace('*', "w")]);
             hosts.extend([wide, narrow]);
         }

@@ -98,7 +98,7 @@ mod tests {
             variants.all().iter().map(|(_, name)| name.clone()).collect::<Vec<_>>()
         };
         assert_eq!(names(&[to("web", Some("v1")), to("web", Some("v2"))]), ["v1", "v2"]);
-        assert_eq!(names(&[to("web", Some("v1")), to("api", Some("v1"))]), ["web-v1", "api-v1"]);
+        assert_eq!(names(&[to("web", Some("v1")), to("api", Some("v1"))]), ["api-v1", "web-v1"]);
         assert_eq!(names(&[to("web.a", None), to("web.b.svc", None)]), ["web.a", "web.b"]);
         assert_eq!(names(&[to("web é", None), to("web-è", None)]), ["web--", "web---2"]);
         assert_eq!(names(&[to("api.example.com", None)]), ["api.example.com"]);
