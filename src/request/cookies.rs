@@ -81,8 +81,14 @@ fn find_text<'a, T>(
     mut find: impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
     let mut left = Left { bytes: limits::COOKIE_BYTES, pairs: limits::COOKIE_PAIRS };
-    let ignored = request.ignored();
-    request.find_header("cookie", |line| find_in_line(line, &mut left, ignored, &mut find))
+    let (ignored, spent) = (request.ignored(), request.spent());
+    request.find_header("cookie", |line| {
+        if spent.is_some_and(|spent| !spent.scan(line.len())) {
+            ignored.insert(Ignored::Cookies);
+            return None;
+        }
+        find_in_line(line, &mut left, ignored, &mut find)
+    })
 }
 
 /// How much is still looked at.
@@ -100,7 +106,7 @@ fn find_in_line<'a, T>(
     ignored: &IgnoredSet,
     find: &mut impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
-    let mut rest = Some(line).filter(|line| ignored.scan(line.len()));
+    let mut rest = Some(line);
     while let Some(line) = rest {
         let (text, others) = split_at_byte(line, b';');
         match (left.bytes.checked_sub(text.len()), left.pairs.checked_sub(1)) {

@@ -2,8 +2,6 @@
 
 use std::cell::Cell;
 
-use crate::limits;
-
 /// A kind of ignored input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ignored {
@@ -56,31 +54,17 @@ impl Ignored {
 /// assert_eq!(ignored.iter().collect::<Vec<_>>(), [Ignored::Key]);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IgnoredSet {
-    kinds: Cell<u8>,
-    /// Bytes of cookies that were searched.
-    scanned: Cell<usize>,
-}
+pub struct IgnoredSet(Cell<u8>);
 
 impl IgnoredSet {
     /// Adds a kind.
     pub fn insert(&self, what: Ignored) {
-        self.kinds.set(self.kinds.get() | 1 << what as u8);
-    }
-
-    /// Whether so many bytes more of cookies may be searched. That they may not is noted.
-    pub(crate) fn scan(&self, bytes: usize) -> bool {
-        let scanned = self.scanned.get().saturating_add(bytes);
-        self.scanned.set(scanned);
-        if scanned > limits::SCANNED_BYTES {
-            self.insert(Ignored::Cookies);
-        }
-        scanned <= limits::SCANNED_BYTES
+        self.0.set(self.0.get() | 1 << what as u8);
     }
 
     /// The kinds in the set, in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = Ignored> {
-        let set = self.kinds.get();
+        let set = self.0.get();
         Ignored::ALL.into_iter().filter(move |what| set & (1 << *what as u8) != 0)
     }
 }
@@ -99,13 +83,6 @@ mod tests {
         assert_eq!(set.iter().collect::<Vec<_>>(), [Ignored::Value, Ignored::Signature]);
         Ignored::ALL.into_iter().for_each(|kind| set.insert(kind));
         assert_eq!(set.iter().collect::<Vec<_>>(), Ignored::ALL);
-    }
-
-    #[test]
-    fn cookies_are_searched_for_so_many_bytes() {
-        let set = IgnoredSet::default();
-        assert!(set.scan(limits::SCANNED_BYTES) && set.iter().count() == 0);
-        assert!(!set.scan(1) && set.iter().eq([Ignored::Cookies]));
     }
 
     /// The names are labels of a metric, and so part of the public contract.

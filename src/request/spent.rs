@@ -7,6 +7,8 @@ use crate::limits;
 /// Work that may still be done for a request, and what came of some of it.
 #[derive(Debug)]
 pub struct Spent {
+    /// Bytes of cookies that may still be searched.
+    scanned: Cell<usize>,
     /// Values whose signatures may still be verified.
     signed: Cell<usize>,
     /// Bytes of values that may still be read for an identity inside them, and of keys that flag engines
@@ -25,6 +27,7 @@ const LEAST: usize = 16;
 impl Default for Spent {
     fn default() -> Self {
         Spent {
+            scanned: Cell::new(limits::SCANNED_BYTES),
             signed: Cell::new(limits::SIGNED_VALUES_OF_REQUEST),
             inner: Cell::new(limits::INNER_BYTES),
             repeated: Cell::new(limits::REPEATED_BYTES),
@@ -34,6 +37,11 @@ impl Default for Spent {
 }
 
 impl Spent {
+    /// Whether so many bytes more of cookies may be searched.
+    pub(crate) fn scan(&self, bytes: usize) -> bool {
+        take(&self.scanned, bytes)
+    }
+
     /// Whether one more signed value may be verified.
     pub(crate) fn verify(&self) -> bool {
         take(&self.signed, 1)
@@ -81,6 +89,7 @@ mod tests {
         let spent = Spent::default();
         assert_eq!((0..99).filter(|_| spent.verify()).count(), limits::SIGNED_VALUES_OF_REQUEST);
         assert!(spent.read(limits::INNER_BYTES) && !spent.read(1));
+        assert!(spent.scan(limits::SCANNED_BYTES) && !spent.scan(1));
         let most = limits::REPEATED_BYTES / (LEAST + 4);
         assert_eq!((0..most + 9).filter(|_| spent.repeat(b"beta")).count(), most);
     }

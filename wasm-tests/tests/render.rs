@@ -94,7 +94,7 @@ fn resources_of_istio_look_like_the_manifests() -> Result<()> {
     for field in ["imagePullPolicy", "type", "failStrategy", "pluginConfig"] {
         assert_eq!(plugin["spec"][field], known["spec"][field], "{field}");
     }
-    let known = manifest("istio/components/cluster-header/envoy-filter.yaml")?;
+    let known = manifest("istio/components/strip/envoy-filter.yaml")?;
     let filter: Value = serde_saphyr::from_str(&render(source, "envoy-filter", &[])?)?;
     for field in ["apiVersion", "kind"] {
         assert_eq!(filter[field], known[field]);

@@ -243,7 +243,7 @@ const ELSEWHERE: [(&str, &str, &str); 22] = [
     ),
     ("REGEX_TABLE", "src/regex/tests.rs", "a_table_has_no_more_entries_than_its_bound"),
     ("RERUNS", "wasm-tests/tests/hostile_runs.rs", "runs_that_never_come_leave_nothing"),
-    ("SCANNED_BYTES", "src/request/ignored.rs", "cookies_are_searched_for_so_many_bytes"),
+    ("SCANNED_BYTES", "src/request/spent.rs", "each_kind_of_work_ends"),
     ("SEARCH_BYTES", "src/matcher/text.rs", "a_value_too_long_to_be_searched_is_noted"),
     ("SEARCH_STEPS", "src/matcher/text.rs", "a_condition_takes_no_more_steps_than_its_own"),
     ("SIGNED_BYTES", "wasm-tests/properties/tests/limits.rs", "the_longest_signed_value_fits"),
