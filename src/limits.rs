@@ -142,7 +142,7 @@ pub const SIGNED_VALUES_OF_REQUEST: usize = 16;
 /// rules that a request asks: a session of 2 KB for each of 1,024 rules.
 pub const INNER_BYTES: usize = 2 << 20;
 
-/// Bytes that all conditions look at in the second and later values of headers that are repeated: 10 values
+/// Bytes that all conditions look at in the second and later values of headers that are repeated: 9 values
 /// of 400 bytes for each of 1,000 conditions.
 pub const REPEATED_BYTES: usize = 4 << 20;
 

@@ -138,33 +138,43 @@ pub(crate) fn find_value<'a, T>(
     mut find: impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
     let mut is_first = true;
-    request.find_header(name, |value| {
+    let found = request.find_header(name, |value| {
         let first = std::mem::take(&mut is_first);
-        let short = first && value.len() <= LONG;
-        match if short { usable(value) } else { other(request, value, first) } {
-            Some(value) => find(value),
+        let value = if first && value.len() <= LONG {
+            usable(value)
+        } else if first || repeats(request, value) {
+            usable_of(request, value)
+        } else {
+            // Values to come are not looked at either.
+            request.ignored().insert(Ignored::Value);
+            return Some(None);
+        };
+        match value {
+            Some(value) => find(value).map(Some),
             None => {
                 request.ignored().insert(Ignored::Value);
                 None
             }
         }
-    })
+    });
+    found.flatten()
 }
 
 /// Bytes of a value beyond which it is long, and looked at once where that is kept.
 const LONG: usize = 256;
 
-/// A value that is long, or not the first one of its header. A function of its own: most have one that
-/// is short.
+/// Whether one more value of a header may be looked at, after the first one. Out of line, since most
+/// headers have one.
 #[cold]
 #[inline(never)]
-fn other<'v>(request: &impl Request, value: &'v [u8], first: bool) -> Option<&'v [u8]> {
-    let looks = || request.spent().is_none_or(|spent| spent.repeat(value));
-    let value = usable_of(request, value)?;
-    (first || looks()).then_some(value)
+fn repeats(request: &impl Request, value: &[u8]) -> bool {
+    request.spent().is_none_or(|spent| spent.repeat(value))
 }
 
-/// A value of a header without the blanks around it, if it can be looked at.
+/// A value of a header without the blanks around it, if it can be looked at. Out of line, since most
+/// values are short and alone.
+#[cold]
+#[inline(never)]
 fn usable_of<'v>(request: &impl Request, value: &'v [u8]) -> Option<&'v [u8]> {
     match request.known() {
         Some(known) if value.len() > LONG => known.long(value),

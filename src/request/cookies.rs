@@ -1,7 +1,7 @@
 //! Cookies, parsed in place (RFC 6265bis section 5.6).
 
 use super::scan::{is_clean, split_at_byte};
-use super::{Ignored, IgnoredSet, Request, trim, trim_start};
+use super::{Ignored, IgnoredSet, Request, Spent, trim, trim_start};
 use crate::limits;
 
 /// Calls `find` on each value of the cookie with this name, in the order of arrival, and returns its
@@ -82,13 +82,7 @@ fn find_text<'a, T>(
 ) -> Option<T> {
     let mut left = Left { bytes: limits::COOKIE_BYTES, pairs: limits::COOKIE_PAIRS };
     let (ignored, spent) = (request.ignored(), request.spent());
-    request.find_header("cookie", |line| {
-        if spent.is_some_and(|spent| !spent.scan(line.len())) {
-            ignored.insert(Ignored::Cookies);
-            return None;
-        }
-        find_in_line(line, &mut left, ignored, &mut find)
-    })
+    request.find_header("cookie", |line| find_in_line(line, &mut left, (ignored, spent), &mut find))
 }
 
 /// How much is still looked at.
@@ -103,9 +97,13 @@ struct Left {
 fn find_in_line<'a, T>(
     line: &'a [u8],
     left: &mut Left,
-    ignored: &IgnoredSet,
+    (ignored, spent): (&IgnoredSet, Option<&Spent>),
     find: &mut impl FnMut(&'a [u8]) -> Option<T>,
 ) -> Option<T> {
+    if spent.is_some_and(|spent| !spent.scan(line.len())) {
+        ignored.insert(Ignored::Cookies);
+        return None;
+    }
     let mut rest = Some(line);
     while let Some(line) = rest {
         let (text, others) = split_at_byte(line, b';');

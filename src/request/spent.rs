@@ -21,8 +21,8 @@ pub struct Spent {
     returned: Cell<[u16; limits::IDENTITIES]>,
 }
 
-/// The bytes that the least value counts for.
-const LEAST: usize = 16;
+/// Bytes that each value counts for beside its own: to look at the shortest one takes time as well.
+const LEAST: usize = 64;
 
 impl Default for Spent {
     fn default() -> Self {
