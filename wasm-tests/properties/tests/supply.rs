@@ -124,7 +124,7 @@ fn what_is_installed_is_pinned() {
             assert!(toolchain.is_none_or(|name| name.starts_with("$(")), "{path}: {line}");
         }
     }
-    assert!(pips == 1 && crates == 3, "{pips} {crates}");
+    assert!(pips == 1 && crates == 4, "{pips} {crates}");
     let engines = std::fs::read_to_string(root().join("wasm-tests/engines/requirements.txt"));
     let engines = engines.expect("requirements.txt");
     for line in engines.lines().filter(|line| !line.starts_with('#')) {
