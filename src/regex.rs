@@ -4,6 +4,9 @@
 //! expression for each byte: `(.*){400}c` took 110 ms for one value of 8 KiB. Here an expression
 //! becomes a table of states when a configuration is taken (Rabin and Scott, 1959), so that a byte is
 //! one look-up. The few whose table would be too large are run state by state, and each state counts.
+//!
+//! The crate `regex-automata` makes such tables as well, and would add 340 KB to a module of 480;
+//! `regex-lite` added 33 KB. `regex/tests.rs` holds this one to `regex-lite`.
 
 mod parse;
 mod program;
