@@ -161,6 +161,7 @@ impl Diff {
             minimum: top.minimum,
             matrix: top.matrix,
             max_moved: self.max_moved,
+            rerouted: cause::is_rerouted(old, new),
             requests,
             hints,
         })

@@ -26,7 +26,7 @@ const NAME: &str = "traffic-split";
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl render -f rules.yaml --to wasm-plugin --code oci://registry.example.com/traffic-split:1.0
-  splitctl render -f rules.yaml --to ecds > /etc/envoy/traffic-split.yaml
+  splitctl render -f rules.yaml --to ecds > new.yaml && mv new.yaml /etc/envoy/traffic-split.yaml
   splitctl render -f rules.yaml --to bootstrap -o json
   splitctl render -f envoy.yaml --to configuration")]
 pub struct Render {

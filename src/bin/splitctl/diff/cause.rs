@@ -13,6 +13,7 @@ pub fn causes(old: &Config, new: &Config, pairs: &Pairs<'_>) -> Vec<String> {
         return vec![cause];
     }
     let mut causes: Vec<String> = pairs.both.iter().filter_map(layer).collect();
+    causes.extend(rerouted(old, new));
     causes.extend(top(old, new));
     causes.extend(variants::changes(old, new));
     causes.extend(pairs.gone.iter().map(|rule| {
@@ -41,6 +42,39 @@ fn hold(old: &Config, new: &Config) -> Option<String> {
         (Some(held), Some(_)) => Some(format!("Both configurations hold everyone at {held}.")),
         (None, None) => None,
     }
+}
+
+/// Whether a routing header that routes read is gone, or has another name.
+pub fn is_rerouted(old: &Config, new: &Config) -> bool {
+    !rerouted(old, new).is_empty()
+}
+
+/// The routing headers with their fields, before and after.
+fn headers<'c>(
+    old: &'c Config,
+    new: &'c Config,
+) -> impl Iterator<Item = (&'static str, Option<&'c str>, Option<&'c str>)> {
+    let of = |config: &'c Config| {
+        [&config.cluster_header, &config.variant_header, &config.point_header]
+            .map(|header| header.as_deref())
+    };
+    let fields = ["clusterHeader", "variantHeader", "pointHeader"];
+    fields.into_iter().zip(of(old)).zip(of(new)).map(|((field, old), new)| (field, old, new))
+}
+
+/// The routing headers whose routes have to change as well.
+fn rerouted(old: &Config, new: &Config) -> Vec<String> {
+    let cause = |(field, old, new): (&str, Option<&str>, Option<&str>)| {
+        let old = old.filter(|_| old != new)?;
+        let effect = format!("a route that reads {old} gives everyone the default route");
+        Some(match new {
+            Some(new) => {
+                format!("{field} is {new}, before {old}: {effect}. Change the routes first.")
+            }
+            None => format!("{field} is gone: {effect}."),
+        })
+    };
+    headers(old, new).filter_map(cause).collect()
 }
 
 fn top(old: &Config, new: &Config) -> Vec<String> {

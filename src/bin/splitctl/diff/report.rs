@@ -23,6 +23,9 @@ pub struct Report {
     pub matrix: Ordered<Ordered<f64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_moved: Option<f64>,
+    /// Whether a routing header that routes read is gone, or has another name.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rerouted: bool,
     pub requests: Vec<Requests>,
     pub hints: Vec<String>,
 }
@@ -188,7 +191,7 @@ impl Requests {
 
 impl Report {
     pub fn is_good(&self) -> bool {
-        self.max_moved.is_none_or(|most| self.moved <= most)
+        self.max_moved.is_none_or(|most| self.moved <= most && !self.rerouted)
     }
 
     pub fn table(&self, keys: &Source) -> String {
@@ -214,7 +217,9 @@ impl Report {
         }
         if let Some(most) = self.max_moved.filter(|_| !self.is_good()) {
             let (moved, most) = (percent(self.moved), percent(most));
-            text += &format!("\n{BAD}{moved} move, and --max-moved is {most}{BAD:#}\n");
+            let why = if self.rerouted { ", unless the routes change with the header" } else { "" };
+            let moved = if self.rerouted { "all may".to_owned() } else { moved };
+            text += &format!("\n{BAD}{moved} move{why}, and --max-moved is {most}{BAD:#}\n");
         }
         text
     }

@@ -40,6 +40,14 @@ pub fn locations<'i, 'n>(
     ingresses: &'i [Ingress<'n>],
     remarks: &mut Vec<Remark>,
 ) -> Vec<Location<'i, 'n>> {
+    for ingress in ingresses {
+        remarks.extend(ingress.others().map(|(node, whole)| {
+            let field = format!("metadata.annotations.{whole}");
+            let text = "it says something else than where requests go; without it, requests may pass \
+                        that it stops: give the gateway, the route or another filter what it asked for";
+            ingress.source.lost(node, &field, text)
+        }));
+    }
     let mut found: Vec<Location<'i, 'n>> = Vec::new();
     for ingress in by_age(ingresses, false) {
         for path in &ingress.paths {

@@ -109,6 +109,17 @@ impl<'n> Ingress<'n> {
         })
     }
 
+    /// The annotations of either controller that say something else than a split.
+    pub fn others(&self) -> impl Iterator<Item = (&'n Node, &'n str)> {
+        const SPLIT: [&str; 3] = ["canary", "affinity", "session-cookie-"];
+        let fields = self.node.at(&["metadata", "annotations"]).map_or(&[][..], Node::fields);
+        fields.iter().filter_map(|(whole, node)| {
+            let (prefix, name) = whole.split_once('/')?;
+            let is_split = SPLIT.iter().any(|start| name.starts_with(start));
+            (PREFIXES.contains(&prefix) && !is_split).then_some((node, whole.as_str()))
+        })
+    }
+
     /// The text of an annotation that is not empty.
     pub fn text(&self, name: &str) -> Option<String> {
         self.annotation(name).map(|(_, _, text)| text).filter(|text| !text.is_empty())
