@@ -64,7 +64,7 @@ impl Explain {
     pub fn run(&self) -> Result<Answer> {
         let file = self.files.first().map_or("-", String::as_str);
         let plugins = self.choice.read_chain(file, self.when.seconds())?;
-        let routes = Routes::read(&self.files)?;
+        let routes = Routes::beside(&self.files)?;
         let [(_, checked)] = plugins.as_slice() else {
             let chain = chain::run(&plugins, &self.request(), &routes);
             return Ok(Answer::good(self.output.write(&chain, || chain.table())?));

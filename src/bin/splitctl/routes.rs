@@ -49,6 +49,20 @@ impl Routes {
         Ok(routes)
     }
 
+    /// Reads the routes of files that have nothing else to say: the first one has the configuration.
+    ///
+    /// # Errors
+    /// If one of the others has no route.
+    pub fn beside(paths: &[String]) -> Result<Routes> {
+        for path in paths.get(1..).unwrap_or(&[]) {
+            let own = Routes::read(std::slice::from_ref(path))?;
+            if own.all.is_empty() && own.headers.is_empty() {
+                bail!("{path}: no route here; the plugins of a chain stand in one file, the first");
+            }
+        }
+        Routes::read(paths)
+    }
+
     /// Adds the routes of a file. Standard input has none: it is read for the configuration.
     pub fn add(&mut self, path: &str) -> Result<()> {
         if path == "-" {

@@ -140,8 +140,9 @@ impl<'n> Routing<'n> {
         rest.iter().map(warning).collect()
     }
 
-    /// The warning about a header that no route looks at, where one looks at a header of nearly that name,
-    /// which no plugin writes. A header may be for the services alone.
+    /// The warning about a header that no route looks at, where one looks at a header that no plugin
+    /// writes, for a variant of this plugin or by nearly the same name. A header may be for the services
+    /// alone.
     fn misrouted(
         &self,
         plugin: &Placed<'_>,
@@ -152,12 +153,13 @@ impl<'n> Routing<'n> {
             let mut configs = placed.iter().map(|plugin| &plugin.checked.config);
             configs.any(|config| config.variant_header.as_ref() == Some(&route.header))
         };
+        let variants = &plugin.checked.config.variants;
+        let is_variant =
+            |route: &HeaderRoute<'_>| variants.iter().any(|it| route.value == Some(&it.name));
         let near = |route: &&HeaderRoute<'_>| route.namespace == plugin.namespace;
-        let other = self
-            .by_header
-            .iter()
-            .filter(near)
-            .find(|route| !is_written(route) && are_alike(&route.header, header))?;
+        let other = self.by_header.iter().filter(near).find(|route| {
+            !is_written(route) && (is_variant(route) || are_alike(&route.header, header))
+        })?;
         let message =
             format!("no route here looks at {header}; {} looks at {}", other.title, other.header);
         Some(plugin.warning(Lint::UnroutedVariant, "variantHeader", message))
