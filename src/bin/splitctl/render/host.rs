@@ -29,7 +29,11 @@ impl Host<'_> {
             ("imagePullPolicy", text("IfNotPresent")),
             ("pluginName", text(self.name)),
             ("type", text("HTTP")),
+            ("phase", text("UNSPECIFIED_PHASE")),
+            // The least: the filter runs last, right before the router.
+            ("priority", Node::new(0, Value::Number(f64::from(i32::MIN)))),
             ("failStrategy", text("FAIL_RELOAD")),
+            ("match", list(vec![object([("mode", text("CLIENT"))])])),
         ];
         if !self.environment.is_empty() {
             let variables = self.environment.iter().map(variable).collect();

@@ -17,8 +17,10 @@ spec:
   url: oci://registry.example.com/traffic-split:1.0   # your image of the filter
   pluginName: traffic-split
   type: HTTP
-  phase: UNSPECIFIED_PHASE           # right before the router
+  phase: UNSPECIFIED_PHASE
+  priority: -2147483648              # runs last, right before the router
   failStrategy: FAIL_RELOAD
+  match: [ { mode: CLIENT } ]        # a gateway, or the callers' sidecars
   # selector: name your gateway, or the callers' workloads, here
   pluginConfig:
 "
