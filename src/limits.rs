@@ -139,8 +139,8 @@ pub const SIGNED_VALUES: usize = 8;
 pub const SIGNED_VALUES_OF_REQUEST: usize = 16;
 
 /// Bytes of values that are read for an identity inside them, and of keys that flag engines hash, of all
-/// rules that a request asks: a session of 2 KB for each of 1,024 rules.
-pub const INNER_BYTES: usize = 2 << 20;
+/// rules that a request asks: a session of 1.25 KB for each of 1,024 rules.
+pub const INNER_BYTES: usize = 5 << 18;
 
 /// Bytes that all conditions look at in the second and later values of headers that are repeated: 9 values
 /// of 400 bytes for each of 1,000 conditions.
