@@ -105,6 +105,15 @@ impl Site {
         .await
     }
 
+    /// Waits until the guard has tripped.
+    async fn trips(&self) -> Result<()> {
+        eventually("the guard", async || {
+            ensure!(self.sum(TRIPPED).await? > 0.0, "{}", self.log());
+            Ok(())
+        })
+        .await
+    }
+
     /// Whether the guard has tripped, after three seconds: workers share what they count once a second.
     async fn is_tripped(&self) -> Result<bool> {
         tokio::time::sleep(Duration::from_secs(3)).await;
@@ -146,11 +155,7 @@ async fn a_variant_that_is_slow_once_it_has_the_last_byte_trips_its_guard() -> R
     site.uploads(&asking(&site.stable, "reads", 40)).await?;
     site.upstream("canary")?.slow(300);
     site.uploads(&asking(&site.canary, "reads", 40)).await?;
-    eventually("the guard", async || {
-        ensure!(site.sum(TRIPPED).await? > 0.0, "{}", site.log());
-        Ok(())
-    })
-    .await?;
+    site.trips().await?;
     assert!(site.log().contains("guard tripped, canary goes to stable: p95 of"), "{}", site.log());
     Ok(())
 }
@@ -180,11 +185,7 @@ async fn aborts_on_the_fallback_keep_no_guard_from_tripping() -> Result<()> {
     site.counted("tsplit_aborted_total{rule=\"rollout\",variant=\"stable\"}", 320.0).await?;
     site.upstream("canary")?.fail(50);
     site.visits(30).await?;
-    eventually("the guard", async || {
-        ensure!(site.sum(TRIPPED).await? > 0.0, "{}", site.log());
-        Ok(())
-    })
-    .await
+    site.trips().await
 }
 
 /// Before the response, in its middle over both protocols, and by not waiting for its end.
@@ -217,11 +218,7 @@ async fn aborts_and_what_a_client_lets_time_out_trip_no_guard() -> Result<()> {
     for breaks in asking(&site.canary, "breaks", 40) {
         let _ = client.send(&breaks).await;
     }
-    eventually("the guard", async || {
-        ensure!(site.sum(TRIPPED).await? > 0.0, "{}", site.log());
-        Ok(())
-    })
-    .await
+    site.trips().await
 }
 
 /// The route's own time makes an error of it, as long as its client waits for that.
@@ -237,11 +234,7 @@ async fn a_variant_that_never_answers_is_seen_by_the_routes_time() -> Result<()>
     for reply in running {
         assert_eq!(reply.await??.status, 504);
     }
-    eventually("the guard", async || {
-        ensure!(site.sum(TRIPPED).await? > 0.0, "{}", site.log());
-        Ok(())
-    })
-    .await
+    site.trips().await
 }
 
 /// The fewest requests of one client with which the guard does this, beside what others send; each is

@@ -16,7 +16,7 @@ const PARTS: u64 = 10;
 pub struct Curve {
     variant: String,
     points: Vec<Point>,
-    /// What to write so that it waits and goes on, while it runs.
+    /// The lines by which it waits and goes on, while it runs.
     #[serde(flatten)]
     resume: Option<Resume>,
 }

@@ -1,4 +1,4 @@
-//! What to write so that a running ramp waits where it is, and later goes on: nobody moves at either.
+//! The lines by which a running ramp waits where it is, and later goes on: nobody moves at either.
 
 use serde::Serialize;
 use traffic_split::config::{RampSpec, SplitSpec, Weight, format_time};

@@ -1,4 +1,4 @@
-//! What clients carry, and what would move fewer of them.
+//! The keys and cookies that clients carry, and advice by which fewer of them move.
 
 use traffic_split::config::{ActionSpec, Config, CookieSpec, KeySource, RuleSpec};
 
@@ -119,7 +119,7 @@ pub fn advice(
     advice
 }
 
-/// What moves clients of a rule whose weights the route has.
+/// The changes of a route with weights that move its clients.
 pub fn routes(sides: [&Side<'_>; 2], movements: &[Movement<'_>]) -> Vec<String> {
     let [before, after] = sides;
     let all = |at: fn(&At<'_>) -> bool| {

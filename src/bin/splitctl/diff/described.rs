@@ -69,7 +69,7 @@ pub fn parse_all(text: &str) -> Result<Vec<Described>, String> {
     paragraphs.map(parse).collect()
 }
 
-/// What clients carry in both configurations.
+/// The keys and cookies that clients carry in both configurations.
 pub struct Carried {
     /// The places of their keys, each with its number if its value is another one than elsewhere.
     pub keys: Vec<(KeySource, usize)>,

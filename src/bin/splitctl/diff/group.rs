@@ -24,7 +24,7 @@ pub struct Group {
     signature: Signature,
 }
 
-/// What a decision depends on: the rules that are met, and the values of one client's keys.
+/// The input of a decision: the rules that are met, and the values of one client's keys.
 #[derive(PartialEq, Eq)]
 struct Signature {
     rules: [Vec<usize>; 2],

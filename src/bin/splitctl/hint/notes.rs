@@ -1,4 +1,4 @@
-//! What is worth knowing about a change beside its causes.
+//! Notes about a change, beside its causes.
 
 use traffic_split::config::{ActionSpec, RuleSpec};
 
@@ -7,7 +7,7 @@ use crate::diff::pairs::{Pair, Pairs};
 use crate::diff::side::Side;
 use crate::diff::sticky::{accepts, keeps};
 
-/// What is worth knowing about a change, and moves nobody by itself.
+/// The notes about a change that move nobody by themselves.
 pub fn notes(old: &Side<'_>, new: &Side<'_>, pairs: &Pairs<'_>, persisted: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if is_held(old, new) {

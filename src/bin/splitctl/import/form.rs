@@ -1,4 +1,4 @@
-//! What every source is translated to: hosts, their routes in order, and what was lost on the way.
+//! The form that every source is translated to: hosts, their routes in order, and what was lost on the way.
 
 use crate::document::Node;
 

@@ -28,7 +28,7 @@ pub struct Path<'n> {
 pub enum Kind {
     Exact,
     Prefix,
-    /// As the controller sees fit: for both, the start of the text.
+    /// The controller matches as it sees fit: both take the start of the text.
     Own,
 }
 

@@ -160,7 +160,7 @@ fn accepted(test: Test) -> Result<Test, Problem> {
 /// Writes a pattern of PCRE or RE2 so that Rust's syntax says the same.
 ///
 /// # Errors
-/// What only backtracking has: look-around, backreferences, possessive and atomic parts.
+/// The syntax that only backtracking has: look-around, backreferences, possessive and atomic parts.
 fn translate(pattern: &str) -> Result<String, Problem> {
     let no = |what: &str| Err(Problem::Unsupported(format!("the filter has no {what}")));
     let mut out = String::new();

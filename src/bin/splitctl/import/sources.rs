@@ -34,7 +34,7 @@ struct Found<'f> {
     virtual_services: Vec<(Source<'f>, &'f Node)>,
     http_routes: Vec<(Source<'f>, &'f Node)>,
     tags: Vec<(Source<'f>, &'f Node)>,
-    /// What goes on by itself.
+    /// The remarks about resources that go on by themselves.
     answers: Vec<Remark>,
 }
 
