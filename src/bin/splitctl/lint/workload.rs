@@ -3,6 +3,7 @@
 use super::{Lint, Warning};
 use crate::check::Checked;
 use crate::document::{Node, Value};
+use crate::plugin::Place;
 
 /// A plugin of this filter, where it runs.
 pub struct Placed<'c> {
@@ -15,17 +16,13 @@ pub struct Placed<'c> {
     pub plugin_name: Option<String>,
     pub namespace: Option<&'c str>,
     workload: Workload<'c>,
-    order: Order<'c>,
+    place: Place,
 }
 
 /// The proxies that run a plugin.
 enum Workload<'c> {
     /// Istio's: those with these labels, or of these resources; all of the namespace without both.
-    Selected {
-        labels: Vec<(&'c str, &'c str)>,
-        targets: Vec<(&'c str, &'c str)>,
-        traffic: Vec<Traffic>,
-    },
+    Selected { targets: Vec<(&'c str, &'c str)>, traffic: Vec<Traffic> },
     /// The chain of filters that begins at a line of the file.
     Chain(usize),
 }
@@ -35,21 +32,6 @@ struct Traffic {
     mode: Option<String>,
     ports: Vec<u64>,
 }
-
-/// Istio's order: by phase, then from the highest priority, then by name. In Envoy's own configuration
-/// filters stand in their order.
-#[derive(PartialEq, PartialOrd)]
-struct Order<'c> {
-    phase: usize,
-    priority: f64,
-    name: &'c str,
-    line: usize,
-}
-
-const PHASES: [&str; 3] = ["AUTHN", "AUTHZ", "STATS"];
-
-/// The namespace whose plugins are for all namespaces, unless the mesh names another one.
-const ROOT: &str = "istio-system";
 
 impl<'c> Placed<'c> {
     /// The plugin of a resource of Istio.
@@ -64,19 +46,6 @@ impl<'c> Placed<'c> {
         };
         let spec = |field: &str| resource.at(&["spec", field]);
         let own = |field: &str| spec(field).or_else(|| resource.at(&["spec", "wasm", field]));
-        let phase = own("phase")
-            .and_then(Node::text)
-            .and_then(|phase| PHASES.iter().position(|known| *known == phase));
-        let order = Order {
-            phase: phase.unwrap_or(PHASES.len()),
-            priority: -own("priority").map_or(0.0, number),
-            name,
-            line: 0,
-        };
-        let pairs = |node: Option<&'c Node>| -> Vec<(&'c str, &'c str)> {
-            let fields = node.map_or(&[][..], Node::fields).iter();
-            fields.filter_map(|(name, value)| Some((name.as_str(), value.text()?))).collect()
-        };
         let targets =
             spec("targetRefs").map_or(&[][..], Node::elements).iter().chain(spec("targetRef"));
         let target = |node: &'c Node| {
@@ -84,12 +53,12 @@ impl<'c> Placed<'c> {
         };
         let traffic = spec("match").map_or(&[][..], Node::elements).iter().map(Traffic::new);
         let workload = Workload::Selected {
-            labels: pairs(resource.at(&["spec", "selector", "matchLabels"])),
             targets: targets.filter_map(target).collect(),
             traffic: traffic.collect(),
         };
         let plugin_name = own("pluginName").and_then(Node::text).map(str::to_owned);
-        Placed { file, title, line, checked, plugin_name, namespace, workload, order }
+        let place = Place::of(resource);
+        Placed { file, title, line, checked, plugin_name, namespace, workload, place }
     }
 
     /// The filter of a chain in Envoy's own configuration, or in Envoy Gateway's.
@@ -102,10 +71,10 @@ impl<'c> Placed<'c> {
     ) -> Self {
         let root = ["root_id", "rootId", "rootID"];
         let plugin_name = root.iter().find_map(|name| inside(filter, name)).map(str::to_owned);
-        let order = Order { phase: 0, priority: 0.0, name: "", line };
         let title = format!("the filter of line {line}");
         let workload = Workload::Chain(chain.line);
-        Placed { file, title, line, checked, plugin_name, namespace: None, workload, order }
+        let place = Place::default();
+        Placed { file, title, line, checked, plugin_name, namespace: None, workload, place }
     }
 
     /// Whether some proxy may run both. Two versions of one resource never run at once.
@@ -114,24 +83,14 @@ impl<'c> Placed<'c> {
             (Workload::Chain(own), Workload::Chain(others)) => {
                 self.file == other.file && own == others
             }
-            (
-                Workload::Selected { labels, targets, .. },
-                Workload::Selected { labels: others, targets: aims, .. },
-            ) => {
-                let near = match (self.namespace, other.namespace) {
-                    (Some(own), Some(others)) => own == others || [own, others].contains(&ROOT),
-                    _ => true,
-                };
-                let agree = |(name, value): &(&str, &str)| {
-                    others.iter().all(|(known, label)| known != name || label == value)
-                };
+            (Workload::Selected { targets, .. }, Workload::Selected { targets: aims, .. }) => {
                 let aimed = match (targets.is_empty(), aims.is_empty()) {
                     (false, false) => targets.iter().any(|target| aims.contains(target)),
-                    (true, false) => labels.is_empty(),
-                    (false, true) => others.is_empty(),
+                    (true, false) => !self.place.selects(),
+                    (false, true) => !other.place.selects(),
                     (true, true) => true,
                 };
-                self.title != other.title && near && aimed && labels.iter().all(agree)
+                self.title != other.title && aimed && self.place.meets(&other.place)
             }
             _ => false,
         }
@@ -149,8 +108,13 @@ impl<'c> Placed<'c> {
         }
     }
 
+    /// Istio's order, and of equal ones by name; in Envoy's own configuration filters stand in theirs.
     pub fn runs_before(&self, other: &Placed<'_>) -> bool {
-        self.order < other.order
+        let order = self.place.order(&other.place).then_with(|| match self.workload {
+            Workload::Chain(_) => self.line.cmp(&other.line),
+            Workload::Selected { .. } => self.title.cmp(&other.title),
+        });
+        order.is_lt()
     }
 
     /// A warning about a field of its configuration, or with an empty path about the resource.

@@ -49,6 +49,11 @@ impl Place {
         self.namespace = self.namespace.take().or_else(|| namespace.map(str::to_owned));
     }
 
+    /// Whether it names workloads by labels.
+    pub fn selects(&self) -> bool {
+        !self.labels.is_empty()
+    }
+
     /// Whether a proxy may run both.
     pub fn meets(&self, other: &Place) -> bool {
         let near = match (&self.namespace, &other.namespace) {
