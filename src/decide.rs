@@ -5,6 +5,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::config::Mode;
+use crate::cookie::Found;
 use crate::environment::Environment;
 use crate::identity::Issued;
 use crate::key::Identity;
@@ -26,7 +27,7 @@ pub struct Decision<'p> {
     /// The client's point, where the route has the weights.
     point: Option<u64>,
     pub(crate) issued: Issued,
-    /// The cookie to set, so that a new assignment is kept.
+    /// The cookie to set, so that a new assignment is kept, or an earlier one for longer.
     pub(crate) persist: Option<&'p Persist>,
 }
 
@@ -189,9 +190,9 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     fn allocate(&mut self, rule: &'p Rule, allocation: &'p Allocation) -> Decision<'p> {
         let split = self.snapshot.split(allocation);
         let persist = allocation.persist.as_ref();
-        let persisted = persist.and_then(|persist| self.persisted(persist, split));
-        let (target, reason, draw) = match persisted {
-            Some(target) => (target, Reason::Persisted, None),
+        let kept = persist.and_then(|persist| self.kept(rule, persist, split));
+        let (target, reason, draw) = match kept {
+            Some(kept) => (kept.what, Reason::Persisted, None),
             None => {
                 let draw = self.draw(rule, allocation.seed);
                 (split.pick(draw.hash), draw.reason, Some(draw))
@@ -203,7 +204,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             return self.decision(fallback, Reason::Guard);
         }
         let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
-        let persist = persist.filter(|_| reason != Reason::Persisted);
+        let persist = persist.filter(|_| kept.is_none_or(|kept| kept.due));
         Decision { hash, persist, ..self.decision(target, reason) }
     }
 
@@ -214,9 +215,9 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     fn bucket(&mut self, rule: &'p Rule, allocation: &'p Allocation) -> Option<Decision<'p>> {
         let split = &allocation.split;
         let persist = allocation.persist.as_ref();
-        let persisted = persist.and_then(|persist| self.persisted(persist, split));
-        let (target, reason) = match persisted {
-            Some(target) => (target, Reason::Persisted),
+        let kept = persist.and_then(|persist| self.kept(rule, persist, split));
+        let (target, reason) = match kept {
+            Some(kept) => (kept.what, Reason::Persisted),
             None => {
                 let request = self.request;
                 let identity = self.identity(rule);
@@ -239,7 +240,8 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             return Some(self.decision(fallback, Reason::Guard));
         }
         // A client whom the engine leaves out may take part tomorrow.
-        let persist = persist.filter(|_| reason == Reason::Sticky);
+        let takes_part = reason != Reason::Otherwise;
+        let persist = persist.filter(|_| takes_part && kept.is_none_or(|kept| kept.due));
         Some(Decision { persist, ..self.decision(target, reason) })
     }
 
@@ -248,12 +250,9 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     #[inline(never)]
     fn place(&mut self, rule: &'p Rule, route: &'p Route) -> Decision<'p> {
         let persist = route.persist.as_ref();
-        let environment = &mut *self.environment;
-        let kept = persist.and_then(|persist| {
-            persist.cookie.find(self.request, || environment.now(), point::parse)
-        });
+        let kept = persist.and_then(|persist| self.look_up(rule, persist, point::parse));
         let (point, reason, draw) = match kept {
-            Some(point) => (Some(point), Reason::Persisted, None),
+            Some(kept) => (Some(kept.what), Reason::Persisted, None),
             None => {
                 let draw = self.draw(rule, route.seed);
                 // A point that is not kept would be no better than Envoy's own draw.
@@ -268,7 +267,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             return Decision { point, ..self.decision(&route.target, Reason::Guard) };
         }
         let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
-        let persist = persist.filter(|_| reason != Reason::Persisted);
+        let persist = persist.filter(|_| kept.is_none_or(|kept| kept.due));
         Decision { hash, point, persist, ..self.decision(&route.target, reason) }
     }
 
@@ -285,12 +284,35 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         rule.key.as_ref()?.identity(self.request, self.environment, &mut self.issued)
     }
 
-    /// The variant that the client was assigned to before, if it still is one of the split's.
-    fn persisted(&mut self, persist: &'p Persist, split: &'p Split) -> Option<&'p Arc<Target>> {
+    /// The variant that the client was assigned to before, if it still is one of the split's. One of
+    /// weight 0 is to lose its clients, so nothing makes it keep them for longer.
+    fn kept(
+        &mut self,
+        rule: &Rule,
+        persist: &Persist,
+        split: &'p Split,
+    ) -> Option<Found<&'p Arc<Target>>> {
+        let found = self.look_up(rule, persist, |value| split.named(value))?;
+        let (target, weighted) = found.what;
+        let stays = weighted || persist.drain;
+        stays.then_some(Found { what: target, place: found.place, due: found.due && weighted })
+    }
+
+    /// The assignment that the client returns. It decides without the client's identity, which is looked
+    /// at all the same where it may have to be set anew.
+    fn look_up<T>(
+        &mut self,
+        rule: &Rule,
+        persist: &Persist,
+        read: impl FnMut(&[u8]) -> Option<T>,
+    ) -> Option<Found<T>> {
         let environment = &mut *self.environment;
-        let found = persist.cookie.find(self.request, || environment.now(), |v| split.named(v));
-        let (target, weighted) = found?;
-        (weighted || persist.drain).then_some(target)
+        let found = persist.cookie.find(self.request, || environment.now(), read)?;
+        let issue = rule.key.as_ref().and_then(|key| key.issue.as_ref());
+        if let Some(issue) = issue.filter(|issue| issue.cookie.is_renewed()) {
+            issue.returned(self.request, || environment.now());
+        }
+        Some(found)
     }
 
     /// The variant that takes over, if the guard of the split sends the request there.

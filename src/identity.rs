@@ -62,11 +62,19 @@ impl Issue {
             });
         }
         let is_id = |text| Id::is_form_of(text).then_some(text);
-        let found = self.cookie.find_place(request, now, is_id);
+        let found = self.cookie.find(request, now, is_id);
         if let Some(spent) = spent {
-            spent.note_returned(self.number(), found.map(|(place, _)| place));
+            spent.note_returned(self.number(), found.map(|found| found.place));
+            if found.is_some_and(|found| found.due) {
+                spent.note_due(self.bit);
+            }
         }
-        found.map(|(_, text)| text)
+        found.map(|found| found.what)
+    }
+
+    /// Whether a client has returned an identity that is to be set anew, as far as one was looked for.
+    pub(crate) fn is_due(&self, request: &impl Request) -> bool {
+        request.spent().is_some_and(|spent| spent.due() & self.bit != 0)
     }
 
     /// Its place among the cookies that carry identities.

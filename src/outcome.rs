@@ -311,6 +311,12 @@ fn cookies(
         let value = persist.cookie.value(&payload, request, environment.now());
         cookies.response.push(persist.cookie.set(&value));
     }
+    for issue in plan.issues.iter().filter(|issue| issue.is_due(request)) {
+        let now = environment.now();
+        let id = issue.returned(request, || now).and_then(|id| std::str::from_utf8(id).ok());
+        let value = id.map(|id| issue.cookie.value(id, request, now));
+        cookies.response.extend(value.map(|value| issue.cookie.set(&value)));
+    }
     cookies
 }
 

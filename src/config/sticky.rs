@@ -124,7 +124,7 @@ impl fmt::Display for KeySource {
 /// let rules = Config::parse(config).unwrap().rules;
 /// let Some(ActionSpec::Split(split)) = &rules[0].action else { panic!() };
 /// let persist = split.persist.as_ref().unwrap();
-/// assert_eq!((persist.cookie.max_age, persist.drain), (3_600, true));
+/// assert_eq!((persist.cookie.max_age, persist.drain), (Some(3_600), true));
 /// ```
 #[derive(Clone, Debug)]
 pub struct PersistSpec {
