@@ -84,7 +84,7 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Cooki
         .required("cookie", "name the cookie")
         .and_then(|field| part::cookie_name(field, errors));
     let max_age = object
-        .required("maxAge", "give how long it lasts, as in 30d")
+        .required("maxAge", "give how long it lasts, as in 30d or session")
         .and_then(|field| max_age(field, errors));
     let renew = object.flag("renew", false, errors);
     let attribute_path = object.given("path", attribute_path, errors);
@@ -110,11 +110,14 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Cooki
     Some(cookie)
 }
 
+/// The word for the time until the browser ends its session.
+const SESSION: &str = "session";
+
 /// Reads the life of a cookie, in seconds; `None` within is the browser's session.
 fn max_age(field: &Field<'_>, errors: &mut Errors) -> Option<Option<u64>> {
     match field.word() {
-        Some("session") => Some(None),
-        _ => duration::read(field, limits::MAX_AGE, errors).map(Some),
+        Some(SESSION) => Some(None),
+        _ => duration::read_or(field, limits::MAX_AGE, SESSION, errors).map(Some),
     }
 }
 
