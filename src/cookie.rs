@@ -17,8 +17,8 @@ pub(crate) struct Cookie {
     /// The attributes as they follow the value, the first one behind `; `.
     attributes: String,
     domain: Option<String>,
-    /// The seconds for which a signed value is believed.
-    life: u64,
+    /// Seconds; `None` for the browser's session.
+    max_age: Option<u64>,
     /// The seconds after which a value is set anew; `None` where none is.
     renewal: Option<u64>,
     signer: Option<Signer>,
@@ -49,15 +49,14 @@ impl Cookie {
     /// A cookie that is signed if there are keys, those of its `signing`. The signature binds it to a
     /// rule, by the salt, if there is one.
     pub(crate) fn new(config: &CookieSpec, keys: Option<Keys>, salt: Option<&str>) -> Self {
-        // The browser ends a session, which may last as long as any cookie does.
-        let life = config.max_age.unwrap_or(limits::MAX_AGE);
+        // At most once in a tenth of its life, and so not in each response.
+        let renewal = config.max_age.filter(|_| config.renew).map(|seconds| seconds.div_ceil(10));
         Cookie {
             name: config.name.clone(),
             attributes: attributes(config),
             domain: config.domain.clone(),
-            life,
-            // At most once in a tenth of its life, and so not in each response.
-            renewal: config.renew.then(|| life.div_ceil(10)),
+            max_age: config.max_age,
+            renewal,
             signer: keys.map(|keys| Signer::new(keys, &config.name, salt)),
         }
     }
@@ -65,6 +64,11 @@ impl Cookie {
     /// Whether values are set anew while their user is active.
     pub(crate) fn is_renewed(&self) -> bool {
         self.renewal.is_some()
+    }
+
+    /// Whether the browser keeps it for a session.
+    pub(crate) fn is_for_session(&self) -> bool {
+        self.max_age.is_none()
     }
 
     /// Calls `find` on each value of this cookie in the order of arrival and returns the first hit.
@@ -121,7 +125,9 @@ impl Cookie {
             None => payload.to_owned(),
             Some(signer) => {
                 let scope = self.scope(request).unwrap_or_default();
-                signer.close(payload, scope, now, now.saturating_add(self.life))
+                // The browser ends a session, which may last as long as any cookie does.
+                let life = self.max_age.unwrap_or(limits::MAX_AGE);
+                signer.close(payload, scope, now, now.saturating_add(life))
             }
         }
     }

@@ -9,11 +9,12 @@ use crate::cookie::Found;
 use crate::environment::Environment;
 use crate::identity::Issued;
 use crate::key::Identity;
+use crate::persist::{Persist, Setting};
 use crate::plan::Plan;
 use crate::point;
 use crate::reason::Reason;
 use crate::request::{Ignored, Reader, Request};
-use crate::rule::{Action, Allocation, Persist, Route, Rule};
+use crate::rule::{Action, Allocation, Route, Rule};
 use crate::snapshot::Snapshot;
 use crate::split::Split;
 use crate::variant::{Target, Variant};
@@ -191,7 +192,8 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         let split = self.snapshot.split(allocation);
         let persist = allocation.persist.as_ref();
         let kept = persist.and_then(|persist| self.kept(rule, persist, split));
-        let (target, reason, draw) = match kept {
+        let anew = persist.is_some_and(|persist| persist.reassigns(self.request));
+        let (target, reason, draw) = match kept.filter(|_| !anew) {
             Some(kept) => (kept.what, Reason::Persisted, None),
             None => {
                 let draw = self.draw(rule, allocation.seed);
@@ -199,12 +201,13 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             }
         };
         let redirect = Redirect { guard: allocation.guard, seed: allocation.seed, target };
+        let set = Setting { persist, kept, anew };
         if let Some(fallback) = self.guarded(rule, redirect, draw) {
-            // The assignment is not kept: clients come back once the guard closes.
-            return self.decision(fallback, Reason::Guard);
+            let persist = set.for_page(|kept| Arc::ptr_eq(kept, fallback));
+            return Decision { persist, ..self.decision(fallback, Reason::Guard) };
         }
         let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
-        let persist = persist.filter(|_| kept.is_none_or(|kept| kept.due));
+        let persist = set.cookie(|kept| Arc::ptr_eq(kept, target));
         Decision { hash, persist, ..self.decision(target, reason) }
     }
 
@@ -216,7 +219,8 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         let split = &allocation.split;
         let persist = allocation.persist.as_ref();
         let kept = persist.and_then(|persist| self.kept(rule, persist, split));
-        let (target, reason) = match kept {
+        let anew = persist.is_some_and(|persist| persist.reassigns(self.request));
+        let (target, reason) = match kept.filter(|_| !anew) {
             Some(kept) => (kept.what, Reason::Persisted),
             None => {
                 let request = self.request;
@@ -236,12 +240,17 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             }
         };
         let redirect = Redirect { guard: allocation.guard, seed: allocation.seed, target };
+        let set = Setting { persist, kept, anew };
         if let Some(fallback) = self.guarded(rule, redirect, None) {
-            return Some(self.decision(fallback, Reason::Guard));
+            let persist = set.for_page(|kept| Arc::ptr_eq(kept, fallback));
+            return Some(Decision { persist, ..self.decision(fallback, Reason::Guard) });
         }
+        let is_same = |kept| Arc::ptr_eq(kept, target);
         // A client whom the engine leaves out may take part tomorrow.
-        let takes_part = reason != Reason::Otherwise;
-        let persist = persist.filter(|_| takes_part && kept.is_none_or(|kept| kept.due));
+        let persist = match reason {
+            Reason::Otherwise => set.for_page(is_same),
+            _ => set.cookie(is_same),
+        };
         Some(Decision { persist, ..self.decision(target, reason) })
     }
 
@@ -251,7 +260,8 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     fn place(&mut self, rule: &'p Rule, route: &'p Route) -> Decision<'p> {
         let persist = route.persist.as_ref();
         let kept = persist.and_then(|persist| self.look_up(rule, persist, point::parse));
-        let (point, reason, draw) = match kept {
+        let anew = persist.is_some_and(|persist| persist.reassigns(self.request));
+        let (point, reason, draw) = match kept.filter(|_| !anew) {
             Some(kept) => (Some(kept.what), Reason::Persisted, None),
             None => {
                 let draw = self.draw(rule, route.seed);
@@ -261,13 +271,16 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             }
         };
         let redirect = Redirect { guard: route.guard, seed: route.seed, target: &route.target };
+        let set = Setting { persist, kept, anew };
         if let Some(fallback) = self.guarded(rule, redirect, draw) {
             let point = fallback.variant.as_ref().and_then(|variant| variant.point);
-            let point = point.or(Some(point::FIRST));
-            return Decision { point, ..self.decision(&route.target, Reason::Guard) };
+            let point = point.unwrap_or(point::FIRST);
+            let decision = self.decision(&route.target, Reason::Guard);
+            let persist = set.for_page(|kept| kept == point);
+            return Decision { point: Some(point), persist, ..decision };
         }
         let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
-        let persist = persist.filter(|_| kept.is_none_or(|kept| kept.due));
+        let persist = set.cookie(|kept| Some(kept) == point);
         Decision { hash, point, persist, ..self.decision(&route.target, reason) }
     }
 

@@ -10,7 +10,7 @@ use crate::cookie::{Cookie, Keys};
 use crate::identity::Issue;
 use crate::key::Key;
 use crate::limits;
-use crate::rule::Persist;
+use crate::persist::Persist;
 
 /// The cookies of one configuration: each name has one meaning.
 pub(super) struct CookieRegistry<'e> {
@@ -85,7 +85,8 @@ impl<'e> CookieRegistry<'e> {
             errors.forbidden(&persist.path, format!("its cookie is taken by {}", known.path));
         }
         self.persists.push(Assignment { path: persist.path.clone(), cookie: name.clone() });
-        Persist { cookie: self.cookie(&persist.cookie, Some(salt), errors), drain: persist.drain }
+        let PersistSpec { cookie, drain, by_page, .. } = persist;
+        Persist { cookie: self.cookie(&cookie, Some(salt), errors), drain, by_page }
     }
 
     pub(super) fn into_issues(self) -> Vec<Arc<Issue>> {

@@ -219,21 +219,22 @@ async fn a_session_has_no_max_age() -> Result<()> {
 async fn every_dated_cookie_of_the_wire_contract() -> Result<()> {
     let path = wasm_tests::root().join("wasm-tests/vectors/dated-v1.json");
     let all: Value = serde_json::from_slice(&std::fs::read(path)?)?;
-    let mut read = 0;
-    for vector in all["vectors"].as_array().into_iter().flatten() {
-        let [payload, value] = ["payload", "value"].map(|f| vector[f].as_str().unwrap_or_default());
-        let mut configuration = configuration(json!({payload: 0, "b": 1}), None);
+    let vectors: Vec<_> = all["vectors"].as_array().into_iter().flatten().collect();
+    let mut configuration = configuration(json!({"b": 1}), None);
+    configuration["rules"][0]["persist"].as_object_mut().map(|persist| persist.remove("signing"));
+    for vector in &vectors {
+        let payload = vector["payload"].as_str().unwrap_or_default();
         configuration["variants"][payload] = json!({"cluster": "to-a"});
-        let persist = configuration["rules"][0]["persist"].as_object_mut();
-        persist.map(|persist| persist.remove("signing"));
-        let clusters = ["to-a", "to-b", "to-c"];
-        let site = Site(Updated::start(&configuration, &ENVIRONMENT, &clusters).await?);
-        let cookie = format!("split-variant={value}");
+        configuration["rules"][0]["split"][payload] = json!(0);
+    }
+    let clusters = ["to-a", "to-b", "to-c"];
+    let site = Site(Updated::start(&configuration, &ENVIRONMENT, &clusters).await?);
+    for vector in &vectors {
+        let cookie = format!("split-variant={}", vector["value"].as_str().unwrap_or_default());
         assert_eq!(site.visit(&cookie).await?, kept("to-a"), "{vector}");
         assert_eq!(site.visit(&format!("{cookie}x")).await?, reassigned("b"), "{vector}");
-        read += 1;
     }
-    assert_eq!(read, 8);
+    assert_eq!(vectors.len(), 8);
     Ok(())
 }
 

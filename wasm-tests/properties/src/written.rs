@@ -150,6 +150,7 @@ fn cookie(u: &mut Unstructured<'_>) -> Result<Value> {
             ("drain", 2, &|_| Ok(json!(false))),
             ("signing", 8, &|u| Ok(json!({"env": text(u)?}))),
             ("renew", 8, &|_| Ok(json!(true))),
+            ("reassign", 4, &|u| Ok(json!(u.choose(&["navigation", "never"])?))),
         ],
     )
 }
