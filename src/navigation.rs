@@ -24,7 +24,8 @@ mod tests {
 
     #[test]
     fn a_navigation_is_told_by_all_of_its_headers() {
-        let page = [(":method", "GET"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        let page =
+            [(":method", "GET"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
         let with = |name: &'static str, value: &'static str| {
             let rest = page.into_iter().filter(move |(known, _)| *known != name);
             HeaderList::new(rest.chain([(name, value)]).filter(|(_, value)| !value.is_empty()))

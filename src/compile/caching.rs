@@ -1,8 +1,8 @@
 //! The request headers on which responses depend.
 
 use crate::caching::Caching;
-use crate::navigation;
 use crate::config::{ActionSpec, ConditionTest, Config, Mode, Part, RuleSpec};
+use crate::navigation;
 
 /// The directives for caches that a configuration asks for. Nothing of a response depends on a plan in shadow.
 pub(super) fn compile(config: &Config) -> Caching {

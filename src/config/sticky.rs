@@ -221,7 +221,10 @@ pub(super) fn persist(field: &Field<'_>, errors: &mut Errors) -> Option<PersistS
 fn reassign(field: &Field<'_>, errors: &mut Errors) -> Option<()> {
     match field.word() {
         Some("navigation") => Some(()),
-        _ => field.wrong("must be navigation; leave it out to keep clients until the cookie ends", errors),
+        _ => field.wrong(
+            "must be navigation; leave it out to keep clients until the cookie ends",
+            errors,
+        ),
     }
 }
 

@@ -52,7 +52,13 @@ fn a_page_is_decided_anew_and_its_parts_follow_it() {
         // A page has the whole life of its cookie; a session has one that does not end.
         (json!({ "a": 0, "b": 1 }), json!({}), PAGE, "kept=b", drawn(Some("b"))),
         (json!({ "a": 0, "b": 1 }), json!({ "maxAge": "session" }), PAGE, "kept=b", drawn(None)),
-        (json!({ "a": 0, "b": 1 }), json!({ "maxAge": "session" }), PAGE, "kept=a", drawn(Some("b"))),
+        (
+            json!({ "a": 0, "b": 1 }),
+            json!({ "maxAge": "session" }),
+            PAGE,
+            "kept=a",
+            drawn(Some("b")),
+        ),
         // Whoever has no assignment gets one.
         (json!({ "a": 0, "b": 1 }), json!({}), PAGE, "", drawn(Some("b"))),
         (json!({ "a": 0, "b": 1 }), json!({}), PART, "", drawn(Some("b"))),
@@ -60,8 +66,13 @@ fn a_page_is_decided_anew_and_its_parts_follow_it() {
         (json!({ "b": 1 }), json!({}), PART, "kept=a", drawn(Some("b"))),
         (json!({ "a": 0, "b": 1 }), json!({ "drain": false }), PART, "kept=a", drawn(Some("b"))),
         // Beside renewal: parts renew as well.
-        (json!({ "a": 1, "b": 0 }), json!({ "renew": true }), PART, "kept=a",
-         answer("a", Reason::Persisted, Some("a"))),
+        (
+            json!({ "a": 1, "b": 0 }),
+            json!({ "renew": true }),
+            PART,
+            "kept=a",
+            answer("a", Reason::Persisted, Some("a")),
+        ),
     ] {
         let rule = by_page(split, persist);
         assert_eq!(ask(rule.clone(), headers, cookie), expected, "{rule} {headers:?} {cookie}");
@@ -156,7 +167,10 @@ fn a_page_keeps_its_point() {
     assert_eq!((anew.1, anew.2.as_ref()), (Reason::Sticky, Some(&anew.0)));
     let same = asked(&plan, &snapshot, &user(PAGE), &format!("kept={}", anew.0));
     assert_eq!(same, answer(&anew.0, Reason::Sticky, None));
-    assert_eq!(asked(&plan, &snapshot, &user(PART), "kept=5"), answer("5", Reason::Persisted, None));
+    assert_eq!(
+        asked(&plan, &snapshot, &user(PART), "kept=5"),
+        answer("5", Reason::Persisted, None)
+    );
 }
 
 /// A key without a change of weights: a client that navigates stays where it is.
