@@ -72,8 +72,8 @@ impl Cookie {
     }
 
     /// Calls `find` on each value of this cookie in the order of arrival and returns the first hit.
-    /// If the cookie is signed, `find` gets the payload of each value that verifies; else a value, and
-    /// what it is without a time. `now` is the time in Unix seconds.
+    /// `find` gets the payload: of a signed cookie, that of each value that verifies. `now` is the time
+    /// in Unix seconds.
     pub(crate) fn find<'a, T>(
         &'a self,
         request: &'a impl Request,
@@ -90,30 +90,33 @@ impl Cookie {
                 request.ignored().insert(Ignored::Signature);
                 return Some(SearchEnd::GivenUp);
             }
-            let open = |value| match &self.signer {
-                None => Some((value, Some(0))),
-                Some(signer) => signer.open(value, self.scope(request)?, now()),
-            };
-            let opened = fits.and_then(open);
+            let opened = fits.and_then(|value| self.open(value, request, &mut now));
             if opened.is_none() {
                 request.ignored().insert(Ignored::Signature);
             }
             let (payload, issued) = opened?;
-            let (what, issued) = match find(payload) {
-                Some(what) => (what, issued),
-                None if is_signed => return None,
-                None => {
-                    let (payload, issued) = dated(payload)?;
-                    (find(payload)?, Some(issued))
-                }
-            };
-            let times = self.renewal.zip(issued);
-            let due = times.is_some_and(|(after, issued)| now().saturating_sub(issued) >= after);
+            let what = find(payload)?;
+            let due = self.renewal.is_some_and(|after| is_over(after, issued, &mut now));
             Some(SearchEnd::Found(Found { what, place, due }))
         });
         match end {
             Some(SearchEnd::Found(found)) => Some(found),
             Some(SearchEnd::GivenUp) | None => None,
+        }
+    }
+
+    /// The payload of a value and the time of its issue, in Unix seconds. An unsigned one without a time
+    /// is as old as can be.
+    #[inline(never)] // The module would have it for each way to read a payload.
+    fn open<'a>(
+        &self,
+        value: &'a [u8],
+        request: &impl Request,
+        now: &mut dyn FnMut() -> u64,
+    ) -> Option<(&'a [u8], Option<u64>)> {
+        match &self.signer {
+            None => Some(dated(value).unwrap_or((value, Some(0)))),
+            Some(signer) => signer.open(value, self.scope(request)?, now()),
         }
     }
 
@@ -157,11 +160,17 @@ impl Cookie {
     }
 }
 
-/// The payload of a value with a time, and that time in Unix seconds. Nobody has signed it: it says no
-/// more than when the value is set anew.
-fn dated(value: &[u8]) -> Option<(&[u8], u64)> {
+/// The payload of a value with a time, and that time. Nobody has signed it: it says no more than when
+/// the value is set anew.
+fn dated(value: &[u8]) -> Option<(&[u8], Option<u64>)> {
     let (payload, issued) = signer::split_last(value, DATE)?;
-    Some((payload, signer::time(issued)?))
+    Some((payload, Some(signer::time(issued)?)))
+}
+
+/// Whether so many seconds have passed since an issue. One without a time has none to go by.
+#[inline(never)]
+fn is_over(after: u64, issued: Option<u64>, now: &mut dyn FnMut() -> u64) -> bool {
+    issued.is_some_and(|issued| now().saturating_sub(issued) >= after)
 }
 
 fn attributes(config: &CookieSpec) -> String {
