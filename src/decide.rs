@@ -323,7 +323,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         let found = persist.cookie.find(self.request, || environment.now(), read)?;
         let issue = rule.key.as_ref().and_then(|key| key.issue.as_ref());
         if let Some(issue) = issue.filter(|issue| issue.cookie.is_renewed()) {
-            issue.returned(self.request, || environment.now());
+            issue.returned(self.request, environment);
         }
         Some(found)
     }

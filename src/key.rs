@@ -58,7 +58,7 @@ impl Key {
         let sent = self.sent(request).map(|(_, identity)| identity);
         sent.or_else(|| {
             let issue = self.issue.as_ref()?;
-            if let Some(id) = issue.returned(request, || environment.now()) {
+            if let Some(id) = issue.returned(request, environment) {
                 return Some(Identity::Sent(Cow::Borrowed(id)));
             }
             let id = issued.id.or_else(|| Id::new(environment.entropy()?))?;

@@ -313,7 +313,8 @@ fn cookies(
     }
     for issue in plan.issues.iter().filter(|issue| issue.is_due(request)) {
         let now = environment.now();
-        let id = issue.returned(request, || now).and_then(|id| std::str::from_utf8(id).ok());
+        let id = issue.returned(request, environment);
+        let id = id.and_then(|id| std::str::from_utf8(id).ok());
         let value = id.map(|id| issue.cookie.value(id, request, now));
         cookies.response.extend(value.map(|value| issue.cookie.set(&value)));
     }
