@@ -30,15 +30,14 @@ enum SearchEnd<T> {
 }
 
 impl Cookie {
-    /// A cookie that is signed if there are keys, those of its `signing`. The signature binds it to a
-    /// rule, by the salt, if there is one.
-    pub(crate) fn new(config: &CookieSpec, keys: Option<Keys>, salt: Option<&str>) -> Self {
+    /// A cookie that is signed if there is a signer, with the keys of its `signing`.
+    pub(crate) fn new(config: &CookieSpec, signer: Option<Signer>) -> Self {
         Cookie {
             name: config.name.clone(),
             attributes: attributes(config),
             domain: config.domain.clone(),
             max_age: config.max_age,
-            signer: keys.map(|keys| Signer::new(keys, &config.name, salt)),
+            signer,
         }
     }
 
@@ -161,7 +160,8 @@ mod tests {
             partitioned: false,
             signing: None,
         };
-        Cookie::new(&config, keys.map(|keys| Keys::parse(keys).unwrap()), None)
+        let signer = |keys| Signer::new(Keys::parse(keys).unwrap(), "c", None);
+        Cookie::new(&config, keys.map(signer))
     }
 
     fn found(cookie: &Cookie, request: &HeaderList, now: u64) -> Option<Vec<u8>> {

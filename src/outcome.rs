@@ -257,7 +257,10 @@ impl<'p> Outcome<'p> {
             let set = |value| ResponseHeader { name: "set-cookie".to_owned(), value };
             headers.extend(cookies.response.into_iter().map(set));
             let counts = self.plan.metrics_level == MetricsLevel::Full;
-            observed = self.decision.target.filter(|target| counts || target.guard.is_some());
+            let observes = |target: &&Arc<Target>| counts || target.guard.is_some();
+            // What a client forces says nothing of its variant to those who compare.
+            let chosen = self.decision.target.filter(|_| self.reason != Reason::Override);
+            observed = chosen.filter(observes);
         }
         let caching = &self.plan.caching;
         let caching = !caching.vary.is_empty() || caching.private && !headers.is_empty();
@@ -310,6 +313,9 @@ fn cookies(
     {
         let value = persist.cookie.value(&payload, request, environment.now());
         cookies.response.push(persist.cookie.set(&value));
+    }
+    if decision.issued.ended != 0 {
+        cookies.response.extend(plan.ended(decision.issued.ended).cloned());
     }
     cookies
 }

@@ -32,7 +32,8 @@ fn looked_at(rule: &RuleSpec) -> impl Iterator<Item = &str> {
         Some(ActionSpec::Route(route)) => route.persist.is_some(),
         Some(ActionSpec::To(_)) | None => false,
     };
-    conditions.chain(key).chain((issues || persists).then_some("cookie"))
+    let sets = issues || persists || rule.overrides.is_some();
+    conditions.chain(key).chain(sets.then_some("cookie"))
 }
 
 /// The header that a part of the request is in; `None` where it belongs to what is asked for, which

@@ -11,6 +11,9 @@ pub fn reasons(
 ) -> Vec<String> {
     let Some(sticky) = rule.sticky.as_ref() else { return Vec::new() };
     let decision = &explanation.decision;
+    if decision.reason() == Reason::Override {
+        return Vec::new();
+    }
     let mut reasons = Vec::new();
     let is_split = matches!(rule.action, Some(ActionSpec::Split(_) | ActionSpec::Route(_)));
     let hashed = decision.reason() == Reason::Sticky && is_split;
