@@ -9,12 +9,13 @@ use crate::cookie::Found;
 use crate::environment::Environment;
 use crate::identity::Issued;
 use crate::key::Identity;
+use crate::overrides::Forced;
 use crate::persist::{Persist, Setting};
 use crate::plan::Plan;
 use crate::point;
 use crate::reason::Reason;
 use crate::request::{Ignored, Reader, Request};
-use crate::rule::{Action, Allocation, Route, Rule};
+use crate::rule::{Action, Allocation, Gate, Route, Rule};
 use crate::snapshot::Snapshot;
 use crate::split::Split;
 use crate::variant::{Target, Variant};
@@ -160,16 +161,27 @@ struct Redirect<'p> {
     target: &'p Arc<Target>,
 }
 
+/// The answer of a rule's gate.
+enum Entry<'p> {
+    /// The rule acts.
+    Free,
+    /// The client has forced the decision.
+    Forced(Decision<'p>),
+    /// The request is not for the rule.
+    Refused,
+}
+
 impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     /// The decision of a rule; `None` if the request is not for it.
     fn apply(&mut self, rule: &'p Rule) -> Option<Decision<'p>> {
         if !rule.matches(self.request) {
             return None;
         }
-        if let Some(slice) = &rule.slice {
-            let identity = self.identity(rule)?;
-            if !slice.holds(identity.as_bytes()) {
-                return None;
+        if let Some(gate) = &rule.gate {
+            match self.enter(rule, gate) {
+                Entry::Free => {}
+                Entry::Forced(decision) => return Some(decision),
+                Entry::Refused => return None,
             }
         }
         Some(match &rule.action {
@@ -179,6 +191,30 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             Action::Route(route) => self.place(rule, route),
             Action::Hold(target) => self.decision(target, Reason::Hold),
         })
+    }
+
+    /// Asks what a rule asks of a client before it acts.
+    #[inline(never)]
+    fn enter(&mut self, rule: &'p Rule, gate: &'p Gate) -> Entry<'p> {
+        if let Some(overrides) = &gate.overrides {
+            let environment = &mut *self.environment;
+            match overrides.find(self.request, || environment.now()) {
+                Some(Forced::Set(target)) => {
+                    let persist = Some(&overrides.keep);
+                    let decision = self.decision(target, Reason::Override);
+                    return Entry::Forced(Decision { persist, ..decision });
+                }
+                Some(Forced::Kept(target)) => {
+                    return Entry::Forced(self.decision(target, Reason::Override));
+                }
+                Some(Forced::Ended) => self.issued.ended |= overrides.bit,
+                None => {}
+            }
+        }
+        let Some(slice) = &gate.slice else { return Entry::Free };
+        let identity = self.identity(rule);
+        let is_inside = identity.is_some_and(|identity| slice.holds(identity.as_bytes()));
+        if is_inside { Entry::Free } else { Entry::Refused }
     }
 
     fn decision(&self, target: &'p Arc<Target>, reason: Reason) -> Decision<'p> {

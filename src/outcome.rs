@@ -257,7 +257,10 @@ impl<'p> Outcome<'p> {
             let set = |value| ResponseHeader { name: "set-cookie".to_owned(), value };
             headers.extend(cookies.response.into_iter().map(set));
             let counts = self.plan.metrics_level == MetricsLevel::Full;
-            observed = self.decision.target.filter(|target| counts || target.guard.is_some());
+            let observes = |target: &&Arc<Target>| counts || target.guard.is_some();
+            // What a client forces says nothing of its variant to those who compare.
+            let chosen = self.decision.target.filter(|_| self.reason != Reason::Override);
+            observed = chosen.filter(observes);
         }
         let caching = &self.plan.caching;
         let caching = !caching.vary.is_empty() || caching.private && !headers.is_empty();
@@ -317,6 +320,9 @@ fn cookies(
         let id = id.and_then(|id| std::str::from_utf8(id).ok());
         let value = id.map(|id| issue.cookie.value(id, request, now));
         cookies.response.extend(value.map(|value| issue.cookie.set(&value)));
+    }
+    if decision.issued.ended != 0 {
+        cookies.response.extend(plan.ended(decision.issued.ended).cloned());
     }
     cookies
 }

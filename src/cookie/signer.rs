@@ -88,8 +88,8 @@ fn keyed(key: &[u8]) -> Option<HmacSha256> {
 /// A signer of the values of one cookie.
 #[derive(Debug)]
 pub(crate) struct Signer {
-    /// The keys for version 1.
-    keys: Keys,
+    /// The keys for version 1, where values of it were ever signed.
+    keys: Option<Keys>,
     /// The keys for version 2, where the cookie belongs to one rule.
     bound: Option<Keys>,
 }
@@ -99,7 +99,12 @@ impl Signer {
     /// of version 2, and opens those of version 1 as well.
     pub(crate) fn new(keys: Keys, name: &str, salt: Option<&str>) -> Self {
         let bound = salt.and_then(|salt| keys.owned(name, salt));
-        Signer { keys: keys.named(name), bound }
+        Signer { keys: Some(keys.named(name)), bound }
+    }
+
+    /// A signer of version 2 alone.
+    pub(crate) fn bound(keys: &Keys, name: &str, salt: &str) -> Self {
+        Signer { keys: None, bound: keys.owned(name, salt) }
     }
 
     /// The signed value of a payload. The times are in Unix seconds.
@@ -108,7 +113,7 @@ impl Signer {
         if self.bound.is_some() {
             value.push_str(VERSION_2);
         }
-        let keys = self.bound.as_ref().unwrap_or(&self.keys);
+        let Some(keys) = self.bound.as_ref().or(self.keys.as_ref()) else { return value };
         let mac = mac(&keys.first, scope, value.as_bytes()).finalize().into_bytes();
         let mut text = [0_u8; MAC_TEXT];
         if let Ok(text) = Base64UrlUnpadded::encode(&mac, &mut text) {
@@ -130,7 +135,7 @@ impl Signer {
         let (body, text) = split_last(value, '.')?;
         let (timed, keys, renews) = match body.strip_suffix(VERSION_2.as_bytes()) {
             Some(timed) => (timed, self.bound.as_ref()?, true),
-            None => (body, &self.keys, self.bound.is_none()),
+            None => (body, self.keys.as_ref()?, self.bound.is_none()),
         };
         let (rest, expires) = split_last(timed, '.')?;
         let (payload, issued) = split_last(rest, '.')?;
