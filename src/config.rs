@@ -90,6 +90,8 @@ pub struct Config {
     pub mode: Mode,
     /// The metrics that are kept.
     pub metrics: MetricsLevel,
+    /// The place of the key that makes units of identities, for access logs.
+    pub unit: Option<Signing>,
     /// The response header that tells the rule, the variant and the reason, in lower case.
     pub debug_header: Option<String>,
     /// The headers of responses for caches.
@@ -138,6 +140,7 @@ impl Config {
             hold: object.optional("hold").and_then(|field| field.name(errors)),
             mode: mode::read(&mut object, errors),
             metrics: metrics::read(&mut object, errors),
+            unit: object.optional("unit").and_then(|field| cookie::keys(field, UNIT, errors)),
             debug_header: routing_header(&mut object, "debugHeader", errors),
             caching: caching::read(&mut object, errors),
             // The upper half is as good as the lower one, and a gauge shows it without rounding.
@@ -180,6 +183,8 @@ fn routing_header(
     let text = field.text(limits::TEXT_BYTES, errors)?;
     header::routing(&field.path, text, errors)
 }
+
+const UNIT: Form = Form { before: "{ env: ", example: "SPLIT_UNIT_KEY", after: " }" };
 
 const RULES: Form = Form::fixed("[ { name: all, to: stable } ]");
 

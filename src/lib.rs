@@ -95,6 +95,7 @@ mod index;
 mod key;
 mod layer;
 pub mod limits;
+mod mac;
 mod matcher;
 mod metrics;
 mod outcome;
@@ -112,6 +113,7 @@ mod sorted;
 mod split;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod unit;
 mod variant;
 
 pub use assign::Unassigned;

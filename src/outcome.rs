@@ -3,6 +3,8 @@
 //! A new effect on the request is one more change in [`Outcome::request_headers`]; a new effect on
 //! the response is one more header or field of [`ResponseEffects`].
 
+mod state;
+
 use std::sync::Arc;
 
 use crate::config::{MetricsLevel, Mode};
@@ -34,6 +36,8 @@ pub struct Outcome<'p> {
     cookies: Option<Cookies>,
     /// The routing headers that stay; none where this decision is carried out.
     earlier: Option<Box<Earlier<'p>>>,
+    /// The client's unit, for access logs.
+    unit: Option<String>,
 }
 
 /// The time at which a counter is due.
@@ -133,7 +137,10 @@ impl<'p> Outcome<'p> {
         let point = point.map(point::Text::new);
         let carried_out = decision.target.is_some() && cookies.is_some();
         let earlier = if carried_out { None } else { Earlier::find(plan, request).map(Box::new) };
-        Outcome { plan, decision, shadows: Vec::new(), reason, ignored, point, cookies, earlier }
+        let unit = plan.unit.as_ref();
+        let unit = unit.and_then(|key| state::unit(plan, key, &decision, request, environment));
+        let shadows = Vec::new();
+        Outcome { plan, decision, shadows, reason, ignored, point, cookies, earlier, unit }
     }
 
     /// Whether a rule has decided, and its decision is carried out.
@@ -221,30 +228,6 @@ impl<'p> Outcome<'p> {
     /// Whether an earlier filter sends the request where this decision would.
     fn earlier_agrees(&self, decision: &Decision<'p>) -> bool {
         self.earlier.as_ref().is_some_and(|earlier| earlier.agrees(self.plan, decision))
-    }
-
-    /// The filter state to set for access logs, by name: none but under `metrics: full`.
-    pub fn filter_state(&self) -> Vec<(&'static str, String)> {
-        match self.plan.metrics_level {
-            MetricsLevel::Full => self.state(),
-            MetricsLevel::Off | MetricsLevel::Counts => Vec::new(),
-        }
-    }
-
-    #[inline(never)]
-    fn state(&self) -> Vec<(&'static str, String)> {
-        let [rule, variant] = self.names().map(str::to_owned);
-        let mut state = vec![
-            ("tsplit.rule", rule),
-            ("tsplit.variant", variant),
-            ("tsplit.reason", self.reason.name().to_owned()),
-        ];
-        let shadow = |target: &Arc<Target>| format!("{}={}", target.rule, target.name());
-        let shadows: Vec<_> = self.shadows.iter().filter_map(|s| s.target.map(shadow)).collect();
-        if !shadows.is_empty() {
-            state.push(("tsplit.shadow", shadows.join(",")));
-        }
-        state
     }
 
     /// The effects on the response; most often there are none.

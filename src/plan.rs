@@ -12,7 +12,8 @@ use crate::metrics::Metrics;
 use crate::ramp::Ramp;
 use crate::request::Request;
 use crate::rule::Rule;
-use crate::variant::Variant;
+use crate::unit::UnitKey;
+use crate::variant::{Target, Variant};
 
 /// A configuration that is ready to decide. It never changes.
 #[derive(Debug)]
@@ -38,6 +39,9 @@ pub struct Plan {
     pub(crate) metrics: Metrics,
     /// A number that stands for the configuration: proxies that run the same have the same.
     pub(crate) generation: u32,
+    pub(crate) generation_text: String,
+    /// The key of units; `None` where access logs have none.
+    pub(crate) unit: Option<UnitKey>,
     pub(crate) debug_header: Option<String>,
     pub(crate) caching: Caching,
 }
@@ -73,6 +77,11 @@ impl Plan {
     /// ```
     pub fn held(&self) -> Option<&Variant> {
         self.hold.as_deref()
+    }
+
+    /// The rule that a variant was chosen by.
+    pub(crate) fn rule_of(&self, target: &Target) -> Option<&Rule> {
+        self.rules.iter().find(|rule| Arc::ptr_eq(&rule.name, &target.rule))
     }
 
     /// The metrics to define before it is put to work.

@@ -13,6 +13,9 @@ use crate::plan::Plan;
 /// The first of the properties for access logs; its value is `-` where no rule has matched.
 const STATE: &str = "tsplit.rule";
 
+/// The properties that not every decision has.
+const OPTIONAL: [&str; 3] = ["tsplit.shadow", "tsplit.unit", "tsplit.first"];
+
 /// A filter among those that may stand in its chain.
 pub(super) struct Chain {
     /// A number that no other filter has, as text.
@@ -66,8 +69,17 @@ impl Chain {
             self.claim(header);
         }
         let state = outcome.filter_state();
-        let told = || read(STATE).is_some_and(|rule| rule != b"-");
-        let shared = !state.is_empty() && (carried_out || !told());
+        if state.is_empty() {
+            return;
+        }
+        let told = read(STATE);
+        let shared = carried_out || told.as_ref().is_none_or(|rule| rule == b"-");
+        if told.is_some() && shared {
+            // What an earlier filter said of its own decision is not of this one.
+            let others =
+                OPTIONAL.iter().filter(|name| state.iter().all(|(known, _)| known != *name));
+            others.for_each(|property| set(property, "-"));
+        }
         for (property, value) in state {
             if shared {
                 set(property, &value);

@@ -82,7 +82,8 @@ pub fn forgeries(configuration: &Value, variant: &str, now: u64) -> Result<Vec<S
 }
 
 /// The environment of every filter under test, which holds its signing keys.
-pub const ENVIRONMENT: [(&str, &str); 2] = [
+pub const ENVIRONMENT: [(&str, &str); 3] = [
+    ("SPLIT_UNIT_KEY", "the key of units: one for all tests"),
     ("SPLIT_COOKIE_KEYS", "the first of two keys: it signs too,the second of two keys: verifies"),
     ("SHORT", "a key of thirty-two bytes or more,a short one"),
 ];

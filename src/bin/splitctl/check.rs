@@ -18,7 +18,7 @@ pub struct Checked {
     pub snapshot: Snapshot,
     pub config: Config,
     pub tree: Node,
-    /// The environment variables with signing keys that are not set here. The filter finds them in
+    /// The environment variables with keys that are not set here. The filter finds them in
     /// its VM's environment. Without them, signed cookies cannot be verified here.
     pub unset: Vec<String>,
 }

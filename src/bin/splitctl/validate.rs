@@ -181,7 +181,9 @@ fn summary(checked: &Checked) -> String {
         text += &format!("; {effort}");
     }
     for name in &checked.unset {
-        text += &format!("; signing needs {name} in the VM's environment");
+        let unit = checked.config.unit.as_ref().is_some_and(|unit| unit.env == *name);
+        let what = if unit { "unit" } else { "signing" };
+        text += &format!("; {what} needs {name} in the VM's environment");
     }
     text
 }
