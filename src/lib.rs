@@ -77,6 +77,7 @@
 #[cfg(target_arch = "wasm32")]
 mod adapter;
 mod assign;
+mod baggage;
 mod caching;
 mod compile;
 pub mod config;

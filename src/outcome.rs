@@ -7,6 +7,7 @@ mod state;
 
 use std::sync::Arc;
 
+use crate::baggage::{BAGGAGE, Baggage, Member, Written};
 use crate::config::{MetricsLevel, Mode};
 use crate::decide::{Decision, decide_read, shadows};
 use crate::earlier::Earlier;
@@ -36,6 +37,8 @@ pub struct Outcome<'p> {
     cookies: Option<Cookies>,
     /// The routing headers that stay; none where this decision is carried out.
     earlier: Option<Box<Earlier<'p>>>,
+    /// The change of the request's `baggage`.
+    baggage: Option<Written>,
     /// The client's unit, for access logs.
     unit: Option<String>,
 }
@@ -139,8 +142,11 @@ impl<'p> Outcome<'p> {
         let earlier = if carried_out { None } else { Earlier::find(plan, request).map(Box::new) };
         let unit = plan.unit.as_ref();
         let unit = unit.and_then(|key| state::unit(plan, key, &decision, request, environment));
+        let baggage = plan.baggage.as_ref();
+        let baggage =
+            baggage.and_then(|own| baggage_of(own, plan, &decision, carried_out, request));
         let shadows = Vec::new();
-        Outcome { plan, decision, shadows, reason, ignored, point, cookies, earlier, unit }
+        Outcome { plan, decision, shadows, reason, ignored, point, cookies, earlier, baggage, unit }
     }
 
     /// Whether a rule has decided, and its decision is carried out.
@@ -166,14 +172,24 @@ impl<'p> Outcome<'p> {
             Some(HeaderChange { name, value })
         };
         let cookie = self.cookies.as_ref().and_then(|cookies| cookies.request.as_deref());
+        let baggage = self.baggage.as_ref();
+        let baggage = baggage.map(|it| Some(&*it.value).filter(|value| !value.is_empty()));
         [
             routing(&self.plan.cluster_header, cluster),
             routing(&self.plan.variant_header, name),
             routing(&self.plan.point_header, self.point_text().filter(|_| self.is_carried_out())),
             cookie.map(|value| HeaderChange { name: "cookie", value: Some(value) }),
+            baggage.map(|value| HeaderChange { name: BAGGAGE, value }),
         ]
         .into_iter()
         .flatten()
+    }
+
+    /// The names by which a later filter in the chain knows that `baggage` has a member of this one, and
+    /// which; none where it has none.
+    pub fn written_in_baggage(&self) -> impl Iterator<Item = &str> {
+        let key = self.baggage.as_ref().and_then(|written| written.key.as_deref());
+        key.into_iter().flat_map(|key| [BAGGAGE, key])
     }
 
     /// Whether the response sets a cookie of the filter.
@@ -276,6 +292,26 @@ impl ResponseEffects {
     pub fn is_empty(&self) -> bool {
         self.headers.is_empty() && !self.caching && self.observed.is_none()
     }
+}
+
+/// The change of `baggage` by which it tells the decision, if that is carried out.
+#[inline(never)]
+fn baggage_of(
+    baggage: &Baggage,
+    plan: &Plan,
+    decision: &Decision<'_>,
+    carried_out: bool,
+    request: &impl Request,
+) -> Option<Written> {
+    let decided = decision.target.filter(|_| carried_out);
+    let member = decided.and_then(|target| {
+        Some(Member { rule: &target.rule, variant: &target.variant.as_ref()?.name })
+    });
+    let overruled = || {
+        let mut headers = plan.routing_headers();
+        carried_out && headers.any(|header| request.is_written_earlier(header))
+    };
+    baggage.change(request, member.as_ref(), overruled)
 }
 
 fn cookies(

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::baggage::{BAGGAGE, Baggage};
 use crate::caching::Caching;
 use crate::config::{MetricsLevel, Mode};
 use crate::guard::Guard;
@@ -42,6 +43,8 @@ pub struct Plan {
     pub(crate) generation_text: String,
     /// The key of units; `None` where access logs have none.
     pub(crate) unit: Option<UnitKey>,
+    /// The rules whose decisions the request's `baggage` tells, if it does.
+    pub(crate) baggage: Option<Baggage>,
     pub(crate) debug_header: Option<String>,
     pub(crate) caching: Caching,
 }
@@ -90,12 +93,13 @@ impl Plan {
     }
 
     /// The request headers that the filter writes.
-    pub(crate) fn own_headers(&self) -> [&str; 4] {
+    pub(crate) fn own_headers(&self) -> [&str; 5] {
         // No header has an empty name.
         let [cluster, variant, point] =
             [&self.cluster_header, &self.variant_header, &self.point_header]
                 .map(|name| name.as_deref().unwrap_or_default());
-        [cluster, variant, point, "cookie"]
+        let baggage = self.baggage.as_ref().map_or("", |_| BAGGAGE);
+        [cluster, variant, point, "cookie", baggage]
     }
 
     /// Calls `find` on each rule that may match a request, in order, and returns its first answer. All

@@ -28,7 +28,8 @@ use std::net::IpAddr;
 
 use crate::limits;
 use reader::Known;
-use scan::{is_clean, split_at_byte};
+use scan::is_clean;
+pub(crate) use scan::split_at_byte;
 
 const PATH: &str = ":path";
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::abi;
 use super::vm::{Member, Vm};
 use crate::Outcome;
+use crate::baggage::BAGGAGE;
 use crate::config::MetricsLevel;
 use crate::plan::Plan;
 
@@ -61,6 +62,7 @@ impl Chain {
         if carried_out {
             plan.routing_headers().for_each(|header| self.claim(header));
         }
+        outcome.written_in_baggage().for_each(|name| self.claim(name));
         // A decision in shadow is told of where there is no other.
         let decided = outcome.decision().rule().is_some();
         if let Some(header) = &plan.debug_header
@@ -142,7 +144,9 @@ fn name() -> String {
 /// The names of the headers, and the first of the filter state, that a plan writes.
 fn writes(plan: &Plan) -> Vec<String> {
     let state = (plan.metrics_level == MetricsLevel::Full).then_some(STATE);
-    let names = plan.routing_headers().chain(plan.debug_header.as_deref()).chain(state);
+    let baggage = plan.baggage.as_ref().map(|_| BAGGAGE);
+    let names = plan.routing_headers().chain(plan.debug_header.as_deref());
+    let names = names.chain(state).chain(baggage);
     names.map(str::to_owned).collect()
 }
 

@@ -1,6 +1,7 @@
 //! Whether anything that a run writes into a request could be taken for the client's own by a second
 //! run of it.
 
+use crate::baggage::BAGGAGE;
 use crate::config::{
     ActionSpec, Condition, ConditionTest, Config, KeySource, Mode, Part, RuleSpec,
 };
@@ -11,7 +12,7 @@ pub(super) fn matters(config: &Config) -> bool {
     let own = |part: &Part| match part {
         Part::Header(name) => {
             let own = [&config.cluster_header, &config.variant_header, &config.point_header];
-            own.into_iter().flatten().any(|own| own == name)
+            own.into_iter().flatten().any(|own| own == name) || config.baggage && name == BAGGAGE
         }
         _ => false,
     };

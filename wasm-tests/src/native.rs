@@ -36,6 +36,19 @@ pub fn variant_in(
     decision.variant().map(|variant| variant.name.clone())
 }
 
+/// The values of a request header as the next hop gets them.
+pub fn sent_on(plan: &Plan, message: &Request, name: &str) -> Vec<Vec<u8>> {
+    let (request, snapshot) = (request(message), Snapshot::new(plan, 0));
+    let outcome = Outcome::decide(plan, &snapshot, &request, &mut FixedEnvironment::default());
+    match outcome.request_headers().find(|change| change.name == name) {
+        Some(change) => change.value.map(<[u8]>::to_vec).into_iter().collect(),
+        None => {
+            let named = request.headers.iter().filter(|(known, _)| known == name);
+            named.map(|(_, value)| value.clone()).collect()
+        }
+    }
+}
+
 /// The first `Set-Cookie` field that the core answers this request with, in this environment.
 pub fn set_cookie(
     plan: &Plan,

@@ -180,9 +180,8 @@ fn summary(checked: &Checked) -> String {
     if let Some(effort) = effort::told(&checked.config, &checked.plan) {
         text += &format!("; {effort}");
     }
-    for name in &checked.unset {
-        let unit = checked.config.unit.as_ref().is_some_and(|unit| unit.env == *name);
-        let what = if unit { "unit" } else { "signing" };
+    for (name, signs) in checked.unset() {
+        let what = if signs { "signing" } else { "unit" };
         text += &format!("; {what} needs {name} in the VM's environment");
     }
     text

@@ -214,9 +214,9 @@ fn draw(checked: &Checked, rule: Option<&str>, request: &HeaderList) -> String {
 }
 
 fn notes(checked: &Checked, decision: &Decision<'_>, request: &HeaderList) -> Vec<String> {
-    let note = |name: &String| {
+    let unset = checked.unset().filter(|(_, signs)| *signs).map(|(name, _)| {
         format!("{name} is not set here, so no cookie signed with its keys is believed")
-    };
+    });
     let shadow = (checked.config.mode == Mode::Shadow)
         .then(|| "mode: shadow: this is counted, and nothing is written into the request".into());
     let ramp = decision.rule().and_then(|rule| curve::ramp(&checked.config, rule));
@@ -227,5 +227,5 @@ fn notes(checked: &Checked, decision: &Decision<'_>, request: &HeaderList) -> Ve
     let mut keys: Vec<_> = rules.flat_map(|rule| absent::keys(rule, request)).collect();
     keys.dedup();
     let absent = absent::notes(&checked.config, request).into_iter().chain(keys);
-    checked.unset.iter().map(note).chain(shadow).chain(ramped).chain(absent).collect()
+    unset.chain(shadow).chain(ramped).chain(absent).collect()
 }
