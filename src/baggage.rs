@@ -1,86 +1,85 @@
 //! The member of the request's `baggage` (W3C Baggage) by which traces and services behind the next hop
 //! know a variant: `split.RULE=VARIANT`.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use percent_encoding::percent_decode;
 
 use crate::config::is_token_byte;
 use crate::limits;
-use crate::request::{Request, split_at_byte, trim};
-
-/// The header, as a request has it.
-pub(crate) const BAGGAGE: &str = "baggage";
+use crate::plan::Plan;
+use crate::request::{BAGGAGE, Request, split_at_byte, trim};
+use crate::variant::Target;
 
 /// The beginning of the keys of our members.
 const PREFIX: &[u8] = b"split.";
 
-/// The rules of a plan that writes members of `baggage`.
-#[derive(Debug)]
-pub(crate) struct Baggage {
-    pub(crate) rules: BTreeSet<Arc<str>>,
-}
-
 /// The change of the header.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Written {
     /// Its only value from now on; an empty one removes it.
     pub(crate) value: Vec<u8>,
-    /// The key of the member that was added, if it fits.
+    /// The key of the member that was added, if one was.
     pub(crate) key: Option<String>,
 }
 
-/// A decision as a member of `baggage`.
-pub(crate) struct Member<'a> {
-    pub(crate) rule: &'a str,
-    pub(crate) variant: &'a str,
+/// The change of a request's header by a decision that is carried out, or by none. Members of the plan's
+/// own rules go, however they are written: a client sent them, or an earlier run. All else stays byte for
+/// byte, and a member that an earlier filter in the chain wrote stays while no later one decides.
+#[inline(never)]
+pub(crate) fn change(
+    plan: &Plan,
+    decided: Option<&Target>,
+    request: &impl Request,
+) -> Option<Written> {
+    let mut list = List::default();
+    let mut sieve =
+        Sieve { plan, decided, request, by_earlier: None, left: limits::BAGGAGE_MEMBERS };
+    request.find_header(BAGGAGE, |value| -> Option<()> {
+        for member in value.split(|b| *b == b',') {
+            match sieve.passes(member) {
+                true => list.push(member),
+                false => list.changed = true,
+            }
+        }
+        None
+    });
+    let key = decided.and_then(|target| list.add(target));
+    (list.changed || key.is_some()).then_some(Written { value: list.value, key })
 }
 
-impl Baggage {
-    /// The change of a request's header by a decision, `None` for none. Members of the plan's own rules
-    /// go, however they are written: a client sent them, or an earlier run. All else stays byte for byte.
-    /// Of the members that an earlier filter in the chain wrote, those stay that it still decides:
-    /// `overruled` says whether it does not.
-    #[inline(never)]
-    pub(crate) fn change(
-        &self,
-        request: &impl Request,
-        decided: Option<&Member<'_>>,
-        overruled: impl Fn() -> bool,
-    ) -> Option<Written> {
-        let mut list = List::default();
-        let mut earlier =
-            Earlier { request, asked: None, left: limits::BAGGAGE_MEMBERS, overruled };
-        request.find_header(BAGGAGE, |value| -> Option<()> {
-            for member in value.split(|b| *b == b',') {
-                match self.stays(member, decided, &mut earlier) {
-                    true => list.push(member),
-                    false => list.changed = true,
-                }
-            }
-            None
-        });
-        let key = decided.and_then(|member| list.add(member));
-        (list.changed || key.is_some()).then_some(Written { value: list.value, key })
-    }
+/// Tells the members that stay from those that go.
+struct Sieve<'a, R> {
+    plan: &'a Plan,
+    decided: Option<&'a Target>,
+    request: &'a R,
+    /// Whether an earlier filter in the chain wrote a member.
+    by_earlier: Option<bool>,
+    /// The members with our prefix that are still looked at.
+    left: usize,
+}
 
-    fn stays(
-        &self,
-        member: &[u8],
-        decided: Option<&Member<'_>>,
-        earlier: &mut Earlier<'_, impl Request, impl Fn() -> bool>,
-    ) -> bool {
+impl<R: Request> Sieve<'_, R> {
+    fn passes(&mut self, member: &[u8]) -> bool {
         let mut buffer = [0; PREFIX.len() + limits::NAME_BYTES + 1];
         let Some(key) = read_key(member, &mut buffer) else { return true };
-        let Some(rule) = key.get(PREFIX.len()..) else { return true };
-        if decided.is_some_and(|decided| decided.rule == rule) {
+        // Of more than every hop passes on, none is looked up among the rules.
+        let Some(left) = self.left.checked_sub(1) else { return false };
+        self.left = left;
+        let rule = key.get(PREFIX.len()..).unwrap_or_default();
+        if self.decided.is_some_and(|decided| *decided.rule == *rule) {
             return false;
         }
-        match earlier.wrote(key) {
-            true => !(earlier.overruled)(),
-            false => !self.rules.contains(rule),
+        if self.wrote_earlier(key) {
+            let overrules = |header| self.request.is_written_earlier(header);
+            return self.decided.is_none() || !self.plan.routing_headers().any(overrules);
         }
+        !self.plan.rules.iter().any(|own| *own.name == *rule)
+    }
+
+    /// Whether an earlier filter in the chain wrote the member with this key.
+    fn wrote_earlier(&mut self, key: &str) -> bool {
+        let request = self.request;
+        *self.by_earlier.get_or_insert_with(|| request.is_written_earlier(BAGGAGE))
+            && request.is_written_earlier(key)
     }
 }
 
@@ -99,28 +98,6 @@ fn read_key<'b>(member: &[u8], buffer: &'b mut [u8]) -> Option<&'b str> {
     }
     let key = buffer.get(..length)?;
     std::str::from_utf8(key).ok().filter(|_| key.starts_with(PREFIX))
-}
-
-/// The members that earlier filters in the chain wrote.
-struct Earlier<'r, R, F> {
-    request: &'r R,
-    /// Whether any wrote one.
-    asked: Option<bool>,
-    /// The members that may still be asked about.
-    left: usize,
-    overruled: F,
-}
-
-impl<R: Request, F: Fn() -> bool> Earlier<'_, R, F> {
-    fn wrote(&mut self, key: &str) -> bool {
-        let request = self.request;
-        if !*self.asked.get_or_insert_with(|| request.is_written_earlier(BAGGAGE)) || self.left == 0
-        {
-            return false;
-        }
-        self.left = self.left.saturating_sub(1);
-        request.is_written_earlier(key)
-    }
 }
 
 /// The members that stay.
@@ -145,10 +122,11 @@ impl List {
         self.malformed |= !is_member(member);
     }
 
-    /// Adds a member and returns its key, unless the list is malformed or would be longer than every
-    /// hop has to pass on.
-    fn add(&mut self, Member { rule, variant }: &Member<'_>) -> Option<String> {
-        let key = format!("split.{rule}");
+    /// Adds a member and returns its key, unless the route chooses the variant, or the list is malformed
+    /// or would be longer than every hop has to pass on.
+    fn add(&mut self, target: &Target) -> Option<String> {
+        let variant = &target.variant.as_ref()?.name;
+        let key = format!("split.{}", target.rule);
         let comma = if self.value.is_empty() { "" } else { "," };
         let text = format!("{comma}{key}={variant}");
         let bytes = self.value.len().saturating_add(text.len());

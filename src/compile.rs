@@ -16,7 +16,6 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh64::xxh64;
 
-use crate::baggage::Baggage;
 use crate::config::{
     ActionSpec, Condition, Config, Errors, MetricsLevel, Mode, RuleSpec, VariantSpec,
 };
@@ -92,8 +91,6 @@ fn plan(mut config: Config, env: Env<'_>, errors: &mut Errors) -> Plan {
         rules = hold::hold(rules, variant, config.metrics, &mut parts);
     }
     let index = Index::new(&rules);
-    let names = || rules.iter().map(|rule| Arc::clone(&rule.name)).collect();
-    let baggage = config.baggage.then(|| Baggage { rules: names() });
     let shadows = rules.iter().any(|rule| rule.mode == Mode::Shadow);
     Plan {
         cluster_header: config.cluster_header,
@@ -113,7 +110,7 @@ fn plan(mut config: Config, env: Env<'_>, errors: &mut Errors) -> Plan {
         generation: config.generation,
         generation_text: config.generation.to_string(),
         unit,
-        baggage,
+        baggage: config.baggage,
         debug_header: config.debug_header,
         caching,
     }

@@ -7,7 +7,7 @@ mod state;
 
 use std::sync::Arc;
 
-use crate::baggage::{BAGGAGE, Baggage, Member, Written};
+use crate::baggage::{self, Written};
 use crate::config::{MetricsLevel, Mode};
 use crate::decide::{Decision, decide_read, shadows};
 use crate::earlier::Earlier;
@@ -17,7 +17,7 @@ use crate::metrics::MetricIndex;
 use crate::plan::Plan;
 use crate::point;
 use crate::reason::Reason;
-use crate::request::{IgnoredSet, Reader, Request, append_cookie, other_cookies};
+use crate::request::{BAGGAGE, IgnoredSet, Reader, Request, append_cookie, other_cookies};
 use crate::snapshot::Snapshot;
 use crate::variant::Target;
 
@@ -142,9 +142,8 @@ impl<'p> Outcome<'p> {
         let earlier = if carried_out { None } else { Earlier::find(plan, request).map(Box::new) };
         let unit = plan.unit.as_ref();
         let unit = unit.and_then(|key| state::unit(plan, key, &decision, request, environment));
-        let baggage = plan.baggage.as_ref();
-        let baggage =
-            baggage.and_then(|own| baggage_of(own, plan, &decision, carried_out, request));
+        let decided = decision.target.filter(|_| carried_out).map(|target| &**target);
+        let baggage = plan.baggage.then(|| baggage::change(plan, decided, request)).flatten();
         let shadows = Vec::new();
         Outcome { plan, decision, shadows, reason, ignored, point, cookies, earlier, baggage, unit }
     }
@@ -292,26 +291,6 @@ impl ResponseEffects {
     pub fn is_empty(&self) -> bool {
         self.headers.is_empty() && !self.caching && self.observed.is_none()
     }
-}
-
-/// The change of `baggage` by which it tells the decision, if that is carried out.
-#[inline(never)]
-fn baggage_of(
-    baggage: &Baggage,
-    plan: &Plan,
-    decision: &Decision<'_>,
-    carried_out: bool,
-    request: &impl Request,
-) -> Option<Written> {
-    let decided = decision.target.filter(|_| carried_out);
-    let member = decided.and_then(|target| {
-        Some(Member { rule: &target.rule, variant: &target.variant.as_ref()?.name })
-    });
-    let overruled = || {
-        let mut headers = plan.routing_headers();
-        carried_out && headers.any(|header| request.is_written_earlier(header))
-    };
-    baggage.change(request, member.as_ref(), overruled)
 }
 
 fn cookies(

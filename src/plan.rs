@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::baggage::{BAGGAGE, Baggage};
 use crate::caching::Caching;
 use crate::config::{MetricsLevel, Mode};
 use crate::guard::Guard;
@@ -11,7 +10,7 @@ use crate::identity::Issue;
 use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::ramp::Ramp;
-use crate::request::Request;
+use crate::request::{BAGGAGE, Request};
 use crate::rule::Rule;
 use crate::unit::UnitKey;
 use crate::variant::{Target, Variant};
@@ -43,8 +42,8 @@ pub struct Plan {
     pub(crate) generation_text: String,
     /// The key of units; `None` where access logs have none.
     pub(crate) unit: Option<UnitKey>,
-    /// The rules whose decisions the request's `baggage` tells, if it does.
-    pub(crate) baggage: Option<Baggage>,
+    /// Whether the request's `baggage` tells the decision.
+    pub(crate) baggage: bool,
     pub(crate) debug_header: Option<String>,
     pub(crate) caching: Caching,
 }
@@ -98,7 +97,7 @@ impl Plan {
         let [cluster, variant, point] =
             [&self.cluster_header, &self.variant_header, &self.point_header]
                 .map(|name| name.as_deref().unwrap_or_default());
-        let baggage = self.baggage.as_ref().map_or("", |_| BAGGAGE);
+        let baggage = if self.baggage { BAGGAGE } else { "" };
         [cluster, variant, point, "cookie", baggage]
     }
 

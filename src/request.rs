@@ -161,6 +161,9 @@ pub(crate) fn find_value<'a, T>(
     found.flatten()
 }
 
+/// The header with what services hand on (W3C Baggage).
+pub(crate) const BAGGAGE: &str = "baggage";
+
 /// Bytes of a value beyond which it is long, and looked at once where that is kept.
 const LONG: usize = 256;
 

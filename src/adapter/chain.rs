@@ -7,9 +7,9 @@ use std::rc::Rc;
 use super::abi;
 use super::vm::{Member, Vm};
 use crate::Outcome;
-use crate::baggage::BAGGAGE;
 use crate::config::MetricsLevel;
 use crate::plan::Plan;
+use crate::request::BAGGAGE;
 
 /// The first of the properties for access logs; its value is `-` where no rule has matched.
 const STATE: &str = "tsplit.rule";
@@ -144,7 +144,7 @@ fn name() -> String {
 /// The names of the headers, and the first of the filter state, that a plan writes.
 fn writes(plan: &Plan) -> Vec<String> {
     let state = (plan.metrics_level == MetricsLevel::Full).then_some(STATE);
-    let baggage = plan.baggage.as_ref().map(|_| BAGGAGE);
+    let baggage = plan.baggage.then_some(BAGGAGE);
     let names = plan.routing_headers().chain(plan.debug_header.as_deref());
     let names = names.chain(state).chain(baggage);
     names.map(str::to_owned).collect()

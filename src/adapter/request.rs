@@ -10,9 +10,8 @@ use super::abi::{self, Status};
 use super::chain;
 use super::plugin::Plugin;
 use super::rerun::Reruns;
-use crate::baggage::BAGGAGE;
 use crate::header_map::HeaderMap;
-use crate::request::other_cookies;
+use crate::request::{BAGGAGE, other_cookies};
 use crate::rerun::{Chance, FirstRun};
 use crate::{IgnoredSet, Plan, Request};
 
@@ -114,7 +113,7 @@ impl HostRequest {
             let value = Some(&*value).filter(|value| !value.is_empty());
             abi::set_header(MapType::HttpRequestHeaders, name, value)
         };
-        if plan.baggage.is_some() {
+        if plan.baggage {
             let mut values = Vec::new();
             self.find_header(BAGGAGE, |value| -> Option<()> {
                 values.push(value);

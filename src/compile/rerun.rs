@@ -1,10 +1,10 @@
 //! Whether anything that a run writes into a request could be taken for the client's own by a second
 //! run of it.
 
-use crate::baggage::BAGGAGE;
 use crate::config::{
     ActionSpec, Condition, ConditionTest, Config, KeySource, Mode, Part, RuleSpec,
 };
+use crate::request::BAGGAGE;
 
 /// Whether later runs of a request have to be told of the first: if a rule sets a cookie, or reads one
 /// of the headers that the filter writes.
