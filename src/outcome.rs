@@ -37,10 +37,17 @@ pub struct Outcome<'p> {
     cookies: Option<Cookies>,
     /// The routing headers that stay; none where this decision is carried out.
     earlier: Option<Box<Earlier<'p>>>,
-    /// The change of the request's `baggage`.
-    baggage: Option<Written>,
+    /// What is told to others, where the configuration asks for any of it.
+    told: Option<Box<Told>>,
+}
+
+/// What is told of a decision beside its routing headers.
+#[derive(Debug)]
+struct Told {
     /// The client's unit, for access logs.
     unit: Option<String>,
+    /// The change of the request's `baggage`.
+    baggage: Option<Written>,
 }
 
 /// The time at which a counter is due.
@@ -140,12 +147,10 @@ impl<'p> Outcome<'p> {
         let point = point.map(point::Text::new);
         let carried_out = decision.target.is_some() && cookies.is_some();
         let earlier = if carried_out { None } else { Earlier::find(plan, request).map(Box::new) };
-        let unit = plan.unit.as_ref();
-        let unit = unit.and_then(|key| state::unit(plan, key, &decision, request, environment));
-        let decided = decision.target.filter(|_| carried_out).map(|target| &**target);
-        let baggage = plan.baggage.then(|| baggage::change(plan, decided, request)).flatten();
+        let tells = plan.baggage || plan.unit.is_some();
+        let told = tells.then(|| Told::new(plan, &decision, carried_out, request, environment));
         let shadows = Vec::new();
-        Outcome { plan, decision, shadows, reason, ignored, point, cookies, earlier, baggage, unit }
+        Outcome { plan, decision, shadows, reason, ignored, point, cookies, earlier, told }
     }
 
     /// Whether a rule has decided, and its decision is carried out.
@@ -171,23 +176,28 @@ impl<'p> Outcome<'p> {
             Some(HeaderChange { name, value })
         };
         let cookie = self.cookies.as_ref().and_then(|cookies| cookies.request.as_deref());
-        let baggage = self.baggage.as_ref();
-        let baggage = baggage.map(|it| Some(&*it.value).filter(|value| !value.is_empty()));
         [
             routing(&self.plan.cluster_header, cluster),
             routing(&self.plan.variant_header, name),
             routing(&self.plan.point_header, self.point_text().filter(|_| self.is_carried_out())),
             cookie.map(|value| HeaderChange { name: "cookie", value: Some(value) }),
-            baggage.map(|value| HeaderChange { name: BAGGAGE, value }),
         ]
         .into_iter()
         .flatten()
+        .chain(self.baggage().map(|written| {
+            let value = Some(&*written.value).filter(|value| !value.is_empty());
+            HeaderChange { name: BAGGAGE, value }
+        }))
+    }
+
+    fn baggage(&self) -> Option<&Written> {
+        self.told.as_ref()?.baggage.as_ref()
     }
 
     /// The names by which a later filter in the chain knows that `baggage` has a member of this one, and
     /// which; none where it has none.
     pub fn written_in_baggage(&self) -> impl Iterator<Item = &str> {
-        let key = self.baggage.as_ref().and_then(|written| written.key.as_deref());
+        let key = self.baggage().and_then(|written| written.key.as_deref());
         key.into_iter().flat_map(|key| [BAGGAGE, key])
     }
 
@@ -283,6 +293,23 @@ impl<'p> Outcome<'p> {
     fn names(&self) -> [&str; 2] {
         let variant = self.decision.variant().map(|variant| variant.name.as_str());
         [self.decision.rule(), variant].map(|name| name.unwrap_or("-"))
+    }
+}
+
+impl Told {
+    #[inline(never)] // Whoever asks for none of it is not to pay for its code.
+    fn new<'p>(
+        plan: &'p Plan,
+        decision: &Decision<'p>,
+        carried_out: bool,
+        request: &impl Request,
+        environment: &mut impl Environment,
+    ) -> Box<Self> {
+        let unit = plan.unit.as_ref();
+        let unit = unit.and_then(|key| state::unit(plan, key, decision, request, environment));
+        let decided = decision.target.filter(|_| carried_out).map(|target| &**target);
+        let baggage = plan.baggage.then(|| baggage::change(plan, decided, request)).flatten();
+        Box::new(Told { unit, baggage })
     }
 }
 

@@ -37,7 +37,7 @@ impl Outcome<'_> {
         if !shadows.is_empty() {
             state.push(("tsplit.shadow", shadows.join(",").into()));
         }
-        if let Some(unit) = &self.unit {
+        if let Some(unit) = self.told.as_ref().and_then(|told| told.unit.as_ref()) {
             state.push(("tsplit.unit", unit.as_str().into()));
         }
         if self.is_first() {
@@ -62,7 +62,6 @@ impl Outcome<'_> {
 }
 
 /// The unit of the client whom a rule told apart by its key; `None` where it has none.
-#[inline(never)]
 pub(super) fn unit(
     plan: &Plan,
     key: &UnitKey,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::message::{Reply, Request};
 use wasm_tests::scene::Scene;
-use wasm_tests::{duckdb, native, root};
+use wasm_tests::{duckdb, native, readme, root};
 
 const USERS: usize = 60;
 const ANONYMOUS: usize = 30;
@@ -126,7 +126,7 @@ async fn analysts_get_the_users_of_each_variant_exactly_as_they_were_sent() -> R
     }
     let sql = root().join("manifests/monitoring/experiments.sql");
     let ask = |query: &str| duckdb::ask(folder.path(), &sql, query);
-    let rows = ask("SELECT * FROM experiment_counts ORDER BY ALL")?;
+    let rows = ask(&readme::blocks("sql")?.concat())?;
     let counts: Vec<_> =
         seen.0.iter().map(|((e, v), users)| json!([e, v, users.len(), 0])).collect();
     assert_eq!(rows, json!(counts));
