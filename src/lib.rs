@@ -77,6 +77,7 @@
 #[cfg(target_arch = "wasm32")]
 mod adapter;
 mod assign;
+mod baggage;
 mod caching;
 mod compile;
 pub mod config;
@@ -95,6 +96,7 @@ mod index;
 mod key;
 mod layer;
 pub mod limits;
+mod mac;
 mod matcher;
 mod metrics;
 mod navigation;
@@ -115,6 +117,7 @@ mod sorted;
 mod split;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod unit;
 mod variant;
 
 pub use assign::Unassigned;

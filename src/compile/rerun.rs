@@ -4,6 +4,7 @@
 use crate::config::{
     ActionSpec, Condition, ConditionTest, Config, KeySource, Mode, Part, RuleSpec,
 };
+use crate::request::BAGGAGE;
 
 /// Whether later runs of a request have to be told of the first: if a rule sets a cookie, or reads one
 /// of the headers that the filter writes.
@@ -11,7 +12,7 @@ pub(super) fn matters(config: &Config) -> bool {
     let own = |part: &Part| match part {
         Part::Header(name) => {
             let own = [&config.cluster_header, &config.variant_header, &config.point_header];
-            own.into_iter().flatten().any(|own| own == name)
+            own.into_iter().flatten().any(|own| own == name) || config.baggage && name == BAGGAGE
         }
         _ => false,
     };

@@ -162,19 +162,23 @@ impl<'e> CookieRegistry<'e> {
     }
 
     fn keys(&self, signing: &Signing, errors: &mut Errors) -> Option<Keys> {
-        let found = match (self.env)(&signing.env) {
-            Some(text) => Keys::parse(&text),
-            None => Err("is not set in the VM's environment".to_owned()),
-        };
         let remedy = format!(
             "give a key of at least {} bytes, or several with commas between",
             limits::SIGNING_KEY_BYTES
         );
-        found
+        found(self.env, signing)
             .map_err(|wrong| {
                 errors.invalid(&signing.path, &signing.env, format!("{wrong}: {remedy}"));
             })
             .ok()
+    }
+}
+
+/// The keys in an environment variable, or what is wrong with it.
+pub(super) fn found(env: Env<'_>, signing: &Signing) -> Result<Keys, String> {
+    match env(&signing.env) {
+        Some(text) => Keys::parse(&text),
+        None => Err("is not set in the VM's environment".to_owned()),
     }
 }
 

@@ -13,15 +13,10 @@
 //! key of its own costs a request no more than version 1 does, however long name and salt are.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use hmac::Mac;
 
 use crate::limits;
-
-type HmacSha256 = Hmac<Sha256>;
-
-/// Bytes of a MAC as text: 32 bytes in base64url without padding (RFC 4648 section 5).
-const MAC_TEXT: usize = 43;
+use crate::mac::{HmacSha256, append, keyed};
 
 /// The end of a body of version 2. As a time of version 1 it would be long past.
 const VERSION_2: &str = ".2";
@@ -54,6 +49,11 @@ impl Keys {
         Ok(Keys { first, others: keys.collect() })
     }
 
+    /// The key, if there is no other.
+    pub(crate) fn single(self) -> Option<HmacSha256> {
+        self.others.is_empty().then_some(self.first)
+    }
+
     /// The keys for version 1 of the cookie of this name.
     fn named(mut self, name: &str) -> Self {
         for key in std::iter::once(&mut self.first).chain(&mut self.others) {
@@ -77,12 +77,6 @@ impl Keys {
             others: self.others.iter().filter_map(own).collect(),
         })
     }
-}
-
-/// A MAC with this key, which may have any length.
-#[inline(never)] // The module would have this twice.
-fn keyed(key: &[u8]) -> Option<HmacSha256> {
-    HmacSha256::new_from_slice(key).ok()
 }
 
 /// A signer of the values of one cookie.
@@ -114,12 +108,9 @@ impl Signer {
             value.push_str(VERSION_2);
         }
         let Some(keys) = self.bound.as_ref().or(self.keys.as_ref()) else { return value };
-        let mac = mac(&keys.first, scope, value.as_bytes()).finalize().into_bytes();
-        let mut text = [0_u8; MAC_TEXT];
-        if let Ok(text) = Base64UrlUnpadded::encode(&mac, &mut text) {
-            value.push('.');
-            value.push_str(text);
-        }
+        let mac = mac(&keys.first, scope, value.as_bytes());
+        value.push('.');
+        append(mac, &mut value);
         value
     }
 
