@@ -48,7 +48,7 @@ fn every_block_is_run() -> Result<()> {
             // The picture is not run. The second is the demo's guard, the third a list of errors.
             "text" => text.contains('┌') || begins(&["second ", "rules["]),
             "sh" if document == "manifests/engines/README.md" => true, // `tests/agreement.rs`
-            // `tests/istio/`: `readme.rs`, and the file of the controller.
+            // `tests/istio/`: `readme.rs`, and the file of the controller; `istio_manifests/pipelines.rs`.
             "sh" => document == "README.md" || in_the_mesh(document),
             // `tests/exposures.rs`
             "sql" => document == "manifests/monitoring/experiments.md",

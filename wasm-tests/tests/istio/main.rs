@@ -12,7 +12,6 @@ mod fetch;
 mod flagger;
 mod imported;
 mod order;
-mod pipeline;
 mod places;
 mod readme;
 mod route_weights;

@@ -4,7 +4,7 @@ use super::placeholder;
 use super::routing::{self, Routing};
 use super::salt::{self, Place};
 use super::workload::Placed;
-use super::{Warning, neighbours};
+use super::{Lint, Warning, neighbours};
 use crate::check::Checked;
 use crate::document::Node;
 use crate::plugin;
@@ -21,6 +21,9 @@ const KINDS: [&str; 9] = [
     "VirtualService",
     "WasmPlugin",
 ];
+
+/// The kinds of resources that have a filter. Of routes, two versions are given to be compared.
+const OURS: [&str; 4] = ["EnvoyExtensionPolicy", "EnvoyFilter", "TrafficExtension", "WasmPlugin"];
 
 /// A file with its valid configurations, each with the line where it begins.
 pub struct Source<'c> {
@@ -43,6 +46,7 @@ pub fn across(sources: &[Source<'_>]) -> Vec<Warning> {
         }
         found.extend(source.placeholders());
     }
+    found.extend(repeated(sources));
     found.extend(neighbours::find(&placed));
     found.extend(routing.find(&placed));
     let mut places = Vec::new();
@@ -55,6 +59,42 @@ pub fn across(sources: &[Source<'_>]) -> Vec<Warning> {
     }
     found.extend(salt::shared(&places));
     found
+}
+
+/// The resources whose kind, namespace and name an earlier one has, with other contents.
+fn repeated(sources: &[Source<'_>]) -> Vec<Warning> {
+    let mut seen: Vec<(String, &str, &Node)> = Vec::new();
+    let mut found = Vec::new();
+    for source in sources {
+        for resource in plugin::resources(source.documents) {
+            let Some(title) = title(resource) else { continue };
+            match seen.iter().find(|(known, ..)| *known == title) {
+                None => seen.push((title, source.file, resource)),
+                Some((_, file, known))
+                    if serde_json::to_value(known).ok() != serde_json::to_value(resource).ok() =>
+                {
+                    let message = format!(
+                        "{title} is in line {} of {file} as well, and is not the same there",
+                        known.line
+                    );
+                    let (lint, line) = (Lint::RepeatedResource, resource.line);
+                    found.push(Warning::new(lint, source.file, line, message));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    found
+}
+
+/// The kind, the namespace and the name of a resource with a filter.
+fn title(resource: &Node) -> Option<String> {
+    let kind = resource.get("kind")?.text().filter(|kind| OURS.contains(kind))?;
+    let name = resource.at(&["metadata", "name"])?.text()?;
+    Some(match resource.at(&["metadata", "namespace"]).and_then(Node::text) {
+        Some(namespace) => format!("{kind} {namespace}/{name}"),
+        None => format!("{kind} {name}"),
+    })
 }
 
 impl<'c> Source<'c> {
