@@ -1,7 +1,8 @@
 //! Connections that are open while the rules change: by ECDS, and by a new listener.
 
-use anyhow::{Result, ensure};
-use serde_json::{Value, json};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 use wasm_tests::envoy::Envoy;
 use wasm_tests::held::Held;
@@ -147,6 +148,27 @@ async fn a_refused_file_changes_nothing_and_is_counted() -> Result<()> {
     Ok(())
 }
 
+/// A mounted ConfigMap: the file is a link into a folder, whose link the kubelet moves.
+#[tokio::test]
+async fn a_folder_that_changes_as_a_config_map_does_is_read_again() -> Result<()> {
+    let site = Site::start().await?;
+    let mut held =
+        Held::open(site.envoy.address(manifest::LISTENER)?, 1, &Request::get("/")).await?;
+    let folder = site.envoy.log_path().parent().context("no folder")?.to_owned();
+    for (version, variant) in [("..1", "stable"), ("..2", "canary")] {
+        std::fs::create_dir(folder.join(version))?;
+        std::fs::write(folder.join(version).join(FILTER), site.text(&testers(variant)?))?;
+        symlink(version, folder.join("..data_tmp"))?;
+        std::fs::rename(folder.join("..data_tmp"), folder.join("..data"))?;
+        if version == "..1" {
+            symlink(format!("..data/{FILTER}"), folder.join("link"))?;
+            std::fs::rename(folder.join("link"), folder.join(FILTER))?;
+        }
+        follows(&mut held, variant).await?;
+    }
+    Ok(())
+}
+
 /// An Envoy that starts with a mistake answers 500, and recovers without a restart.
 #[tokio::test]
 async fn a_mistake_at_the_start_is_mended_while_envoy_runs() -> Result<()> {
@@ -174,7 +196,8 @@ async fn what_a_discovery_needs_at_the_start() -> Result<()> {
         let ended = Envoy::start(&find::launcher()?, manifest.setup(1)?).await.err();
         anyhow::Ok(ended.map(|error| error.to_string()).unwrap_or_default())
     };
-    let missing = manifest::runnable(1, 1)?.replaced(&format!("/{FILTER}"), "/nowhere.yaml")?;
+    let mut missing = manifest::runnable(1, 1)?;
+    missing.bootstrap = missing.bootstrap.replace(&format!("/{FILTER}\n"), "/nowhere.yaml\n");
     let ended = start(missing).await?;
     ensure!(ended.contains("paths must refer to an existing path in the system"), "{ended}");
     let text = std::fs::read_to_string(root().join("manifests/envoy.yaml"))?;

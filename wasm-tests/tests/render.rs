@@ -11,7 +11,8 @@ use wasm_tests::envoy::{self, Envoy, Setup};
 use wasm_tests::message::Request;
 use wasm_tests::{find, raw, root, splitctl, upstream};
 
-const FORMS: [&str; 5] = ["configuration", "wasm-plugin", "envoy-filter", "ecds", "bootstrap"];
+const FORMS: [&str; 6] =
+    ["configuration", "wasm-plugin", "envoy-extension-policy", "envoy-filter", "ecds", "bootstrap"];
 /// A configuration with testers, a split and a salt.
 const REVIEWS: &str = "wasm-tests/splitctl/reviews.yaml";
 
@@ -31,8 +32,8 @@ fn run(arguments: &[&str]) -> Result<String> {
 }
 
 fn render(file: &str, form: &str, more: &[&str]) -> Result<String> {
-    let image =
-        if form == "wasm-plugin" { &["--code", "oci://registry.test/split:1"][..] } else { &[] };
+    let has_image = ["wasm-plugin", "envoy-extension-policy"].contains(&form);
+    let image = if has_image { &["--code", "oci://registry.test/split:1"][..] } else { &[] };
     run(&[&["render", "-f", file, "--to", form], image, more].concat())
 }
 
@@ -112,6 +113,8 @@ fn resources_of_istio_look_like_the_manifests() -> Result<()> {
     // The manifest's VM has a variable more, for rules that sign.
     let mut vm = known["typed_config"]["config"]["vm_config"].clone();
     vm.as_object_mut().context("no VM")?.remove("environment_variables");
+    // There the path is one of the repository.
+    vm["code"]["local"]["filename"] = "/etc/envoy/traffic_split.wasm".into();
     assert_eq!(ours["config"]["vm_config"], vm);
     Ok(())
 }

@@ -73,7 +73,7 @@ impl Choice {
             if let Some(path) = discovered.into_iter().next() {
                 bail!(
                     "{name}: no configuration found; Envoy reads the filter from {path} \
-                     (config_discovery): give that file as well"
+                     (config_discovery): give that file"
                 );
             }
             let others =
