@@ -16,7 +16,7 @@ WASM_RUSTFLAGS := CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS
 QUIET := $(if $(shell test -t 2 && echo terminal),,--quiet)
 HARNESS := cargo run $(QUIET) --package wasm-tests --
 define DEMO_DIFF
-sed 's/"stable": 90, "canary": 10/"stable": 80, "canary": 20/' manifests/envoy.yaml | splitctl diff --rule rollout -f manifests/envoy.yaml -f -
+sed 's/"stable": 90, "canary": 10/"stable": 80, "canary": 20/' manifests/traffic-split.yaml | splitctl diff --rule rollout -f manifests/traffic-split.yaml -f -
 endef
 export DEMO_DIFF
 CRANE = $(or $(shell command -v crane),$(if $(shell command -v go),go -C wasm-tests/istio tool crane))

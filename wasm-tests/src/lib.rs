@@ -8,6 +8,7 @@
 //! - [`updated`] is one whose configuration changes while it serves.
 //! - [`discovery`] is a filter that changes without its listener.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
+//! - [`held`] is connections that stay open meanwhile.
 //! - [`grpc`] is gRPC's own client and server.
 //! - [`traffic`] is users who keep asking, while something changes.
 //! - [`prometheus`] runs a Prometheus that scrapes it, brought by [`debian`]; [`picture`] draws what
@@ -37,6 +38,7 @@ pub mod envoy;
 pub mod fault;
 pub mod find;
 pub mod grpc;
+pub mod held;
 pub mod host;
 pub mod istio;
 pub mod load;

@@ -50,7 +50,7 @@ fn no_manifest_is_warned_of() {
     let manifests = wasm_tests::root().join("manifests");
     let program = wasm_tests::splitctl::program().unwrap();
     for files in [
-        &["envoy.yaml"][..],
+        &["envoy.yaml", "traffic-split.yaml"][..],
         &["envoy-route-weights.yaml"],
         &["inner-hop.yaml"],
         &["engines"],

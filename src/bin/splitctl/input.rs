@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::check::{Checked, check};
+use crate::discovery;
 use crate::document::{self, Node};
 use crate::folder;
 use crate::output::one_line;
@@ -67,6 +68,14 @@ impl Choice {
                 [file] => file.name.clone(),
                 _ => paths.join(", "),
             };
+            let discovered =
+                files.iter().flat_map(|file| &file.documents).flat_map(discovery::files);
+            if let Some(path) = discovered.into_iter().next() {
+                bail!(
+                    "{name}: no configuration found; Envoy reads the filter from {path} \
+                     (config_discovery): give that file"
+                );
+            }
             let others =
                 files.iter().map(|file| file.others.as_str()).find(|others| !others.is_empty());
             bail!(

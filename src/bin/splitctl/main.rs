@@ -22,6 +22,7 @@ mod completion;
 mod curve;
 mod describe;
 mod diff;
+mod discovery;
 mod document;
 mod effort;
 mod explain;
@@ -67,8 +68,8 @@ use output::{Answer, BAD, one_line};
   splitctl diff -f old.yaml -f new.yaml
   splitctl import -f ingress.yaml --key cookie=uid
   splitctl test -f envoy.yaml expect.yaml
-  splitctl link -f envoy.yaml --rule rollout --variant canary
-  splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
+  splitctl link -f traffic-split.yaml --rule rollout --variant canary
+  splitctl watch --prometheus http://localhost:9090 -f traffic-split.yaml --baseline stable
 
 The exit code is 1 if a configuration is not valid, a test fails, an import with --strict loses
 something, a watched variant is worse or more clients move than --max-moved allows, and 2 if the

@@ -6,6 +6,7 @@ use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 
 use crate::check::{Checked, Mistake, check};
+use crate::discovery;
 use crate::document::Node;
 use crate::effort;
 use crate::input::{Choice, File};
@@ -106,8 +107,13 @@ impl Validate {
         let sources: Vec<_> = files.iter().map(Validated::source).collect();
         let mut warnings = lint::across(&sources);
         for (source, Validated { file, .. }) in sources.iter().zip(files) {
-            let circumstances =
-                Circumstances { rate: self.rate, is_plain: file.documents.iter().any(is_plain) };
+            let names = file.documents.iter().flat_map(discovery::resources);
+            let names: Vec<_> = names.map(|(name, _)| name).collect();
+            let documents = files.iter().flat_map(|it| &it.file.documents);
+            let mut hosts =
+                documents.filter(|it| names.iter().any(|name| discovery::is_host(it, name)));
+            let is_plain = file.documents.iter().any(is_plain) || hosts.any(is_plain);
+            let circumstances = Circumstances { rate: self.rate, is_plain };
             for (_, checked) in &source.checked {
                 let own = lint::of(checked, circumstances).into_iter();
                 warnings.extend(own.map(|finding| finding.at(&file.name, &checked.tree)));

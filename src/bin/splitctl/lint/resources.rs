@@ -6,6 +6,7 @@ use super::salt::{self, Place};
 use super::workload::Placed;
 use super::{Lint, Warning, neighbours};
 use crate::check::Checked;
+use crate::discovery;
 use crate::document::Node;
 use crate::plugin;
 
@@ -38,8 +39,17 @@ pub fn across(sources: &[Source<'_>]) -> Vec<Warning> {
     for source in sources {
         for document in source.documents {
             let plugins = source.placed(document);
-            found.extend(plugins.iter().flat_map(|it| routing::unknown_clusters(it, document)));
+            let unknown = |it| routing::unknown_clusters(it, source.file, document);
+            found.extend(plugins.iter().flat_map(unknown));
             placed.extend(plugins);
+            for (name, resource) in discovery::resources(document) {
+                let plugins = source.discovered(resource);
+                for (file, host) in hosts(sources, name) {
+                    let unknown = |it| routing::unknown_clusters(it, file, host);
+                    found.extend(plugins.iter().flat_map(unknown));
+                }
+                placed.extend(plugins);
+            }
         }
         for resource in plugin::resources(source.documents) {
             routing.add(source.file, resource);
@@ -97,6 +107,12 @@ fn title(resource: &Node) -> Option<String> {
     })
 }
 
+/// The files and documents that discover the filter of this name.
+fn hosts<'c>(sources: &[Source<'c>], name: &str) -> impl Iterator<Item = (&'c str, &'c Node)> {
+    let documents = sources.iter().flat_map(|it| it.documents.iter().map(|node| (it.file, node)));
+    documents.filter(move |(_, document)| discovery::is_host(document, name))
+}
+
 impl<'c> Source<'c> {
     /// The plugins in a document, each at its place.
     fn placed(&self, document: &'c Node) -> Vec<Placed<'c>> {
@@ -135,6 +151,12 @@ impl<'c> Source<'c> {
             }
         }
         node.elements().iter().for_each(|element| self.chains(element, placed));
+    }
+
+    /// The plugins in a filter that has a file of its own.
+    fn discovered(&self, resource: &'c Node) -> Vec<Placed<'c>> {
+        let own = self.within(resource);
+        own.map(|(line, it)| Placed::of_chain(self.file, resource, resource, line, it)).collect()
     }
 
     fn chain(&self, chain: &'c Node) -> Vec<Placed<'c>> {
