@@ -89,6 +89,8 @@ enum Command {
     Render(render::Render),
     Schema(schema::Schema),
     Completion(completion::Completion),
+    /// Print the version, which is the filter's too
+    Version,
 }
 
 fn main() -> ExitCode {
@@ -131,6 +133,7 @@ impl Command {
             Command::Render(render) => render.run(),
             Command::Schema(schema) => schema.run(),
             Command::Completion(completion) => completion.run(&mut Cli::command()),
+            Command::Version => Ok(Answer::good(Cli::command().render_version())),
         }
     }
 }
