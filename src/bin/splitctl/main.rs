@@ -32,6 +32,7 @@ mod import;
 mod input;
 mod keys;
 mod lint;
+mod man;
 mod misread;
 mod movement;
 mod output;
@@ -89,6 +90,7 @@ enum Command {
     Render(render::Render),
     Schema(schema::Schema),
     Completion(completion::Completion),
+    Man(man::Man),
     /// Print the version, which is the filter's too
     Version,
 }
@@ -133,6 +135,7 @@ impl Command {
             Command::Render(render) => render.run(),
             Command::Schema(schema) => schema.run(),
             Command::Completion(completion) => completion.run(&mut Cli::command()),
+            Command::Man(man) => man.run(Cli::command()),
             Command::Version => Ok(Answer::good(Cli::command().render_version())),
         }
     }
