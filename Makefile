@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo run wasm test lint oldest deny bench fuzz mutants costly soak reproducible image push mesh-test \
-	monitoring-test monitoring-picture numbers compat dist programs verify clean
+	monitoring-test monitoring-picture numbers compat dist programs verify publish clean
 
 TARGET := wasm32-wasip1
 BUILDS := $(or $(CARGO_TARGET_DIR),target)
@@ -171,19 +171,19 @@ programs: ## Build splitctl for x86-64 and arm64 Linux, statically linked (part 
 			--target-dir $(BUILDS)/programs || exit 1; \
 	done
 
-# The signature is that of this project's workflow at the version's tag, whoever hosts it.
-IDENTITY ?= /\.github/workflows/release\.yml@refs/tags/v$(VERSION)$$
+# Who signs: the workflow of the repository SOURCE, at the version's tag.
 ISSUER ?= https://token.actions.githubusercontent.com
 
-verify: ## Check a release that was downloaded, and build its module anew: make verify VERSION=1.0.0 DIR=downloads
+verify: ## Check a release, and build its module anew: make verify VERSION=1.0.0 DIR=downloads SOURCE=https://HOST/OWNER/NAME
 	@test -n "$(VERSION)" -a -n "$(DIR)" || \
 		{ echo "VERSION or DIR is missing: make verify VERSION=1.0.0 DIR=downloads" >&2; exit 2; }
 	@cargo run $(QUIET) --package dist -- verify $(VERSION) "$(DIR)"
-	@if command -v cosign > /dev/null; then \
-		cosign verify-blob --bundle "$(DIR)/SHA256SUMS.sigstore.json" --certificate-oidc-issuer "$(ISSUER)" \
-			--certificate-identity-regexp '$(IDENTITY)' "$(DIR)/SHA256SUMS"; \
+	@if test -z "$(SOURCE)" || ! command -v cosign > /dev/null; then \
+		echo "The signature is NOT checked: it takes cosign, and the SOURCE whose signature it has to be." >&2; \
 	else \
-		echo "The signature is NOT checked: there is no cosign on the search path." >&2; \
+		cosign verify-blob --bundle "$(DIR)/SHA256SUMS.sigstore.json" --certificate-oidc-issuer "$(ISSUER)" \
+			--certificate-identity "$(SOURCE)/.github/workflows/release.yml@refs/tags/v$(VERSION)" \
+			"$(DIR)/SHA256SUMS"; \
 	fi
 	@rustup toolchain list | grep -q '^$(RUST)' || rustup toolchain install $(RUST) --profile minimal
 	@rustup target add --toolchain $(RUST) $(TARGET)
@@ -191,6 +191,15 @@ verify: ## Check a release that was downloaded, and build its module anew: make 
 	@cmp target/traffic_split.wasm "$(DIR)/traffic-split-$(VERSION).wasm"
 	@echo "$$(cat target/image.digest)" | cmp - "$(DIR)/traffic-split-$(VERSION).image.digest"
 	@echo "The module and its image are what this source builds."
+
+publish: ## Push the image of a release: make publish VERSION=1.0.0 DIR=target/dist REGISTRY=registry.example.com/team
+	@test -n "$(VERSION)" -a -n "$(DIR)" -a -n "$(REGISTRY)" || { echo "VERSION, DIR or REGISTRY is missing:" \
+		"make publish VERSION=1.0.0 DIR=target/dist REGISTRY=registry.example.com/team" >&2; exit 2; }
+	@cargo run $(QUIET) --package dist -- verify $(VERSION) "$(DIR)"
+	@rm -rf target/publish && mkdir -p target/publish && \
+		tar -xf "$(DIR)/traffic-split-$(VERSION).image.tar" -C target/publish
+	@pushed=$$($(CRANE) push "$(CURDIR)/target/publish" "$(REGISTRY)/traffic-split:$(VERSION)") && \
+		echo "  image: oci://$$pushed"
 
 costly: wasm ## Look for the configuration and the request that cost the filter most: COSTLY="5000 7" tries more, by another seed
 	@cargo run --quiet --package wasm-tests -- costly $(COSTLY)
