@@ -19,6 +19,7 @@ define DEMO_DIFF
 sed 's/"stable": 90, "canary": 10/"stable": 80, "canary": 20/' manifests/envoy.yaml | splitctl diff --rule rollout -f manifests/envoy.yaml -f -
 endef
 export DEMO_DIFF
+HELM = $(or $(shell command -v helm),$(if $(shell command -v go),go -C wasm-tests/istio tool helm))
 CRANE = $(or $(shell command -v crane),$(if $(shell command -v go),go -C wasm-tests/istio tool crane))
 
 help: ## Show this list
@@ -72,8 +73,8 @@ push: image ## Build that image and push it: make push IMAGE=registry.example.co
 	@test -n "$(CRANE)" || { echo "Neither crane nor Go is on the search path." >&2; exit 2; }
 	@pushed=$$($(CRANE) push "$(CURDIR)/target/image" "$(IMAGE)") && echo "  image: oci://$$pushed"
 
-mesh-test: wasm ## Run the Istio manifests in a real mesh, and func-e (needs Go, which builds them once: 30 CPU minutes)
-	cargo test --package wasm-tests --features mesh --test istio --test istio_manifests --test func_e \
+mesh-test: wasm ## Run the Istio manifests and the chart in a real mesh, and func-e (needs Go, which builds them once: 30 CPU minutes)
+	cargo test --package wasm-tests --features mesh --test istio --test istio_manifests --test chart --test func_e \
 		-- --test-threads 2
 
 monitoring-test: wasm ## Run alerts, dashboard and splitctl watch in a real Prometheus (part of make test)
@@ -192,7 +193,7 @@ verify: ## Check a release, and build its module anew: make verify VERSION=1.0.0
 	@echo "$$(cat target/image.digest)" | cmp - "$(DIR)/traffic-split-$(VERSION).image.digest"
 	@echo "The module and its image are what this source builds."
 
-publish: ## Push the image of a release: make publish VERSION=1.0.0 DIR=target/dist REGISTRY=registry.example.com/team
+publish: ## Push image and chart of a release: make publish VERSION=1.0.0 DIR=target/dist REGISTRY=registry.example.com/team
 	@test -n "$(VERSION)" -a -n "$(DIR)" -a -n "$(REGISTRY)" || { echo "VERSION, DIR or REGISTRY is missing:" \
 		"make publish VERSION=1.0.0 DIR=target/dist REGISTRY=registry.example.com/team" >&2; exit 2; }
 	@cargo run $(QUIET) --package dist -- verify $(VERSION) "$(DIR)"
@@ -200,6 +201,7 @@ publish: ## Push the image of a release: make publish VERSION=1.0.0 DIR=target/d
 		tar -xf "$(DIR)/traffic-split-$(VERSION).image.tar" -C target/publish
 	@pushed=$$($(CRANE) push "$(CURDIR)/target/publish" "$(REGISTRY)/traffic-split:$(VERSION)") && \
 		echo "  image: oci://$$pushed"
+	@$(HELM) push "$(abspath $(DIR))/traffic-split-$(VERSION).chart.tgz" "oci://$(REGISTRY)/charts" $(HELM_PUSH)
 
 costly: wasm ## Look for the configuration and the request that cost the filter most: COSTLY="5000 7" tries more, by another seed
 	@cargo run --quiet --package wasm-tests -- costly $(COSTLY)

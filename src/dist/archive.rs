@@ -1,8 +1,10 @@
 //! Archives and digests that depend on nothing but their content: no owner, no date.
 
+use std::fs;
 use std::io::Write;
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use flate2::{Compression, GzBuilder};
 use sha2::{Digest, Sha256};
 
@@ -47,6 +49,35 @@ pub fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
     encoder.write_all(bytes)?;
     Ok(encoder.finish()?)
+}
+
+/// The files of a folder and its folders, in the order of their names, which begin with `prefix`.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn files(folder: &Path, prefix: &str) -> Result<Vec<File>> {
+    let mut paths: Vec<_> =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    paths.sort();
+    let mut found = Vec::new();
+    for path in paths {
+        let name = path.file_name().and_then(|name| name.to_str()).context("a name of a file")?;
+        let name = format!("{prefix}{name}");
+        if path.is_dir() {
+            found.append(&mut files(&path, &format!("{name}/"))?);
+        } else {
+            found.push(File::new(name, read(&path)?));
+        }
+    }
+    Ok(found)
+}
+
+/// The content of a file.
+///
+/// # Errors
+/// It cannot be read; the error names it.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| path.display().to_string())
 }
 
 /// The SHA-256 digest in hexadecimal.

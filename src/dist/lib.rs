@@ -4,10 +4,11 @@
 //! - [`image`] puts a module into an OCI image.
 //! - [`licenses`] has the licences that go along with it, and [`sbom`] the list of its parts: both ask
 //!   [`packages`] what cargo links.
-//! - [`release`] puts everything into one folder, with its [`notes`] and its [`provenance`], and
+//! - [`release`] puts everything into one folder, with the [`chart`], its [`notes`] and its [`provenance`], and
 //!   [`verify`] checks such a folder. All [archives](archive) are the same each time.
 
 pub mod archive;
+pub mod chart;
 pub mod image;
 pub mod licenses;
 pub mod notes;

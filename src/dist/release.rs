@@ -7,11 +7,11 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::archive::{File, gzip, sha256, tar};
+use crate::archive::{File, files, gzip, read, sha256, tar};
 use crate::packages::{MODULE, Packages, root};
 use crate::provenance::{self, Build};
 use crate::sbom::{self, Base};
-use crate::{image, licenses, notes};
+use crate::{chart, image, licenses, notes};
 
 /// The name of the list of digests.
 pub const SUMS: &str = "SHA256SUMS";
@@ -51,19 +51,20 @@ pub fn write(built: &Built<'_>, build: &Build<'_>, folder: &Path) -> Result<()> 
         fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     fs::create_dir_all(folder)?;
-    let mut files = module(built, build, folder)?;
+    let mut all = module(built, build, folder)?;
     for program in built.programs {
-        files.append(&mut splitctl(program, built, build)?);
+        all.append(&mut splitctl(program, built, build)?);
     }
-    files.push(File::new(format!("traffic-split-{version}.schema.json"), schema(built, version)?));
-    files.push(File::new("notes.md", notes::of(&changes, version, build.source)?));
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    let statement = text(&provenance::of(&files, build)?)?;
-    files.push(File::new(format!("traffic-split-{version}.intoto.json"), statement));
+    all.push(File::new(format!("traffic-split-{version}.schema.json"), schema(built, version)?));
+    all.push(File::new(format!("traffic-split-{version}.chart.tgz"), chart::archive()?));
+    all.push(File::new("notes.md", notes::of(&changes, version, build.source)?));
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    let statement = text(&provenance::of(&all, build)?)?;
+    all.push(File::new(format!("traffic-split-{version}.intoto.json"), statement));
     let sums: String =
-        files.iter().map(|file| format!("{}  {}\n", sha256(&file.bytes), file.name)).collect();
-    files.push(File::new(SUMS, sums));
-    for file in files {
+        all.iter().map(|file| format!("{}  {}\n", sha256(&file.bytes), file.name)).collect();
+    all.push(File::new(SUMS, sums));
+    for file in all {
         fs::write(folder.join(&file.name), &file.bytes)?;
     }
     Ok(())
@@ -133,28 +134,6 @@ fn run(built: &Built<'_>, arguments: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The files of a folder and its folders, in the order of their names.
-fn files(folder: &Path, prefix: &str) -> Result<Vec<File>> {
-    let mut paths: Vec<_> =
-        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    paths.sort();
-    let mut found = Vec::new();
-    for path in paths {
-        let name = path.file_name().and_then(|name| name.to_str()).context("a name of a file")?;
-        let name = format!("{prefix}{name}");
-        if path.is_dir() {
-            found.append(&mut files(&path, &format!("{name}/"))?);
-        } else {
-            found.push(File::new(name, read(&path)?));
-        }
-    }
-    Ok(found)
-}
-
 fn text(document: &Value) -> Result<String> {
     Ok(format!("{}\n", serde_json::to_string_pretty(document)?))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).with_context(|| path.display().to_string())
 }

@@ -46,6 +46,7 @@ pub mod prometheus;
 pub mod raw;
 pub mod readme;
 pub mod redirects;
+pub mod release;
 pub mod route;
 pub mod scene;
 pub mod sdk;

@@ -7,38 +7,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use dist::provenance::Build;
-use dist::release::{Built, Program, write};
+use dist::release::{Built, write};
 use dist::verify::check;
 use serde_json::{Value, json};
 use traffic_split::VERSION;
-use wasm_tests::{root, target, wheels};
-
-const MACHINES: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
-
-fn release(folder: &Path) -> Result<()> {
-    let path = wasm_tests::splitctl::program()?;
-    let program = |target: &str| Program { target: target.into(), path: path.clone() };
-    let programs = MACHINES.map(program);
-    let module = wasm_tests::module()?;
-    let built = Built { module: &module, programs: &programs, musl: "1.2.5" };
-    let build = Build {
-        version: VERSION,
-        commit: "0123456789abcdef0123456789abcdef01234567",
-        source: Some("https://example.com/split"),
-        builder: "urn:traffic-split:builder:test",
-        rust: "1.95.0",
-    };
-    write(&built, &build, folder)
-}
+use wasm_tests::release::{self, MACHINES};
+use wasm_tests::{readme, root, target, wheels};
 
 /// One release that tests read.
 fn shared() -> Result<PathBuf> {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
     if FOLDER.get().is_none() {
         let folder = tempfile::tempdir()?;
-        release(&folder.path().join("dist"))?;
+        release::write(&folder.path().join("dist"))?;
         // Of two threads, the other one's is as good.
         let _ = FOLDER.set(folder);
     }
@@ -64,7 +47,7 @@ fn contents(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
 fn the_same_programs_give_the_same_release() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let again = folder.path().join("again");
-    release(&again)?;
+    release::write(&again)?;
     let (one, other) = (contents(&shared()?)?, contents(&again)?);
     assert!(one.keys().eq(other.keys()), "{:?} {:?}", one.keys(), other.keys());
     for (name, bytes) in one {
@@ -298,5 +281,67 @@ fn an_archive_of_splitctl_has_all_that_belongs_to_it() -> Result<()> {
     for file in ["index.json", "oci-layout", "blobs/sha256/"] {
         assert!(image.iter().any(|line| line.contains(file)), "{file}: {image:?}");
     }
+    Ok(())
+}
+
+/// The commands of the page about releases. Its `make publish` runs in the mesh, `cosign` and `make dist`
+/// by hand.
+#[test]
+fn the_pages_commands_check_a_release() -> Result<()> {
+    let blocks =
+        readme::all()?.into_iter().filter(|block| block.document == "src/dist/releases.md");
+    let commands: Vec<_> = blocks.map(|block| block.text.trim().to_owned()).collect();
+    let [sums, cosign, verify, dist, publish] = commands.as_slice() else {
+        bail!("not five commands: {commands:?}")
+    };
+    ensure!(cosign.starts_with("cosign verify-blob ") && dist == "make dist VERSION=1.0.0");
+    ensure!(publish.starts_with("make publish VERSION=1.0.0 DIR=target/dist REGISTRY="));
+    // The Makefile asks cosign the same.
+    let makefile = fs::read_to_string(root().join("Makefile"))?;
+    for part in cosign.split(" --").skip(1).filter_map(|option| option.split(' ').next()) {
+        ensure!(makefile.contains(&format!("--{part} ")), "make verify has no --{part}");
+    }
+    let folder = tempfile::tempdir()?;
+    release::write(folder.path())?;
+    let run = |command: &str, directory: &Path| -> Result<(bool, String)> {
+        let output = Command::new("sh").args(["-ec", command]).current_dir(directory).output()?;
+        let text = [output.stdout, output.stderr].concat();
+        Ok((output.status.success(), String::from_utf8(text)?))
+    };
+    let (good, printed) = run(sums, folder.path())?;
+    ensure!(good && printed.contains("notes.md: OK"), "{printed}");
+
+    // By the compiler that is at work here: another one would build for minutes.
+    let (_, toolchain) = run("rustup show active-toolchain", &root())?;
+    let toolchain = toolchain.split(' ').next().context("no toolchain")?;
+    let (options, _) = verify.split_once(" SOURCE=").context("no source")?;
+    let verify = options
+        .replace("1.0.0", VERSION)
+        .replace("DIR=downloads", &format!("DIR={} RUST={toolchain}", folder.path().display()));
+    let (good, printed) = run(&verify, &root())?;
+    ensure!(good && printed.contains("are what this source builds"), "{printed}");
+    ensure!(printed.contains("The signature is NOT checked"), "{printed}");
+    // A module that another source made, of which every digest is right.
+    let module = fs::read(wasm_tests::module()?)?;
+    let other = folder.path().join("other.wasm");
+    fs::write(&other, [&module[..], &[0, 2, 1, b'x']].concat())?;
+    let files = folder.path().join("files");
+    release::write_of(&other, &files)?;
+    let verify =
+        verify.replace(&*folder.path().display().to_string(), &*files.display().to_string());
+    let (good, printed) = run(&verify, &root())?;
+    ensure!(!good && printed.contains("differ"), "{printed}");
+    Ok(())
+}
+
+#[test]
+fn chart_and_changes_have_the_version() -> Result<()> {
+    let chart = fs::read_to_string(root().join("manifests/chart/Chart.yaml"))?;
+    let chart: Value = serde_saphyr::from_str(&chart)?;
+    assert_eq!([&chart["version"], &chart["appVersion"]], [VERSION; 2]);
+    let changes = fs::read_to_string(root().join("src/changes.md"))?;
+    let mut headings = changes.lines().filter_map(|line| line.strip_prefix("## "));
+    let newest = headings.find(|heading| heading.starts_with(|c: char| c.is_ascii_digit()));
+    assert_eq!(newest.and_then(|heading| heading.split(' ').next()), Some(VERSION));
     Ok(())
 }
