@@ -4,7 +4,7 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 17] = [
+pub const DOCUMENTS: [&str; 18] = [
     "README.md",
     "manifests/argo-rollouts/README.md",
     "manifests/chart/README.md",
@@ -14,6 +14,7 @@ pub const DOCUMENTS: [&str; 17] = [
     "manifests/istio/README.md",
     "manifests/istio/existing.md",
     "manifests/monitoring/README.md",
+    "manifests/monitoring/experiments.md",
     "manifests/overlays/README.md",
     "src/changes.md",
     "src/configuration.md",
