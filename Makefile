@@ -143,7 +143,8 @@ reproducible: ## Build the module in two clean folders by Rust $(RUST), and chec
 
 # Where splitctl runs, statically linked. The first kind is the one that builds.
 MACHINES := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
-# Zig compiles and links what is C for each of them.
+# Zig compiles and links what is C for each of them. Without link-time optimisation, which a program for
+# people hardly gains from, they build in a third of the time.
 ZIG := $(CURDIR)/target/tools/zig-0.17.1
 DIST := target/dist
 
@@ -168,6 +169,7 @@ programs: ## Build splitctl for x86-64 and arm64 Linux, statically linked (part 
 			ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/target/tools/zig-cache \
 			CARGO_ZIGBUILD_CACHE_DIR=$(CURDIR)/target/tools/zig-cache/cargo \
 			RUSTFLAGS="$(REPRODUCIBLE)" CARGO_PROFILE_RELEASE_STRIP=symbols \
+			CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 			cargo zigbuild $(QUIET) --locked --release --bin splitctl --target $$machine \
 			--target-dir $(BUILDS)/programs || exit 1; \
 	done
