@@ -77,7 +77,8 @@ impl Release {
             path: self.builds.join(target).join("release/splitctl"),
         };
         let programs: Vec<_> = self.targets.iter().map(program).collect();
-        let built = Built { module: &self.module, programs: &programs, musl: &self.musl };
+        let runs = &programs.first().context("no --target is given")?.path;
+        let built = Built { module: &self.module, programs: &programs, runs, musl: &self.musl };
         let build = Build {
             version: &self.version,
             commit: &self.commit,

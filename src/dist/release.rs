@@ -29,8 +29,10 @@ pub struct Program {
 pub struct Built<'a> {
     /// The module.
     pub module: &'a Path,
-    /// `splitctl`, the one that runs here first: it writes its manual pages.
+    /// `splitctl` for each target.
     pub programs: &'a [Program],
+    /// The one that runs here: it writes manual pages, completions and schema.
+    pub runs: &'a Path,
     /// The version of musl that the programs are linked with.
     pub musl: &'a str,
 }
@@ -124,11 +126,10 @@ fn schema(built: &Built<'_>, version: &str) -> Result<String> {
     Ok(run(built, &["schema"])?.replacen('{', &id, 1))
 }
 
-/// Runs the first program; what it prints.
+/// Runs `splitctl`; what it prints.
 fn run(built: &Built<'_>, arguments: &[&str]) -> Result<String> {
-    let program = &built.programs.first().context("no program was built")?.path;
-    let output = Command::new(program).args(arguments).output();
-    let output = output.with_context(|| program.display().to_string())?;
+    let output = Command::new(built.runs).args(arguments).output();
+    let output = output.with_context(|| built.runs.display().to_string())?;
     let error = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "splitctl {}: {error}", arguments.join(" "));
     Ok(String::from_utf8(output.stdout)?)

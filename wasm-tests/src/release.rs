@@ -16,10 +16,12 @@ pub fn write(folder: &Path) -> Result<()> {
 
 /// Writes a release of another module.
 pub fn write_of(module: &Path, folder: &Path) -> Result<()> {
-    let path = crate::splitctl::program()?;
+    // Any file does for a program that is not run: those of a release are smaller than a test's.
+    let path = crate::root().join("LICENSE");
     let program = |target: &str| Program { target: target.into(), path: path.clone() };
+    let runs = crate::splitctl::program()?;
     let programs = MACHINES.map(program);
-    let built = Built { module, programs: &programs, musl: "1.2.5" };
+    let built = Built { module, programs: &programs, runs: &runs, musl: "1.2.5" };
     let build = Build {
         version: traffic_split::VERSION,
         commit: "0123456789abcdef0123456789abcdef01234567",

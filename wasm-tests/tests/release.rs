@@ -96,7 +96,8 @@ fn a_file_that_is_changed_missing_or_added_is_found() -> Result<()> {
 #[test]
 fn another_version_than_the_projects_is_refused() -> Result<()> {
     let build = Build { version: "9.9.9", commit: "", source: None, builder: "", rust: "" };
-    let built = Built { module: Path::new("none"), programs: &[], musl: "" };
+    let built =
+        Built { module: Path::new("none"), programs: &[], runs: Path::new("none"), musl: "" };
     let error = write(&built, &build, Path::new("none")).err().map(|error| error.to_string());
     let expected = format!("Cargo.toml has the version {VERSION}: a release of 9.9.9 begins there");
     assert_eq!(error, Some(expected));
