@@ -20,6 +20,7 @@
 //! - [`fault`] puts a fault into the module, for Envoy to run.
 //! - [`attack`] sends requests at random, and checks each answer.
 //! - [`soak`] keeps an Envoy under load for long.
+//! - [`release`] writes the files of a release, and [`istio::chart`] has helm render the chart.
 //! - [`case`] reads the cases that [`native`], the core itself, and Envoy both have to pass.
 
 use std::io::Write;
@@ -51,6 +52,7 @@ pub mod prometheus;
 pub mod raw;
 pub mod readme;
 pub mod redirects;
+pub mod release;
 pub mod route;
 pub mod scene;
 pub mod sdk;

@@ -4,9 +4,10 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 17] = [
+pub const DOCUMENTS: [&str; 19] = [
     "README.md",
     "manifests/argo-rollouts/README.md",
+    "manifests/chart/README.md",
     "manifests/engines/README.md",
     "manifests/envoy.md",
     "manifests/flagger/README.md",
@@ -18,6 +19,7 @@ pub const DOCUMENTS: [&str; 17] = [
     "manifests/overlays/README.md",
     "src/changes.md",
     "src/configuration.md",
+    "src/dist/releases.md",
     "src/numbers.md",
     "src/security.md",
     "src/wire-contract.md",

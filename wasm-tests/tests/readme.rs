@@ -48,6 +48,7 @@ fn every_block_is_run() -> Result<()> {
             // The picture is not run. The second is the demo's guard, the third a list of errors.
             "text" => text.contains('┌') || begins(&["second ", "rules["]),
             "sh" if document == "manifests/engines/README.md" => true, // `tests/agreement.rs`
+            "sh" if document == "src/dist/releases.md" => true,        // `tests/release.rs`
             "sh" if document == "manifests/envoy.md" => true,          // `tests/standalone.rs`
             // `tests/istio/`: `readme.rs`, and the file of the controller; `istio_manifests/pipelines.rs`.
             "sh" => document == "README.md" || in_the_mesh(document),
@@ -67,7 +68,7 @@ fn every_block_is_run() -> Result<()> {
 
 /// Whether this document's commands are run in the mesh.
 fn in_the_mesh(document: &str) -> bool {
-    ["argo-rollouts", "flagger", "istio", "overlays"]
+    ["argo-rollouts", "chart", "flagger", "istio", "overlays"]
         .iter()
         .any(|folder| document == format!("manifests/{folder}/README.md"))
 }

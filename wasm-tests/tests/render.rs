@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use traffic_split::VERSION;
 use wasm_tests::bootstrap::{self, DEFAULT, Listener};
 use wasm_tests::envoy::{self, Envoy, Setup};
 use wasm_tests::message::Request;
@@ -143,7 +144,8 @@ impl Served {
         let seen = raw::send(address, &tester).await?.seen()?;
         ensure!(seen.upstream == "reviews-v3", "{seen:?}\n{}", self.envoy.log());
         let expected = generation(REVIEWS)?;
-        let line = format!("configured: rules testers, rollout; generation {expected}");
+        let rules = "configured: rules testers, rollout";
+        let line = format!("{rules}; generation {expected}; version {VERSION}");
         ensure!(self.envoy.log().contains(&line), "no {line}: {}", self.envoy.log());
         let gauges = self.envoy.prometheus().await?;
         let shown = gauges.iter().find(|(name, _)| name.contains("tsplit_config_generation"));

@@ -34,6 +34,7 @@ mod input;
 mod keys;
 mod link;
 mod lint;
+mod man;
 mod misread;
 mod movement;
 mod output;
@@ -93,6 +94,9 @@ enum Command {
     Render(render::Render),
     Schema(schema::Schema),
     Completion(completion::Completion),
+    Man(man::Man),
+    /// Print the version, which is the filter's too
+    Version,
 }
 
 fn main() -> ExitCode {
@@ -136,6 +140,8 @@ impl Command {
             Command::Render(render) => render.run(),
             Command::Schema(schema) => schema.run(),
             Command::Completion(completion) => completion.run(&mut Cli::command()),
+            Command::Man(man) => man.run(Cli::command()),
+            Command::Version => Ok(Answer::good(Cli::command().render_version())),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod argo_rollouts;
 mod bookinfo;
 mod callers;
+mod chart;
 mod crowd;
 mod drawn;
 mod existing;

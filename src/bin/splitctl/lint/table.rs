@@ -34,7 +34,7 @@ pub enum Lint {
 }
 
 /// Every lint with its name and the remedy.
-pub const TABLE: [(Lint, &str, &str); 27] = [
+pub const TABLE: [(Lint, &str, &str); 28] = [
     (
         Lint::UnreachableRule,
         "unreachable-rule",
