@@ -52,6 +52,12 @@ pub struct Explain {
     /// The authority (host) [default: that of -H 'host: ...', or none]
     #[arg(long)]
     authority: Option<String>,
+    /// A value of dynamic metadata, as in NAMESPACE,NAME=VALUE; may be repeated
+    #[arg(long, value_name = "PATH=VALUE", value_parser = given::metadata)]
+    metadata: Vec<(String, String)>,
+    /// A value of filter state; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = given::filter_state)]
+    filter_state: Vec<(String, String)>,
     /// The client's address, as Envoy would see it
     #[arg(long, value_name = "ADDRESS")]
     source_ip: Option<IpAddr>,
@@ -84,7 +90,8 @@ impl Explain {
         let pseudo = pseudo.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let mut headers: Vec<_> =
             pseudo.map(|(name, value)| (name.to_owned(), value.clone())).collect();
-        headers.extend(self.headers.iter().cloned());
+        let properties = self.metadata.iter().chain(&self.filter_state);
+        headers.extend(self.headers.iter().chain(properties).cloned());
         HeaderList::new(headers).with_source(self.source_ip)
     }
 }
