@@ -57,7 +57,7 @@ pub fn run(plugins: &[(Plugin, Checked)], request: &HeaderList, routes: &Routes)
         let explained = Explained::new(checked, &request, routes);
         let (plan, environment) = (&checked.plan, &mut example(checked));
         let outcome = Outcome::decide(plan, &checked.snapshot, &request, environment);
-        for change in outcome.request_headers() {
+        for change in outcome.request_headers().chain(outcome.baggage_change()) {
             headers.retain(|(name, _)| name != change.name);
             headers.extend(change.value.map(|value| (change.name.to_owned(), value.to_vec())));
             // What a filter puts into these stands beside what others did.
