@@ -4,10 +4,11 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 17] = [
+pub const DOCUMENTS: [&str; 18] = [
     "README.md",
     "manifests/argo-rollouts/README.md",
     "manifests/engines/README.md",
+    "manifests/envoy-gateway/README.md",
     "manifests/envoy.md",
     "manifests/flagger/README.md",
     "manifests/import/README.md",
