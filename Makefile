@@ -73,8 +73,9 @@ push: image ## Build that image and push it: make push IMAGE=registry.example.co
 	@test -n "$(CRANE)" || { echo "Neither crane nor Go is on the search path." >&2; exit 2; }
 	@pushed=$$($(CRANE) push "$(CURDIR)/target/image" "$(IMAGE)") && echo "  image: oci://$$pushed"
 
-mesh-test: wasm ## Run the Istio manifests and the chart in a real mesh, and func-e (needs Go, which builds them once: 30 CPU minutes)
-	cargo test --package wasm-tests --features mesh --test istio --test istio_manifests --test chart --test func_e \
+mesh-test: wasm ## Run the manifests of Istio and Envoy Gateway and the chart in the real ones, and func-e (needs Go, which builds them once: 40 CPU minutes)
+	cargo test --package wasm-tests --features mesh --test istio --test istio_manifests --test envoy_gateway \
+		--test chart --test func_e \
 		-- --test-threads 2
 
 monitoring-test: wasm ## Run alerts, dashboard and splitctl watch in a real Prometheus (part of make test)

@@ -9,6 +9,7 @@
 //! - [`discovery`] is a filter that changes without its listener.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
 //! - [`held`] is connections that stay open meanwhile.
+//! - [`gateway`] is Envoy Gateway.
 //! - [`grpc`] is gRPC's own client and server.
 //! - [`traffic`] is users who keep asking, while something changes.
 //! - [`prometheus`] runs a Prometheus that scrapes it, brought by [`debian`]; [`picture`] draws what
@@ -38,6 +39,7 @@ pub mod duckdb;
 pub mod envoy;
 pub mod fault;
 pub mod find;
+pub mod gateway;
 pub mod grpc;
 pub mod held;
 pub mod host;

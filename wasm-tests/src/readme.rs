@@ -4,11 +4,12 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 19] = [
+pub const DOCUMENTS: [&str; 20] = [
     "README.md",
     "manifests/argo-rollouts/README.md",
     "manifests/chart/README.md",
     "manifests/engines/README.md",
+    "manifests/envoy-gateway/README.md",
     "manifests/envoy.md",
     "manifests/flagger/README.md",
     "manifests/import/README.md",

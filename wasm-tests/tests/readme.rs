@@ -68,7 +68,7 @@ fn every_block_is_run() -> Result<()> {
 
 /// Whether this document's commands are run in the mesh.
 fn in_the_mesh(document: &str) -> bool {
-    ["argo-rollouts", "chart", "flagger", "istio", "overlays"]
+    ["argo-rollouts", "chart", "envoy-gateway", "flagger", "istio", "overlays"]
         .iter()
         .any(|folder| document == format!("manifests/{folder}/README.md"))
 }

@@ -55,6 +55,8 @@ fn no_manifest_is_warned_of() {
         &["inner-hop.yaml"],
         &["engines"],
         &["bookinfo"],
+        &["envoy-gateway/gateway.yaml", "envoy-gateway/variant-header.yaml"],
+        &["envoy-gateway/gateway.yaml", "envoy-gateway/route-weights.yaml"],
         &["istio/plugin", "istio/components/variant-header"],
         &["istio/plugin", "istio/components/gateway-api"],
     ] {

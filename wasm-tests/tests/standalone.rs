@@ -136,6 +136,8 @@ impl Copy {
         let error = (due * (1.0 - share)).sqrt();
         eventually("the canary's share", async || {
             let canary = self.canary().await?;
+            // A change may come while users are asked.
+            ensure!(canary == self.canary().await?, "it moves");
             ensure!((canary.len() as f64 - due).abs() <= 5.0 * error, "{} of {due}", canary.len());
             Ok(canary)
         })
