@@ -4,7 +4,7 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 15] = [
+pub const DOCUMENTS: [&str; 16] = [
     "README.md",
     "manifests/argo-rollouts/README.md",
     "manifests/engines/README.md",
@@ -13,6 +13,7 @@ pub const DOCUMENTS: [&str; 15] = [
     "manifests/istio/README.md",
     "manifests/istio/existing.md",
     "manifests/monitoring/README.md",
+    "manifests/monitoring/experiments.md",
     "manifests/overlays/README.md",
     "src/changes.md",
     "src/configuration.md",

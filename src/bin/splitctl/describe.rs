@@ -3,6 +3,8 @@
 use traffic_split::config::{Condition, ConditionTest, KeySource, Operator, RuleSpec};
 use traffic_split::{HeaderList, Missed, Step};
 
+use crate::explain::sent;
+
 /// The elements of a list that are shown.
 const SHOWN: usize = 5;
 
@@ -69,8 +71,15 @@ fn seen(condition: &Condition, request: &HeaderList) -> String {
         ConditionTest::Text { part, .. } => part.values(request).into_iter().map(text).collect(),
         ConditionTest::SourceIp(_) => request.source.iter().map(|ip| format!("\"{ip}\"")).collect(),
     };
+    let otherwise = match &condition.test {
+        ConditionTest::Text { part, .. } => sent::in_other_case(part, request),
+        ConditionTest::SourceIp(_) => None,
+    };
     match values.as_slice() {
-        [] => "it is absent".into(),
+        [] => match otherwise {
+            Some(other) => format!("it is absent; {other} is another one: a name has a case"),
+            None => "it is absent".into(),
+        },
         values => format!("it is {}", values.join(", ")),
     }
 }

@@ -5,6 +5,7 @@ mod bucket;
 mod chain;
 mod explained;
 mod flips;
+pub mod sent;
 mod table;
 
 use std::net::IpAddr;

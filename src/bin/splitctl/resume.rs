@@ -87,7 +87,7 @@ fn standing(rule: &Rule, split: &SplitSpec, at: &Snapshot) -> Vec<Weight> {
 }
 
 /// Writes a duration, as in `1h30m`.
-fn length(mut seconds: u64) -> String {
+pub fn length(mut seconds: u64) -> String {
     let mut text = String::new();
     for (unit, size) in UNITS {
         if seconds >= size {

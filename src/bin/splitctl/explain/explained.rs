@@ -137,8 +137,7 @@ impl Explained {
             headers: Ordered(headers),
             cookies: set_cookies.map(|header| name(&header.value)).collect(),
             rules: steps(checked, request, &explanation),
-            flips: decided(checked, decision.rule())
-                .map_or_else(Vec::new, |rule| flips::reasons(rule, &explanation, request)),
+            flips: flips::reasons(checked, &explanation, request),
             notes: notes(checked, decision, request),
             draw: draw(checked, decision.rule(), request),
             is_certain: certain,
