@@ -121,7 +121,8 @@ impl Analyze {
         };
         let logs = Logs::open(&self.logs)?;
         logs.for_each(|name, number, line| reading.take((name, number), line, &metrics))?;
-        reading.check(&self.logs.join(", "))?;
+        let names = self.logs.iter().map(|log| if log == "-" { "standard input" } else { log });
+        reading.check(&names.collect::<Vec<_>>().join(", "))?;
         let rules = reading.tallies.iter();
         let rules = rules.filter(|tally| tally.users().next().is_some());
         let rules = rules.map(|tally| RuleReport::new(tally, &metrics, self.alpha)).collect();
@@ -185,7 +186,7 @@ impl Reading<'_> {
         self.lines.without_rule += u64::from(rule.is_none());
         let unit = line.unit.text().map(|unit| xxh64(unit.as_bytes(), 0));
         let converted = match unit {
-            Some(_) if line.left_out().is_none() => metrics.converted(&line),
+            Some(_) if !line.is_forced() => metrics.converted(&line),
             _ => 0,
         };
         let mut is_known = rule.is_none();
@@ -229,7 +230,7 @@ impl Reading<'_> {
             }
         };
         let rule = &tally.experiment.rule;
-        if tally.without_unit > 0 {
+        if tally.without_unit > tally.unknown {
             bail!(
                 "{logs}: no line of {rule} has a unit, so there are no users to compare: write \
                  `unit: {{ env: SPLIT_UNIT_KEY }}` in the filter's configuration, and log `unit`"

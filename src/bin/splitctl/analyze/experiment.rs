@@ -84,8 +84,9 @@ impl Weights<'_> {
         Weights { shares: shares(weights), ramped: None, minute: String::new() }
     }
 
-    pub fn are_ramped(&self) -> bool {
-        self.ramped.is_some()
+    /// The shares, if no ramp changes them.
+    pub fn fixed(&self) -> Option<&[f64]> {
+        self.ramped.is_none().then_some(&self.shares)
     }
 
     /// The shares at the time of a line, to the minute.

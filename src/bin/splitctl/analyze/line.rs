@@ -40,7 +40,7 @@ pub struct Line<'a> {
 pub enum Text<'a> {
     #[default]
     Absent,
-    Text(Cow<'a, str>),
+    Written(Cow<'a, str>),
     Number(f64),
 }
 
@@ -60,8 +60,8 @@ pub const LEFT_OUT: [(&str, &str); 6] = [
     ("guard", "moved by a guard"),
     ("hold", "held"),
     ("shadow", "in shadow"),
-    ("otherwise", "outside the flag's rollout"),
-    ("other", "of which the log says `analysis: 0`"),
+    ("otherwise", "left out by a flag"),
+    ("other", "by `analysis: 0`"),
 ];
 
 impl<'a> Line<'a> {
@@ -94,6 +94,11 @@ impl<'a> Line<'a> {
         known.or_else(|| self.analysis.is("0").then_some(LEFT_OUT.len() - 1))
     }
 
+    /// Whether a tester chose the variant.
+    pub fn is_forced(&self) -> bool {
+        self.reason.is("override")
+    }
+
     /// Whether the unit's assignment was made before this request.
     pub fn is_persisted(&self) -> bool {
         self.reason.is(Reason::Persisted.name())
@@ -109,7 +114,7 @@ impl Text<'_> {
     /// The text, unless it is Envoy's `-` for nothing.
     pub fn text(&self) -> Option<&str> {
         match self {
-            Text::Text(text) => Some(text.as_ref()).filter(|text| !matches!(*text, "" | "-")),
+            Text::Written(text) => Some(text.as_ref()).filter(|text| !matches!(*text, "" | "-")),
             Text::Absent | Text::Number(_) => None,
         }
     }
@@ -142,11 +147,11 @@ impl<'de> Visitor<'de> for AnyText {
     }
 
     fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Text::Text(Cow::Borrowed(text)))
+        Ok(Text::Written(Cow::Borrowed(text)))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Text::Text(Cow::Owned(text.to_owned())))
+        Ok(Text::Written(Cow::Owned(text.to_owned())))
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {

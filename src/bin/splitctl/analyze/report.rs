@@ -93,7 +93,8 @@ impl RuleReport {
         for user in tally.users() {
             users.get_mut(usize::from(user.variant)).into_iter().for_each(|users| *users += 1);
         }
-        let sample_ratio = Ratio::new(&tally.fresh, &tally.expected);
+        let expected = tally.expected();
+        let sample_ratio = Ratio::new(&tally.fresh, &expected);
         let is_broken = sample_ratio.verdict == ratio::Verdict::Broken;
         let comparisons = (names.len() - 1) * metrics.iter().count();
         let alpha = alpha / comparisons.max(1) as f64;
@@ -114,7 +115,7 @@ impl RuleReport {
             let values = names.iter().zip(sums).enumerate().map(value);
             MetricReport { metric: metric.name(), variants: values.collect() }
         };
-        let counts = users.iter().zip(&tally.fresh).zip(&tally.expected);
+        let counts = users.iter().zip(&tally.fresh).zip(&expected);
         let variant = |(name, ((users, fresh), expected)): (&String, ((&u64, &u64), &f64))| {
             let expected = rounded(*expected);
             VariantReport { variant: name.clone(), users: *users, new_users: *fresh, expected }
@@ -133,7 +134,7 @@ impl RuleReport {
             lines_without_unit: tally.without_unit,
             lines_of_unknown_variants: tally.unknown,
             lines_left_out: left_out.map(|((reason, _), count)| (*reason, count)).collect(),
-            ramped: experiment.weights.are_ramped(),
+            ramped: experiment.weights.fixed().is_none(),
         }
     }
 

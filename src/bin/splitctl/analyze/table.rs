@@ -32,6 +32,7 @@ fn rule(report: &RuleReport) -> String {
 
 fn ratio(report: &RuleReport) -> String {
     let p = report.sample_ratio.p.map_or(String::new(), |p| match p {
+        p if p < 1e-300 => "p = 0".into(),
         p if p < 0.0001 => format!("p = {p:.0e}"),
         p => format!("p = {p:.4}"),
     });
@@ -100,25 +101,24 @@ fn metric(report: &MetricReport) -> String {
 }
 
 fn notes(report: &RuleReport) -> Vec<String> {
-    let count =
-        |count: u64, text: &str| (count > 0).then(|| format!("{} {text}", HumanCount(count)));
     let left_out = LEFT_OUT.iter().filter_map(|(reason, words)| {
-        count(*report.lines_left_out.get(reason)?, &format!("lines do not count: {words}"))
+        count(&format!("lines left out, {words}"), *report.lines_left_out.get(reason)?)
     });
-    let ramp = "the weights rise within a ramp: variants have their users from different hours";
+    let ramp =
+        "The weights change within a ramp: the variants have their users from different hours.";
     [
-        count(report.mixed_users, "users had several variants, and count for their first one"),
+        count("users with several variants, who count for their first", report.mixed_users),
         count(
+            "users assigned before the log begins, not in the sample ratio",
             report.earlier_users,
-            "users were assigned before the log begins: the sample ratio is that of the others",
         ),
         count(
+            "lines left out, without a unit (the request had no key, or the configuration has no `unit`)",
             report.lines_without_unit,
-            "lines have no unit and do not count: the request had no key, or the configuration no `unit`",
         ),
         count(
+            "lines left out, of variants that the rule does not have",
             report.lines_of_unknown_variants,
-            "lines are of variants that the rule does not have, and do not count",
         ),
         report.ramped.then(|| ramp.to_owned()),
     ]
@@ -128,17 +128,22 @@ fn notes(report: &RuleReport) -> Vec<String> {
     .collect()
 }
 
+fn count(text: &str, count: u64) -> Option<String> {
+    (count > 0).then(|| format!("{text}: {}", HumanCount(count)))
+}
+
 fn lines(lines: &Lines) -> String {
-    let count = |count: u64, text: String| match count {
-        0 => String::new(),
-        count => format!("{} {text}\n", HumanCount(count)),
-    };
     let first = lines.first_malformed.as_deref().map(one_line).unwrap_or_default();
-    let other = "lines are of another generation of the configuration: were its weights the same?";
-    let text = format!("{} lines read\n", HumanCount(lines.read))
-        + &count(lines.malformed, format!("lines are broken JSON, the first at {first}"))
-        + &count(lines.no_json, "lines are no JSON: the proxy's own log".into())
-        + &count(lines.without_rule, "lines are of no rule".into())
-        + &count(lines.other_generation, other.into());
-    text + "\n"
+    let counts = [
+        count("lines read", lines.read),
+        count("broken JSON", lines.malformed).map(|text| format!("{text}, the first at {first}")),
+        count("no JSON, such as the proxy's own log", lines.no_json),
+        count("of no rule", lines.without_rule),
+        count(
+            "of another generation of the configuration (were its weights the same?)",
+            lines.other_generation,
+        ),
+    ];
+    let counts: Vec<_> = counts.into_iter().flatten().collect();
+    format!("{}\n\n", counts.join("\n"))
 }

@@ -37,9 +37,10 @@ pub struct Tally<'c> {
     pub mixed: u64,
     /// The users whose assignment is older than the logs, so that its weights are not known.
     pub earlier: u64,
-    /// The other users, by variant, and the number expected of each.
+    /// The other users, by variant.
     pub fresh: Vec<u64>,
-    pub expected: Vec<f64>,
+    /// The number of them expected by a ramp's weights, each user by those of the first line.
+    ramped: Vec<f64>,
 }
 
 /// Takes a hash as it is.
@@ -73,7 +74,19 @@ impl<'c> Tally<'c> {
             mixed: 0,
             earlier: 0,
             fresh: vec![0; variants],
-            expected: vec![0.0; variants],
+            ramped: vec![0.0; variants],
+        }
+    }
+
+    /// The number expected of [`Tally::fresh`].
+    pub fn expected(&self) -> Vec<f64> {
+        match self.experiment.weights.fixed() {
+            None => self.ramped.clone(),
+            // A sum of as many shares would not be exact.
+            Some(shares) => {
+                let users: u64 = self.fresh.iter().sum();
+                shares.iter().map(|share| share * users as f64).collect()
+            }
         }
     }
 
@@ -107,7 +120,7 @@ impl<'c> Tally<'c> {
                     fresh.into_iter().for_each(|fresh| *fresh += 1);
                     let Experiment { variants, weights, .. } = &mut self.experiment;
                     let shares = weights.at(variants, line.time.text());
-                    let expected = self.expected.iter_mut().zip(shares);
+                    let expected = self.ramped.iter_mut().zip(shares);
                     expected.for_each(|(expected, share)| *expected += share);
                 }
                 user

@@ -105,21 +105,22 @@ fn a_conversion_counts_once_the_user_has_met_the_rule() {
         line(r#""unit":"early","path":"/buy","rule":"other""#),
         line(r#""unit":"early""#),
         line(r#""unit":"late""#),
-        line(r#""unit":"late","path":"/buy?x","rule":"other""#),
+        line(r#""unit":"late","path":"/buy?x","rule":"other","reason":"pinned","analysis":"0""#),
         line(r#""unit":"forced""#),
         line(r#""unit":"forced","path":"/buy","reason":"override","analysis":"0""#),
         line(r#""unit":"failed""#),
         line(r#""unit":"failed","path":"/buy","status":500"#),
         line(r#""unit":"once","path":"/buy""#),
-        line(r#""unit":"none","rule":null"#),
-        line(r#""unit":"late","path":"/buy","rule":null"#),
+        line(r#""unit":"none","rule":null,"path":"/buy""#),
+        line(r#""unit":"guarded""#),
+        line(r#""unit":"guarded","path":"/buy","reason":"guard","analysis":"0""#),
     ];
     let metrics = ["conversion=/nothing", "conversion=/buy"];
     let reading = read(given("s=50,c=50"), &lines, &metrics);
     let tally = &reading.tallies[0];
     let mut converted: Vec<_> = tally.users().map(|user| user.converted).collect();
     converted.sort_unstable();
-    assert_eq!(converted, [0, 0, 0, 0b10, 0b10]);
+    assert_eq!(converted, [0, 0, 0, 0, 0b10, 0b10]);
 }
 
 const RAMPED: &str = "variantHeader: v\nvariants: { s: {}, c: {} }\nrules:\n- name: r\n  \
@@ -139,7 +140,7 @@ fn users_of_a_ramp_are_expected_by_the_weights_of_their_time() {
         at("2026-12-02T20:00:00.123Z", 1),
     ];
     let reading = read(experiment, &lines, &[]);
-    let expected = &reading.tallies[0].expected;
+    let expected = reading.tallies[0].expected();
     assert!((expected[0] - 1.5).abs() < 0.01 && (expected[1] - 1.5).abs() < 0.01, "{expected:?}");
 }
 
