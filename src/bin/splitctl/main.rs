@@ -2,8 +2,8 @@
 //! the filter's own core, so it cannot differ from the filter.
 //!
 //! The exit code is 0, or 1 if a configuration is not valid, a test fails, an import with `--strict`
-//! loses something, a watched variant is worse or more clients move than may, or 2 if there is no
-//! answer.
+//! loses something, a variant is worse, a sample ratio is broken or more clients move than may, or 2 if
+//! there is no answer.
 
 #![deny(
     clippy::expect_used,
@@ -17,6 +17,10 @@
     allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)
 )]
 
+mod analyze;
+mod baseline;
+#[cfg(test)]
+mod chance;
 mod check;
 mod completion;
 mod curve;
@@ -44,6 +48,7 @@ mod resume;
 mod routes;
 mod rules;
 mod schema;
+mod sequential;
 mod simulate;
 mod test;
 mod validate;
@@ -71,10 +76,11 @@ use output::{Answer, BAD, one_line};
   splitctl test -f envoy.yaml expect.yaml
   splitctl link -f traffic-split.yaml --rule rollout --variant canary
   splitctl watch --prometheus http://localhost:9090 -f traffic-split.yaml --baseline stable
+  splitctl analyze --log access.jsonl -f traffic-split.yaml --baseline stable
 
 The exit code is 1 if a configuration is not valid, a test fails, an import with --strict loses
-something, a watched variant is worse or more clients move than --max-moved allows, and 2 if the
-usage is wrong, a file cannot be read or Prometheus does not answer."
+something, a variant is worse, a sample ratio is broken or more clients move than --max-moved
+allows, and 2 if the usage is wrong, a file cannot be read or Prometheus does not answer."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -91,6 +97,7 @@ enum Command {
     Test(test::Test),
     Link(link::Link),
     Watch(watch::Watch),
+    Analyze(analyze::Analyze),
     Render(render::Render),
     Schema(schema::Schema),
     Completion(completion::Completion),
@@ -137,6 +144,7 @@ impl Command {
             Command::Test(test) => test.run(),
             Command::Link(link) => link.run(),
             Command::Watch(watch) => watch.run(),
+            Command::Analyze(analyze) => analyze.run(),
             Command::Render(render) => render.run(),
             Command::Schema(schema) => schema.run(),
             Command::Completion(completion) => completion.run(&mut Cli::command()),
