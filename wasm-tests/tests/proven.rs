@@ -147,7 +147,8 @@ async fn a_verified_claim_is_a_key() -> Result<()> {
     for protocol in BOTH {
         for user in 0..8 {
             let sub = format!("user-{user}");
-            let reply = send(&scene, protocol, &bearer("/", &token(json!({"sub": sub}), SECRET)?));
+            let request = bearer("/", &token(json!({"sub": sub}), SECRET)?);
+            let reply = send(&scene, protocol, &request);
             let (rule, variant, reason) = told(&reply.await?)?;
             ensure!((rule.as_str(), reason.as_str()) == ("rollout", "sticky"), "{rule} {reason}");
             ensure!(Some(&variant) == expected(&sub).as_ref(), "{sub}");
