@@ -73,7 +73,7 @@ impl Key {
     ) -> Option<Identity<'a>> {
         let sent = self.sent(request).map(|(_, identity)| identity);
         sent.or_else(|| {
-            let id = self.issue.as_ref()?.returned(request, || environment.now())?;
+            let id = self.issue.as_ref()?.returned(request, environment)?;
             Some(Identity::Sent(Cow::Borrowed(id)))
         })
     }

@@ -122,6 +122,9 @@ pub const HISTORY: usize = 32;
 /// Cookies that issue identities, in one configuration.
 pub const IDENTITIES: usize = 8;
 
+/// Cookies that keep forced variants, in one configuration: rules may share one.
+pub const OVERRIDES: usize = 8;
+
 /// Seconds that a cookie may last: 400 days, the most that user agents keep
 /// (RFC 6265bis section 5.5).
 pub const MAX_AGE: u64 = 400 * 86_400;

@@ -267,7 +267,10 @@ impl<'p> Outcome<'p> {
             let set = |value| ResponseHeader { name: "set-cookie".to_owned(), value };
             headers.extend(cookies.response.into_iter().map(set));
             let counts = self.plan.metrics_level == MetricsLevel::Full;
-            observed = self.decision.target.filter(|target| counts || target.guard.is_some());
+            let observes = |target: &&Arc<Target>| counts || target.guard.is_some();
+            // What a client forces says nothing of its variant to those who compare.
+            let chosen = self.decision.target.filter(|_| self.reason != Reason::Override);
+            observed = chosen.filter(observes);
         }
         let caching = &self.plan.caching;
         let caching = !caching.vary.is_empty() || caching.private && !headers.is_empty();
@@ -337,6 +340,16 @@ fn cookies(
     {
         let value = persist.cookie.value(&payload, request, environment.now());
         cookies.response.push(persist.cookie.set(&value));
+    }
+    for issue in plan.issues.iter().filter(|issue| issue.is_due(request)) {
+        let now = environment.now();
+        let id = issue.returned(request, environment);
+        let id = id.and_then(|id| std::str::from_utf8(id).ok());
+        let value = id.map(|id| issue.cookie.value(id, request, now));
+        cookies.response.extend(value.map(|value| issue.cookie.set(&value)));
+    }
+    if decision.issued.ended != 0 {
+        cookies.response.extend(plan.ended(decision.issued.ended).cloned());
     }
     cookies
 }

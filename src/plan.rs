@@ -27,6 +27,8 @@ pub struct Plan {
     pub(crate) hold: Option<Arc<Variant>>,
     /// Every cookie that issues identities, once.
     pub(crate) issues: Vec<Arc<Issue>>,
+    /// The `Set-Cookie` fields that end forced variants, in the order of the bits of their cookies.
+    pub(crate) endings: Vec<String>,
     pub(crate) ramps: Vec<Ramp>,
     pub(crate) guards: Vec<Guard>,
     /// Whether any rule is in shadow.
@@ -99,6 +101,14 @@ impl Plan {
                 .map(|name| name.as_deref().unwrap_or_default());
         let baggage = if self.baggage { BAGGAGE } else { "" };
         [cluster, variant, point, "cookie", baggage]
+    }
+
+    /// The fields that end the cookies of these bits.
+    #[inline(never)]
+    pub(crate) fn ended(&self, bits: u8) -> impl Iterator<Item = &String> {
+        let bit = |place| 1_u8.checked_shl(place).unwrap_or(0);
+        let endings = (0..).zip(&self.endings);
+        endings.filter(move |(place, _)| bits & bit(*place) != 0).map(|(_, ending)| ending)
     }
 
     /// Calls `find` on each rule that may match a request, in order, and returns its first answer. All

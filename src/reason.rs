@@ -17,6 +17,9 @@ pub enum Reason {
     Guard,
     /// Everyone is held at the variant: `hold` of the configuration names it.
     Hold,
+    /// The client has forced the variant, by a link or by the cookie that the link left: `override` of
+    /// the rule lets it.
+    Override,
     /// The decision is only counted: its rule, or the whole configuration, is in shadow.
     Shadow,
     /// No rule matched: Envoy's own route decides.
@@ -25,7 +28,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub(crate) const ALL: [Reason; 9] = [
+    pub(crate) const ALL: [Reason; 10] = [
         Reason::Pinned,
         Reason::Sticky,
         Reason::Persisted,
@@ -33,6 +36,7 @@ impl Reason {
         Reason::Random,
         Reason::Guard,
         Reason::Hold,
+        Reason::Override,
         Reason::Shadow,
         Reason::Unmatched,
     ];
@@ -45,6 +49,7 @@ impl Reason {
             Reason::Otherwise
             | Reason::Guard
             | Reason::Hold
+            | Reason::Override
             | Reason::Shadow
             | Reason::Unmatched => false,
         }
@@ -64,6 +69,7 @@ impl Reason {
             Reason::Random => "random",
             Reason::Guard => "guard",
             Reason::Hold => "hold",
+            Reason::Override => "override",
             Reason::Shadow => "shadow",
             Reason::Unmatched => "unmatched",
         }

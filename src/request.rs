@@ -20,7 +20,7 @@ pub(crate) use cookies::{
 };
 pub(crate) use host::{bare_host, host};
 pub(crate) use part::AUTHORITY;
-pub(crate) use query::{each_param, query_param};
+pub(crate) use query::{asked_param, each_param, query_param};
 pub(crate) use reader::Reader;
 pub(crate) use spent::Spent;
 
@@ -97,6 +97,12 @@ pub trait Request {
     /// The `:authority` that the client asked for, if the proxy has followed a redirect since, which may
     /// have changed it.
     fn first_authority(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// The `:path` that the client asked for, if the proxy has followed a redirect since, which may have
+    /// changed it.
+    fn first_path(&self) -> Option<&[u8]> {
         None
     }
 

@@ -51,6 +51,10 @@ impl Request for HostRequest {
         self.first.as_ref()?.authority()
     }
 
+    fn first_path(&self) -> Option<&[u8]> {
+        self.first.as_ref()?.path()
+    }
+
     fn source_address(&self) -> Option<IpAddr> {
         *self.source.get_or_init(source_address)
     }

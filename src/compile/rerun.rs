@@ -28,7 +28,7 @@ fn sets_cookie(rule: &RuleSpec) -> bool {
         ActionSpec::Split(split) => split.persist.is_some(),
         ActionSpec::Route(route) => route.persist.is_some(),
     };
-    issues || rule.action.as_ref().is_some_and(persist)
+    issues || rule.overrides.is_some() || rule.action.as_ref().is_some_and(persist)
 }
 
 fn reads(rule: &RuleSpec, own: impl Fn(&Part) -> bool) -> bool {
@@ -75,6 +75,11 @@ mod tests {
             (json!({ "split": { "a": 1 }, "sticky": { "key": [{ "cookie": "c" }] } }), false),
             (json!({ "split": { "a": 1 }, "sticky": { "issue": cookie } }), true),
             (json!({ "split": { "a": 1 }, "persist": cookie }), true),
+            (
+                json!({ "to": "a", "override": { "queryParam": "q", "cookie": "c", "maxAge": "1h",
+                                              "variants": ["a"] } }),
+                true,
+            ),
             (json!({ "to": "a", "match": header("x-other") }), false),
             (json!({ "to": "a", "match": header("x-v") }), true),
             (json!({ "to": "a", "match": header("x-c") }), true),

@@ -7,6 +7,8 @@ use crate::limits;
 use crate::request::HeaderList;
 use crate::testing::FixedEnvironment;
 
+mod navigation;
+mod renewal;
 mod route;
 mod state;
 

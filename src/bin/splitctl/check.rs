@@ -100,6 +100,11 @@ impl Checked {
         Checked { snapshot: Snapshot::new(&self.plan, now), ..self }
     }
 
+    /// Whether the configuration needs this environment variable, which is not set here.
+    pub fn lacks(&self, name: &str) -> bool {
+        self.unset.iter().any(|unset| unset == name)
+    }
+
     /// The environment variables that are not set here, and whether each holds keys of cookies: units
     /// decide nothing.
     pub fn unset(&self) -> impl Iterator<Item = (&str, bool)> {

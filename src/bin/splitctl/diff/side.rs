@@ -122,7 +122,7 @@ fn unsign(json: &mut Value) {
     json.as_object_mut().map(|fields| fields.remove("unit"));
     let rules = json.get_mut("rules").and_then(Value::as_array_mut);
     for rule in rules.into_iter().flatten() {
-        for path in ["/sticky/issue", "/persist"] {
+        for path in ["/sticky/issue", "/persist", "/override"] {
             let cookie = rule.pointer_mut(path).and_then(Value::as_object_mut);
             cookie.map(|cookie| cookie.remove("signing"));
         }
