@@ -31,6 +31,8 @@ pub struct Decision<'p> {
     pub(crate) issued: Issued,
     /// The cookie to set, so that a new assignment is kept, or an earlier one for longer.
     pub(crate) persist: Option<&'p Persist>,
+    /// Whether the client returned an assignment.
+    pub(crate) returns: bool,
 }
 
 impl<'p> Decision<'p> {
@@ -112,6 +114,7 @@ pub(crate) fn decide_read<'p>(
         point: None,
         issued: decider.issued,
         persist: None,
+        returns: false,
     })
 }
 
@@ -219,7 +222,8 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
 
     fn decision(&self, target: &'p Arc<Target>, reason: Reason) -> Decision<'p> {
         let target = Some(target);
-        Decision { target, reason, hash: None, point: None, issued: self.issued, persist: None }
+        let (issued, persist, returns) = (self.issued, None, false);
+        Decision { target, reason, hash: None, point: None, issued, persist, returns }
     }
 
     /// The variant of a split: the one assigned before, or else one by the hash of the key or by
@@ -237,6 +241,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             }
         };
         let redirect = Redirect { guard: allocation.guard, seed: allocation.seed, target };
+        let returns = kept.is_some();
         let set = Setting { persist, kept, anew };
         if let Some(fallback) = self.guarded(rule, redirect, draw) {
             let persist = set.for_page(|kept| Arc::ptr_eq(kept, fallback));
@@ -244,7 +249,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         }
         let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
         let persist = set.cookie(|kept| Arc::ptr_eq(kept, target));
-        Decision { hash, persist, ..self.decision(target, reason) }
+        Decision { hash, persist, returns, ..self.decision(target, reason) }
     }
 
     /// The variant of a split by a flag engine: the one assigned before, or else the one that the
@@ -276,6 +281,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             }
         };
         let redirect = Redirect { guard: allocation.guard, seed: allocation.seed, target };
+        let returns = kept.is_some();
         let set = Setting { persist, kept, anew };
         if let Some(fallback) = self.guarded(rule, redirect, None) {
             let persist = set.for_page(|kept| Arc::ptr_eq(kept, fallback));
@@ -287,7 +293,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             Reason::Otherwise => set.for_page(is_same),
             _ => set.cookie(is_same),
         };
-        Some(Decision { persist, ..self.decision(target, reason) })
+        Some(Decision { persist, returns, ..self.decision(target, reason) })
     }
 
     /// The point of a client: the one that it had before, or else one by the hash of its key; `None`
@@ -307,6 +313,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             }
         };
         let redirect = Redirect { guard: route.guard, seed: route.seed, target: &route.target };
+        let returns = kept.is_some();
         let set = Setting { persist, kept, anew };
         if let Some(fallback) = self.guarded(rule, redirect, draw) {
             let point = fallback.variant.as_ref().and_then(|variant| variant.point);
@@ -317,7 +324,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         }
         let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
         let persist = set.cookie(|kept| Some(kept) == point);
-        Decision { hash, point, persist, ..self.decision(&route.target, reason) }
+        Decision { hash, point, persist, returns, ..self.decision(&route.target, reason) }
     }
 
     fn draw(&mut self, rule: &'p Rule, seed: u64) -> Draw {
