@@ -12,6 +12,7 @@
 //! - [`traffic`] is users who keep asking, while something changes.
 //! - [`prometheus`] runs a Prometheus that scrapes it, brought by [`debian`]; [`picture`] draws what
 //!   that knows.
+//! - [`browser`] is a headless Chromium before it.
 //! - [`session`] runs a program of ours as a person does; [`splitctl`] is one.
 //! - [`sdk`] asks the SDKs of flag engines, and nginx.
 //! - [`host`] runs its module without Envoy, in an interpreter that counts.
@@ -26,11 +27,13 @@ use std::path::PathBuf;
 
 pub mod attack;
 pub mod bootstrap;
+pub mod browser;
 pub mod case;
 pub mod client;
 pub mod costly;
 pub mod debian;
 pub mod discovery;
+pub mod duckdb;
 pub mod envoy;
 pub mod fault;
 pub mod find;

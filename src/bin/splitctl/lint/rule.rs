@@ -32,6 +32,8 @@ pub fn find(rule: &RuleSpec, checked: &Checked, circumstances: Circumstances) ->
     if let Some((sticky, cookie)) = issued {
         found.extend(insecure(&format!("{}.issue", sticky.path), cookie, circumstances));
     }
+    let forced = rule.overrides.as_ref();
+    found.extend(forced.and_then(|it| insecure(&it.path, &it.cookie, circumstances)));
     let (persist, guard) = match &rule.action {
         Some(ActionSpec::Split(split)) => {
             found.extend(idle_history(&rule.path, split));
@@ -164,7 +166,8 @@ fn drained(split: &SplitSpec, persist: &PersistSpec) -> Vec<Finding> {
         );
         Finding::new(Lint::DrainedVariant, &persist.path, why)
     };
-    empty.filter(|_| persist.drain).map(finding).collect()
+    // By page, they keep it no longer than the page.
+    empty.filter(|_| persist.drain && !persist.by_page).map(finding).collect()
 }
 
 fn narrow(guard: &GuardSpec) -> Option<Finding> {
