@@ -218,6 +218,17 @@ fn every_answer_of_splitctl_is_one_that_is_tested() -> Result<()> {
     Ok(())
 }
 
+/// The configurations of the jobs are the files that transcripts have.
+#[test]
+fn the_jobs_configurations_are_those_that_are_tested() -> Result<()> {
+    let shown = blocks("yaml")?;
+    for file in ["canary-job.yaml", "pricing-job.yaml"] {
+        let file = text(Path::new("wasm-tests/splitctl").join(file))?;
+        assert!(shown.contains(&file), "{file}");
+    }
+    Ok(())
+}
+
 /// The signed cookie of the wire contract is one that the filter accepts in a transcript.
 #[test]
 fn the_signed_cookie_is_accepted() -> Result<()> {

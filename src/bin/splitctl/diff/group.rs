@@ -48,30 +48,35 @@ pub fn groups(
     accepted: &[String],
     made_up: bool,
 ) -> (Vec<Group>, usize) {
+    let [side, new_side] = sides;
     let mut groups: Vec<Group> = Vec::new();
     let mut left_out = 0;
     for request in described {
         let old = request.shape(carried, &carried.issued);
         let new = request.shape(carried, accepted);
         let [samples, others] =
-            ["user-0", "user-1"].map(|client| [sample(&old, client), sample(&new, client)]);
-        let [before, after] = [0, 1].map(|i| met(sides.get(i).copied(), samples.get(i)));
+            ["user-0", "user-1"].map(|key| [sent_by(key, &old), sent_by(key, &new)]);
+        let [sample, new_sample] = &samples;
+        let (before, after) = (met(side, sample), met(new_side, new_sample));
         let by_rule = before.is_fixed && after.is_fixed;
         // Where rules alone decide, a key does not matter.
         let asked = |clients: &[HeaderList; 2]| -> [Vec<Asked>; 2] {
             if by_rule {
                 return Default::default();
             }
-            let [old, new] = sides;
             let [first, second] = clients;
-            [before.asked(old, first, made_up), after.asked(new, second, made_up)]
+            [before.asked(side, first, made_up), after.asked(new_side, second, made_up)]
         };
         let keys = asked(&samples);
-        let told = |(asked, rules): (&Vec<Asked>, &Met)| rules.is_told(asked);
-        let is_told = keys.iter().zip([&before, &after]).all(told) && keys == asked(&others);
+        let [old_keys, new_keys] = &keys;
+        let is_told = keys == asked(&others)
+            && before.is_told(old_keys, decided(side, sample))
+            && after.is_told(new_keys, decided(new_side, new_sample));
         let is_fixed = old.is_fixed() && new.is_fixed() || by_rule || is_told;
         let signature = Signature { rules: [before.rules, after.rules], keys };
-        if let Some(group) = groups.iter_mut().find(|group| group.signature == signature) {
+        let is_like =
+            |group: &&mut Group| group.is_fixed == is_fixed && group.signature == signature;
+        if let Some(group) = groups.iter_mut().find(is_like) {
             group.requests.push(request);
             group.samples.push(samples);
         } else if groups.len() == MOST {
@@ -85,7 +90,6 @@ pub fn groups(
 }
 
 /// The rules that may decide a request.
-#[derive(Default)]
 struct Met {
     /// Their indexes, up to the first one that takes every client.
     rules: Vec<usize>,
@@ -95,8 +99,7 @@ struct Met {
     is_fixed: bool,
 }
 
-fn met(side: Option<&Side<'_>>, request: Option<&HeaderList>) -> Met {
-    let (Some(side), Some(request)) = (side, request) else { return Met::default() };
+fn met(side: &Side<'_>, request: &HeaderList) -> Met {
     let config = &side.checked.config;
     let held = config.hold.is_some();
     let (mut rules, mut needs_key) = (Vec::new(), Vec::new());
@@ -125,11 +128,19 @@ impl Met {
         rules.map(|rule| Asked::new(rule, request, made_up)).collect()
     }
 
-    /// Whether each rule that needs a key has one.
-    fn is_told(&self, asked: &[Asked]) -> bool {
-        let mut rules = asked.iter().zip(&self.needs_key);
-        asked.len() == self.rules.len() && rules.all(|(asked, needs)| asked.is_told || !needs)
+    /// Whether each rule that needs a key has one, up to the rule at a place.
+    fn is_told(&self, asked: &[Asked], decided: Option<usize>) -> bool {
+        let rules = self.rules.iter().zip(&self.needs_key).zip(asked);
+        let mut reached = rules.filter(|((place, _), _)| decided.is_none_or(|it| **place <= it));
+        asked.len() == self.rules.len() && reached.all(|((_, needs), it)| it.is_told || !needs)
     }
+}
+
+/// The place of the rule that decides the request of a client.
+fn decided(side: &Side<'_>, request: &HeaderList) -> Option<usize> {
+    let client = Client::default();
+    let rule = side.place(request, &mut client.chance(side.now())).rule?;
+    side.plan().rules().iter().position(|known| known.name() == rule)
 }
 
 impl Asked {
@@ -166,10 +177,40 @@ fn values(part: Option<&Part>, request: &HeaderList) -> Vec<Vec<u8>> {
 }
 
 /// The request of one client.
-fn sample(shape: &Shape, key: &str) -> HeaderList {
+fn sent_by(key: &str, shape: &Shape) -> HeaderList {
     let mut client = Client::default();
     client.set(key.as_bytes());
     let mut request = shape.request();
     shape.fill(&client, &mut request);
     request
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::diff::tests::rules;
+
+    const RULE: &str = "- { name: r, split: { a: 90, b: 10 }, sticky: { ignore: [none], key: [ { cookie: u }, \
+                        { sourceIp: true } ] } }\n";
+
+    #[test]
+    fn requests_that_one_key_tells_are_decided_once() {
+        let new = RULE.replace("90, b: 10", "50, b: 50");
+        let requests = [
+            "/ | sourceIp: 192.0.2.1",
+            "/ | sourceIp: 192.0.2.2",
+            "/ | cookie: u=none | sourceIp: 192.0.2.1",
+            "/ | cookie: u=none | sourceIp: 192.0.2.2",
+        ];
+        let arguments: Vec<_> = requests.iter().flat_map(|it| ["--request", it]).collect();
+        let report = rules(RULE, &new, &arguments);
+        let of = |it: &crate::diff::report::Requests| (it.requests.len(), it.moved);
+        let [(2, moved), (1, first), (1, second)] =
+            report.requests.iter().map(of).collect::<Vec<_>>()[..]
+        else {
+            panic!("{:?}", report.requests.iter().map(of).collect::<Vec<_>>())
+        };
+        assert!((moved - 0.4).abs() < 0.01, "{moved}");
+        // Who is told by a given address is one client, whatever its cookies.
+        assert!([first, second].iter().all(|moved| [0.0, 1.0].contains(moved)), "{first} {second}");
+    }
 }
