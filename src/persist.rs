@@ -14,38 +14,45 @@ pub(crate) struct Persist {
     pub(crate) by_page: bool,
 }
 
-impl Persist {
-    /// Whether this request decides anew about a client with an assignment.
-    pub(crate) fn reassigns(&self, request: &impl Request) -> bool {
-        self.by_page && is_navigation(request)
-    }
-}
-
-/// The question whether a cookie is set with a decision.
-pub(crate) struct Setting<'p, T> {
-    pub(crate) persist: Option<&'p Persist>,
-    /// The assignment that the client returned.
+/// An assignment that a client returned, beside what its request asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Returned<'p, T> {
+    pub(crate) persist: &'p Persist,
+    /// The assignment, and whether it is due to be set anew.
     pub(crate) kept: Option<Found<T>>,
     /// Whether the request decides anew all the same.
     pub(crate) anew: bool,
 }
 
-impl<'p, T: Copy> Setting<'p, T> {
+impl<'p, T: Copy> Returned<'p, T> {
+    /// The assignment of a client by this cookie, and what the request makes of it.
+    pub(crate) fn new(
+        persist: &'p Persist,
+        kept: Option<Found<T>>,
+        request: &impl Request,
+    ) -> Self {
+        Returned { persist, kept, anew: persist.by_page && is_navigation(request) }
+    }
+
+    /// The assignment that decides.
+    pub(crate) fn stays(&self) -> Option<T> {
+        self.kept.filter(|_| !self.anew).map(|kept| kept.what)
+    }
+
     /// The cookie to set with a new assignment, or with an earlier one that is to last. `is_same` says
     /// whether the decision is that of an earlier assignment. A page has the whole life of the cookie.
-    pub(crate) fn cookie(self, is_same: impl FnOnce(T) -> bool) -> Option<&'p Persist> {
-        let persist = self.persist?;
+    pub(crate) fn cookie(&self, is_same: impl FnOnce(T) -> bool) -> Option<&'p Persist> {
         let sets = match self.kept {
             None => true,
             Some(kept) if !self.anew => kept.due,
-            Some(kept) => !persist.cookie.is_for_session() || !is_same(kept.what),
+            Some(kept) => !self.persist.cookie.is_for_session() || !is_same(kept.what),
         };
-        sets.then_some(persist)
+        sets.then_some(self.persist)
     }
 
     /// The same of a decision that is kept for no client, but for a page, since its parts have to
     /// follow it; the next page is decided anew.
-    pub(crate) fn for_page(self, is_same: impl FnOnce(T) -> bool) -> Option<&'p Persist> {
+    pub(crate) fn for_page(&self, is_same: impl FnOnce(T) -> bool) -> Option<&'p Persist> {
         if self.anew { self.cookie(is_same) } else { None }
     }
 }

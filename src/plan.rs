@@ -39,6 +39,10 @@ pub struct Plan {
     /// A number that stands for the configuration: proxies that run the same have the same.
     pub(crate) generation: u32,
     pub(crate) debug_header: Option<String>,
+    /// The response header with the variant's name.
+    pub(crate) response_header: Option<String>,
+    /// Whether `Server-Timing` tells rule and variant.
+    pub(crate) server_timing: bool,
     pub(crate) caching: Caching,
 }
 
@@ -75,6 +79,17 @@ impl Plan {
         self.hold.as_deref()
     }
 
+    /// Whether responses tell of decisions.
+    pub(crate) fn tells(&self) -> bool {
+        self.debug_header.is_some() || self.response_header.is_some() || self.server_timing
+    }
+
+    /// Whether a header of the response tells scripts and caches the variant.
+    pub(crate) fn tells_by(&self, header: &str) -> bool {
+        self.response_header.as_deref() == Some(header)
+            || self.server_timing && header == SERVER_TIMING
+    }
+
     /// The metrics to define before it is put to work.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -105,6 +120,9 @@ impl Plan {
         }
     }
 }
+
+/// The response header that scripts read without asking for anything (W3C, Server Timing).
+pub(crate) const SERVER_TIMING: &str = "server-timing";
 
 /// Rules named in the line that tells of a plan.
 const NAMED: usize = 16;

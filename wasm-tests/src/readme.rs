@@ -4,7 +4,7 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 16] = [
+pub const DOCUMENTS: [&str; 17] = [
     "README.md",
     "manifests/argo-rollouts/README.md",
     "manifests/engines/README.md",
@@ -17,6 +17,7 @@ pub const DOCUMENTS: [&str; 16] = [
     "manifests/overlays/README.md",
     "src/changes.md",
     "src/configuration.md",
+    "src/frontend.md",
     "src/numbers.md",
     "src/security.md",
     "src/wire-contract.md",
