@@ -46,9 +46,8 @@ enum SearchEnd<T> {
 }
 
 impl Cookie {
-    /// A cookie that is signed if there are keys, those of its `signing`. The signature binds it to a
-    /// rule, by the salt, if there is one.
-    pub(crate) fn new(config: &CookieSpec, keys: Option<Keys>, salt: Option<&str>) -> Self {
+    /// A cookie that is signed if there is a signer, with the keys of its `signing`.
+    pub(crate) fn new(config: &CookieSpec, signer: Option<Signer>) -> Self {
         // At most once in a tenth of its life, and so not in each response.
         let renewal = config.max_age.filter(|_| config.renew).map(|seconds| seconds.div_ceil(10));
         Cookie {
@@ -57,7 +56,7 @@ impl Cookie {
             domain: config.domain.clone(),
             max_age: config.max_age,
             renewal,
-            signer: keys.map(|keys| Signer::new(keys, &config.name, salt)),
+            signer,
         }
     }
 
@@ -219,7 +218,8 @@ mod tests {
             partitioned: false,
             signing: None,
         };
-        Cookie::new(&config, keys.map(|keys| Keys::parse(keys).unwrap()), None)
+        let signer = |keys| Signer::new(Keys::parse(keys).unwrap(), "c", None);
+        Cookie::new(&config, keys.map(signer))
     }
 
     fn found(cookie: &Cookie, request: &HeaderList, now: u64) -> Option<Vec<u8>> {

@@ -9,12 +9,13 @@ use crate::cookie::Found;
 use crate::environment::Environment;
 use crate::identity::Issued;
 use crate::key::Identity;
+use crate::overrides::Forced;
 use crate::persist::{Persist, Returned};
 use crate::plan::Plan;
 use crate::point;
 use crate::reason::Reason;
 use crate::request::{Ignored, Reader, Request};
-use crate::rule::{Action, Allocation, Route, Rule};
+use crate::rule::{Action, Allocation, Gate, Route, Rule};
 use crate::snapshot::Snapshot;
 use crate::split::Split;
 use crate::variant::{Target, Variant};
@@ -30,6 +31,8 @@ pub struct Decision<'p> {
     pub(crate) issued: Issued,
     /// The cookie to set, so that a new assignment is kept, or an earlier one for longer.
     pub(crate) persist: Option<&'p Persist>,
+    /// Whether the client had the assignment of that cookie before.
+    pub(crate) renews: bool,
 }
 
 impl<'p> Decision<'p> {
@@ -70,13 +73,14 @@ impl<'p> Decision<'p> {
         returned: Returned<'p, T>,
         is_same: impl FnOnce(T) -> bool,
     ) -> Decision<'p> {
+        let same = returned.is(is_same);
         let persist = match self.reason {
             // Clients come back once the guard closes, and whom an engine leaves out may take part
             // tomorrow.
-            Reason::Guard | Reason::Otherwise => returned.for_page(is_same),
-            _ => returned.cookie(is_same),
+            Reason::Guard | Reason::Otherwise => returned.for_page(same),
+            _ => returned.cookie(same),
         };
-        Decision { persist, ..self }
+        Decision { persist, renews: same, ..self }
     }
 
     /// The hash of the client's key, if it chose the variant: `hash` in the
@@ -130,6 +134,7 @@ pub(crate) fn decide_read<'p>(
         point: None,
         issued: decider.issued,
         persist: None,
+        renews: false,
     })
 }
 
@@ -194,16 +199,27 @@ struct Redirect<'p> {
     target: &'p Arc<Target>,
 }
 
+/// The answer of a rule's gate.
+enum Entry<'p> {
+    /// The rule acts.
+    Free,
+    /// The client has forced the decision.
+    Forced(Decision<'p>),
+    /// The request is not for the rule.
+    Refused,
+}
+
 impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     /// The decision of a rule; `None` if the request is not for it.
     fn apply(&mut self, rule: &'p Rule) -> Option<Decision<'p>> {
         if !rule.matches(self.request) {
             return None;
         }
-        if let Some(slice) = &rule.slice {
-            let identity = self.identity(rule)?;
-            if !slice.holds(identity.as_bytes()) {
-                return None;
+        if let Some(gate) = &rule.gate {
+            match self.enter(rule, gate) {
+                Entry::Free => {}
+                Entry::Forced(decision) => return Some(decision),
+                Entry::Refused => return None,
             }
         }
         Some(match &rule.action {
@@ -215,9 +231,41 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         })
     }
 
+    /// Asks what a rule asks of a client before it acts.
+    #[inline(never)]
+    fn enter(&mut self, rule: &'p Rule, gate: &'p Gate) -> Entry<'p> {
+        if let Some(overrides) = &gate.overrides {
+            let environment = &mut *self.environment;
+            match overrides.find(self.request, || environment.now()) {
+                Some(Forced::Set(target)) => {
+                    let persist = Some(&overrides.keep);
+                    let decision = self.decision(target, Reason::Override);
+                    return Entry::Forced(Decision { persist, ..decision });
+                }
+                Some(Forced::Kept(target)) => {
+                    return Entry::Forced(self.decision(target, Reason::Override));
+                }
+                Some(Forced::Ended) => self.issued.ended |= overrides.bit,
+                None => {}
+            }
+        }
+        let Some(slice) = &gate.slice else { return Entry::Free };
+        let identity = self.identity(rule);
+        let is_inside = identity.is_some_and(|identity| slice.holds(identity.as_bytes()));
+        if is_inside { Entry::Free } else { Entry::Refused }
+    }
+
     fn decision(&self, target: &'p Arc<Target>, reason: Reason) -> Decision<'p> {
         let target = Some(target);
-        Decision { target, reason, hash: None, point: None, issued: self.issued, persist: None }
+        Decision {
+            target,
+            reason,
+            hash: None,
+            point: None,
+            issued: self.issued,
+            persist: None,
+            renews: false,
+        }
     }
 
     /// The variant of a split: the one assigned before, or else one by the hash of the key or by

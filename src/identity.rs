@@ -89,6 +89,8 @@ impl Issue {
 pub(crate) struct Issued {
     pub(crate) id: Option<Id>,
     cookies: u8,
+    /// The cookies with forced variants that end, by [`crate::overrides::Override::bit`].
+    pub(crate) ended: u8,
 }
 
 impl Issued {

@@ -77,6 +77,7 @@
 #[cfg(target_arch = "wasm32")]
 mod adapter;
 mod assign;
+mod baggage;
 mod caching;
 mod compile;
 pub mod config;
@@ -95,10 +96,12 @@ mod index;
 mod key;
 mod layer;
 pub mod limits;
+mod mac;
 mod matcher;
 mod metrics;
 mod navigation;
 mod outcome;
+mod overrides;
 mod persist;
 mod plan;
 pub mod point;
@@ -114,6 +117,7 @@ mod sorted;
 mod split;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod unit;
 mod variant;
 
 pub use assign::Unassigned;
@@ -124,6 +128,7 @@ pub use environment::Environment;
 pub use explain::{Explanation, FoundKey, Missed, Step, explain};
 pub use metrics::{Class, Metric, MetricKind, Metrics};
 pub use outcome::{Due, HeaderChange, Outcome, ResponseEffects, ResponseHeader};
+pub use overrides::Override;
 pub use plan::Plan;
 pub use reason::Reason;
 pub use request::{HeaderList, Ignored, IgnoredSet, Request};

@@ -122,6 +122,9 @@ pub const HISTORY: usize = 32;
 /// Cookies that issue identities, in one configuration.
 pub const IDENTITIES: usize = 8;
 
+/// Cookies that keep forced variants, in one configuration: rules may share one.
+pub const OVERRIDES: usize = 8;
+
 /// Seconds that a cookie may last: 400 days, the most that user agents keep
 /// (RFC 6265bis section 5.5).
 pub const MAX_AGE: u64 = 400 * 86_400;
@@ -145,6 +148,13 @@ pub const INNER_BYTES: usize = 5 << 18;
 /// Bytes that all conditions look at in the second and later values of headers that are repeated: 9 values
 /// of 400 bytes for each of 1,000 conditions.
 pub const REPEATED_BYTES: usize = 4 << 20;
+
+/// Bytes of `baggage` that every hop has to pass on (W3C Baggage section 3.3.2): a member of ours does
+/// not make it longer.
+pub const BAGGAGE_BYTES: usize = 8 << 10;
+
+/// Members of `baggage` that every hop has to pass on.
+pub const BAGGAGE_MEMBERS: usize = 64;
 
 /// Bytes of the host that a signature binds: the longest name has 253 (RFC 1035 section 2.3.4).
 pub const HOST_BYTES: usize = 255;

@@ -226,7 +226,7 @@ impl Metrics {
         });
         if reasons.contains(&Reason::Shadow) {
             metrics.changed = self.define(counter, tags, None, "tsplit_shadow_changed_total");
-        } else if level == MetricsLevel::Full {
+        } else if level == MetricsLevel::Full && !reasons.contains(&Reason::Override) {
             metrics.responses = Class::ALL.map(|class| {
                 self.define(counter, tags, Some(("class", class.name())), "tsplit_responses_total")
             });

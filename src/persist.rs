@@ -39,20 +39,25 @@ impl<'p, T: Copy> Returned<'p, T> {
         self.kept.filter(|_| !self.anew).map(|kept| kept.what)
     }
 
-    /// The cookie to set with a new assignment, or with an earlier one that is to last. `is_same` says
-    /// whether the decision is that of an earlier assignment. A page has the whole life of the cookie.
-    pub(crate) fn cookie(&self, is_same: impl FnOnce(T) -> bool) -> Option<&'p Persist> {
+    /// Whether the client had this assignment before.
+    pub(crate) fn is(&self, is_same: impl FnOnce(T) -> bool) -> bool {
+        self.kept.is_some_and(|kept| is_same(kept.what))
+    }
+
+    /// The cookie to set with a new assignment, or with an earlier one that is to last: `same` where the
+    /// client had it before. A page has the whole life of the cookie.
+    pub(crate) fn cookie(&self, same: bool) -> Option<&'p Persist> {
         let sets = match self.kept {
             None => true,
             Some(kept) if !self.anew => kept.due,
-            Some(kept) => !self.persist.cookie.is_for_session() || !is_same(kept.what),
+            Some(_) => !same || !self.persist.cookie.is_for_session(),
         };
         sets.then_some(self.persist)
     }
 
     /// The same of a decision that is kept for no client, but for a page, since its parts have to
     /// follow it; the next page is decided anew.
-    pub(crate) fn for_page(&self, is_same: impl FnOnce(T) -> bool) -> Option<&'p Persist> {
-        if self.anew { self.cookie(is_same) } else { None }
+    pub(crate) fn for_page(&self, same: bool) -> Option<&'p Persist> {
+        if self.anew { self.cookie(same) } else { None }
     }
 }

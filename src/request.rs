@@ -20,7 +20,7 @@ pub(crate) use cookies::{
 };
 pub(crate) use host::{bare_host, host};
 pub(crate) use part::AUTHORITY;
-pub(crate) use query::{each_param, query_param};
+pub(crate) use query::{asked_param, each_param, query_param};
 pub(crate) use reader::Reader;
 pub(crate) use spent::Spent;
 
@@ -28,7 +28,8 @@ use std::net::IpAddr;
 
 use crate::limits;
 use reader::Known;
-use scan::{is_clean, split_at_byte};
+use scan::is_clean;
+pub(crate) use scan::split_at_byte;
 
 const PATH: &str = ":path";
 
@@ -99,6 +100,12 @@ pub trait Request {
         None
     }
 
+    /// The `:path` that the client asked for, if the proxy has followed a redirect since, which may have
+    /// changed it.
+    fn first_path(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// The client's address, without a port, as the proxy sees it.
     fn source_address(&self) -> Option<IpAddr>;
 
@@ -159,6 +166,9 @@ pub(crate) fn find_value<'a, T>(
     });
     found.flatten()
 }
+
+/// The header with what services hand on (W3C Baggage).
+pub(crate) const BAGGAGE: &str = "baggage";
 
 /// Bytes of a value beyond which it is long, and looked at once where that is kept.
 const LONG: usize = 256;

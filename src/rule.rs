@@ -6,6 +6,7 @@ use crate::config::Mode;
 use crate::key::Key;
 use crate::layer::Slice;
 use crate::matcher::Matcher;
+use crate::overrides::Override;
 use crate::persist::Persist;
 use crate::request::Request;
 use crate::split::Split;
@@ -17,13 +18,22 @@ pub struct Rule {
     pub(crate) name: Arc<str>,
     /// Entries (OR) of conditions (AND); `None` matches every request.
     pub(crate) entries: Option<Vec<Vec<Matcher>>>,
-    /// The clients that the rule may take; `None` for all.
-    pub(crate) slice: Option<Slice>,
+    /// What is asked of a client once its request matches.
+    pub(crate) gate: Option<Box<Gate>>,
     /// How a client is recognised.
     pub(crate) key: Option<Key>,
     /// Whether its decisions are carried out.
     pub(crate) mode: Mode,
     pub(crate) action: Action,
+}
+
+/// What is asked of a client whose request matches, before the rule acts.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    /// The variants that the client may force, wherever it belongs otherwise.
+    pub(crate) overrides: Option<Override>,
+    /// The clients that the rule may take; `None` for all.
+    pub(crate) slice: Option<Slice>,
 }
 
 #[derive(Debug)]
@@ -63,6 +73,16 @@ pub(crate) struct Route {
 }
 
 impl Rule {
+    /// The clients that it may take; `None` for all.
+    pub(crate) fn slice(&self) -> Option<&Slice> {
+        self.gate.as_ref()?.slice.as_ref()
+    }
+
+    /// The variants that clients may force.
+    pub fn overrides(&self) -> Option<&Override> {
+        self.gate.as_ref()?.overrides.as_ref()
+    }
+
     /// Its split, where it has one with weights.
     pub(crate) fn allocation(&self) -> Option<&Allocation> {
         match &self.action {

@@ -118,7 +118,7 @@ fn route(plugin: &Plugin, whole: bool) -> Result<Pending, Status> {
     let environment = &mut Replay::new(Host, request.chance());
     let snapshot = plugin.snapshot.borrow();
     let outcome = Outcome::decide(&plugin.plan, &snapshot, &request, environment);
-    request.restore_cookies()?;
+    request.restore(&plugin.plan)?;
     for change in outcome.request_headers() {
         // A header that nobody sent needs no removing.
         if change.value.is_some() || request.may_have(change.name) {

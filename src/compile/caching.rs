@@ -34,8 +34,8 @@ fn looked_at(rule: &RuleSpec) -> impl Iterator<Item = &str> {
         Some(ActionSpec::To(_)) | None => None,
     };
     let page = persist.filter(|persist| persist.by_page).map(|_| navigation::HEADERS);
-    let cookie = (issues || persist.is_some()).then_some("cookie");
-    conditions.chain(key).chain(cookie).chain(page.into_iter().flatten())
+    let sets = issues || persist.is_some() || rule.overrides.is_some();
+    conditions.chain(key).chain(sets.then_some("cookie")).chain(page.into_iter().flatten())
 }
 
 /// The header that a part of the request is in; `None` where it belongs to what is asked for, which

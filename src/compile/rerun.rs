@@ -4,6 +4,7 @@
 use crate::config::{
     ActionSpec, Condition, ConditionTest, Config, KeySource, Mode, Part, RuleSpec,
 };
+use crate::request::BAGGAGE;
 
 /// Whether later runs of a request have to be told of the first: if a rule sets a cookie, or reads one
 /// of the headers that the filter writes.
@@ -11,7 +12,7 @@ pub(super) fn matters(config: &Config) -> bool {
     let own = |part: &Part| match part {
         Part::Header(name) => {
             let own = [&config.cluster_header, &config.variant_header, &config.point_header];
-            own.into_iter().flatten().any(|own| own == name)
+            own.into_iter().flatten().any(|own| own == name) || config.baggage && name == BAGGAGE
         }
         _ => false,
     };
@@ -27,7 +28,7 @@ fn sets_cookie(rule: &RuleSpec) -> bool {
         ActionSpec::Split(split) => split.persist.is_some(),
         ActionSpec::Route(route) => route.persist.is_some(),
     };
-    issues || rule.action.as_ref().is_some_and(persist)
+    issues || rule.overrides.is_some() || rule.action.as_ref().is_some_and(persist)
 }
 
 fn reads(rule: &RuleSpec, own: impl Fn(&Part) -> bool) -> bool {
@@ -62,6 +63,11 @@ mod tests {
             (json!({ "split": { "a": 1 }, "sticky": { "key": [{ "cookie": "c" }] } }), false),
             (json!({ "split": { "a": 1 }, "sticky": { "issue": cookie } }), true),
             (json!({ "split": { "a": 1 }, "persist": cookie }), true),
+            (
+                json!({ "to": "a", "override": { "queryParam": "q", "cookie": "c", "maxAge": "1h",
+                                              "variants": ["a"] } }),
+                true,
+            ),
             (json!({ "to": "a", "match": header("x-other") }), false),
             (json!({ "to": "a", "match": header("x-v") }), true),
             (json!({ "to": "a", "match": header("x-c") }), true),

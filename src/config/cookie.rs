@@ -58,13 +58,14 @@ impl CookieSpec {
     }
 }
 
-/// The place of the keys that sign a cookie.
+/// The place of keys: those that sign a cookie, or the one of units.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signing {
     /// The path of `env` in the configuration.
     pub path: String,
     /// The environment variable of the VM that holds the keys, with commas between them. Each has at
-    /// least [`limits::SIGNING_KEY_BYTES`] bytes; the first one signs, and all of them verify.
+    /// least [`limits::SIGNING_KEY_BYTES`] bytes; the first one signs, and all of them verify. Units
+    /// have one key.
     pub env: String,
 }
 
@@ -161,7 +162,12 @@ fn same_site(field: &Field<'_>, errors: &mut Errors) -> Option<SameSite> {
 const SIGNING: Form = Form { before: "{ env: ", example: "SPLIT_COOKIE_KEYS", after: " }" };
 
 fn signing(field: &Field<'_>, errors: &mut Errors) -> Option<Signing> {
-    let mut object = field.object_as(SIGNING, errors)?;
+    keys(field, SIGNING, errors)
+}
+
+/// Reads the place of keys.
+pub(super) fn keys(field: &Field<'_>, form: Form, errors: &mut Errors) -> Option<Signing> {
+    let mut object = field.object_as(form, errors)?;
     let remedy = "name the environment variable of the VM that holds the keys";
     let signing = object.required("env", remedy).and_then(|field| {
         let env = field.text(limits::TEXT_BYTES, errors)?;

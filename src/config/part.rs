@@ -121,6 +121,11 @@ fn check_cookie(
     None
 }
 
+/// Reads the name of a query parameter.
+pub(super) fn param_name(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
+    check_param(&field.path, field.text(limits::TEXT_BYTES, errors)?, errors)
+}
+
 fn check_param(path: &str, name: &str, errors: &mut Errors) -> Option<String> {
     let plain = |b: u8| b.is_ascii_graphic() && !b"&=#".contains(&b);
     if !name.is_empty() && name.bytes().all(plain) {

@@ -13,15 +13,10 @@
 //! key of its own costs a request no more than version 1 does, however long name and salt are.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use hmac::Mac;
 
 use crate::limits;
-
-type HmacSha256 = Hmac<Sha256>;
-
-/// Bytes of a MAC as text: 32 bytes in base64url without padding (RFC 4648 section 5).
-const MAC_TEXT: usize = 43;
+use crate::mac::{HmacSha256, append, keyed};
 
 /// The end of a body of version 2. As a time of version 1 it would be long past.
 const VERSION_2: &str = ".2";
@@ -54,6 +49,11 @@ impl Keys {
         Ok(Keys { first, others: keys.collect() })
     }
 
+    /// The key, if there is no other.
+    pub(crate) fn single(self) -> Option<HmacSha256> {
+        self.others.is_empty().then_some(self.first)
+    }
+
     /// The keys for version 1 of the cookie of this name.
     fn named(mut self, name: &str) -> Self {
         for key in std::iter::once(&mut self.first).chain(&mut self.others) {
@@ -79,17 +79,11 @@ impl Keys {
     }
 }
 
-/// A MAC with this key, which may have any length.
-#[inline(never)] // The module would have this twice.
-fn keyed(key: &[u8]) -> Option<HmacSha256> {
-    HmacSha256::new_from_slice(key).ok()
-}
-
 /// A signer of the values of one cookie.
 #[derive(Debug)]
 pub(crate) struct Signer {
-    /// The keys for version 1.
-    keys: Keys,
+    /// The keys for version 1, where values of it were ever signed.
+    keys: Option<Keys>,
     /// The keys for version 2, where the cookie belongs to one rule.
     bound: Option<Keys>,
 }
@@ -99,7 +93,12 @@ impl Signer {
     /// of version 2, and opens those of version 1 as well.
     pub(crate) fn new(keys: Keys, name: &str, salt: Option<&str>) -> Self {
         let bound = salt.and_then(|salt| keys.owned(name, salt));
-        Signer { keys: keys.named(name), bound }
+        Signer { keys: Some(keys.named(name)), bound }
+    }
+
+    /// A signer of version 2 alone.
+    pub(crate) fn bound(keys: &Keys, name: &str, salt: &str) -> Self {
+        Signer { keys: None, bound: keys.owned(name, salt) }
     }
 
     /// The signed value of a payload. The times are in Unix seconds.
@@ -108,13 +107,10 @@ impl Signer {
         if self.bound.is_some() {
             value.push_str(VERSION_2);
         }
-        let keys = self.bound.as_ref().unwrap_or(&self.keys);
-        let mac = mac(&keys.first, scope, value.as_bytes()).finalize().into_bytes();
-        let mut text = [0_u8; MAC_TEXT];
-        if let Ok(text) = Base64UrlUnpadded::encode(&mac, &mut text) {
-            value.push('.');
-            value.push_str(text);
-        }
+        let Some(keys) = self.bound.as_ref().or(self.keys.as_ref()) else { return value };
+        let mac = mac(&keys.first, scope, value.as_bytes());
+        value.push('.');
+        append(mac, &mut value);
         value
     }
 
@@ -130,7 +126,7 @@ impl Signer {
         let (body, text) = split_last(value, '.')?;
         let (timed, keys, renews) = match body.strip_suffix(VERSION_2.as_bytes()) {
             Some(timed) => (timed, self.bound.as_ref()?, true),
-            None => (body, &self.keys, self.bound.is_none()),
+            None => (body, self.keys.as_ref()?, self.bound.is_none()),
         };
         let (rest, expires) = split_last(timed, '.')?;
         let (payload, issued) = split_last(rest, '.')?;

@@ -106,6 +106,10 @@ impl<R: Request> Request for Reader<'_, R> {
         self.request.first_authority()
     }
 
+    fn first_path(&self) -> Option<&[u8]> {
+        self.request.first_path()
+    }
+
     fn source_address(&self) -> Option<IpAddr> {
         self.request.source_address()
     }

@@ -32,6 +32,7 @@ pub mod client;
 pub mod costly;
 pub mod debian;
 pub mod discovery;
+pub mod duckdb;
 pub mod envoy;
 pub mod fault;
 pub mod find;

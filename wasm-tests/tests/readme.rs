@@ -50,6 +50,8 @@ fn every_block_is_run() -> Result<()> {
             "sh" if document == "manifests/engines/README.md" => true, // `tests/agreement.rs`
             // `tests/istio/`: `readme.rs`, and the file of the controller.
             "sh" => document == "README.md" || in_the_mesh(document),
+            // `tests/exposures.rs`
+            "sql" => document == "manifests/monitoring/experiments.md",
             // `tests/monitoring/main.rs`
             "promql" => document == "manifests/monitoring/README.md",
             // Doctests of what includes the document.

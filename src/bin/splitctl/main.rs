@@ -31,6 +31,7 @@ mod hint;
 mod import;
 mod input;
 mod keys;
+mod link;
 mod lint;
 mod misread;
 mod movement;
@@ -66,6 +67,7 @@ use output::{Answer, BAD, one_line};
   splitctl diff -f old.yaml -f new.yaml
   splitctl import -f ingress.yaml --key cookie=uid
   splitctl test -f envoy.yaml expect.yaml
+  splitctl link -f envoy.yaml --rule rollout --variant canary
   splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
 
 The exit code is 1 if a configuration is not valid, a test fails, an import with --strict loses
@@ -85,6 +87,7 @@ enum Command {
     Diff(diff::Diff),
     Import(import::command::Import),
     Test(test::Test),
+    Link(link::Link),
     Watch(watch::Watch),
     Render(render::Render),
     Schema(schema::Schema),
@@ -127,6 +130,7 @@ impl Command {
             Command::Diff(diff) => diff.run(),
             Command::Import(import) => import.run(),
             Command::Test(test) => test.run(),
+            Command::Link(link) => link.run(),
             Command::Watch(watch) => watch.run(),
             Command::Render(render) => render.run(),
             Command::Schema(schema) => schema.run(),

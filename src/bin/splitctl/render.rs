@@ -119,7 +119,7 @@ fn yaml(tree: &Node) -> Result<String> {
     Ok(serde_saphyr::to_string(tree)?)
 }
 
-/// The environment variables that hold keys of cookies, each once.
+/// The environment variables that hold keys of cookies and of units, each once.
 fn environment(config: &Config) -> Vec<String> {
     let cookies = config.rules.iter().flat_map(|rule| {
         let persist = match &rule.action {
@@ -130,8 +130,8 @@ fn environment(config: &Config) -> Vec<String> {
         let issued = rule.sticky.as_ref().and_then(|sticky| sticky.issue.as_ref());
         issued.into_iter().chain(persist.map(|persist| &persist.cookie))
     });
-    let mut names: Vec<_> =
-        cookies.filter_map(|it| Some(it.signing.as_ref()?.env.clone())).collect();
+    let signing = cookies.filter_map(|it| it.signing.as_ref());
+    let mut names: Vec<_> = signing.chain(&config.unit).map(|keys| keys.env.clone()).collect();
     names.sort();
     names.dedup();
     names

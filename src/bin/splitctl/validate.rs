@@ -180,8 +180,9 @@ fn summary(checked: &Checked) -> String {
     if let Some(effort) = effort::told(&checked.config, &checked.plan) {
         text += &format!("; {effort}");
     }
-    for name in &checked.unset {
-        text += &format!("; signing needs {name} in the VM's environment");
+    for (name, signs) in checked.unset() {
+        let what = if signs { "signing" } else { "unit" };
+        text += &format!("; {what} needs {name} in the VM's environment");
     }
     text
 }

@@ -57,7 +57,8 @@ pub fn run(plugins: &[(Plugin, Checked)], request: &HeaderList, routes: &Routes)
         for change in outcome.request_headers() {
             headers.retain(|(name, _)| name != change.name);
             headers.extend(change.value.map(|value| (change.name.to_owned(), value.to_vec())));
-            if change.name == "cookie" {
+            // What a filter puts into these stands beside what others did.
+            if matches!(change.name, "cookie" | "baggage") {
                 continue;
             }
             if outcome.is_carried_out() && !written.iter().any(|name| name == change.name) {
@@ -67,6 +68,7 @@ pub fn run(plugins: &[(Plugin, Checked)], request: &HeaderList, routes: &Routes)
             let value = text.map(|text| explained.is_certain.then_some(text));
             chain.write(change.name, value, &plugin.full_title());
         }
+        written.extend(outcome.written_in_baggage().map(str::to_owned));
         chain.plugins.push(Link {
             plugin: plugin.full_title(),
             phase: plugin.place.phase.clone(),

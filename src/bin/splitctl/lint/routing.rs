@@ -216,8 +216,8 @@ fn are_alike(one: &str, other: &str) -> bool {
 
 /// The variants to which rules send somebody.
 fn used(config: &Config) -> BTreeSet<&str> {
-    let live = config.rules.iter().filter(|rule| rule.mode == Mode::Enforce);
-    live.flat_map(|rule| match &rule.action {
+    let live = || config.rules.iter().filter(|rule| rule.mode == Mode::Enforce);
+    let chosen = live().flat_map(|rule| match &rule.action {
         Some(ActionSpec::To(name)) => vec![name.as_str()],
         Some(ActionSpec::Split(split)) => split
             .weights
@@ -226,8 +226,9 @@ fn used(config: &Config) -> BTreeSet<&str> {
             .chain(split.otherwise.as_deref())
             .collect(),
         _ => Vec::new(),
-    })
-    .collect()
+    });
+    let forced = live().filter_map(|rule| rule.overrides.as_ref()).flat_map(|it| &it.variants);
+    chosen.chain(forced.map(String::as_str)).collect()
 }
 
 /// The variants of a filter in a bootstrap whose clusters it does not define.

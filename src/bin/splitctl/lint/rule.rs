@@ -32,6 +32,8 @@ pub fn find(rule: &RuleSpec, checked: &Checked, circumstances: Circumstances) ->
     if let Some((sticky, cookie)) = issued {
         found.extend(insecure(&format!("{}.issue", sticky.path), cookie, circumstances));
     }
+    let forced = rule.overrides.as_ref();
+    found.extend(forced.and_then(|it| insecure(&it.path, &it.cookie, circumstances)));
     let (persist, guard) = match &rule.action {
         Some(ActionSpec::Split(split)) => {
             found.extend(idle_history(&rule.path, split));

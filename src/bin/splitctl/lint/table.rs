@@ -14,6 +14,7 @@ pub enum Lint {
     DrainedVariant,
     InsecureCookie,
     UntrustedKey,
+    UnsignedOverride,
     LongKey,
     Placeholder,
     BlindGuard,
@@ -32,7 +33,7 @@ pub enum Lint {
 }
 
 /// Every lint with its name and the remedy.
-pub const TABLE: [(Lint, &str, &str); 26] = [
+pub const TABLE: [(Lint, &str, &str); 27] = [
     (
         Lint::UnreachableRule,
         "unreachable-rule",
@@ -73,6 +74,7 @@ pub const TABLE: [(Lint, &str, &str); 26] = [
         "untrusted-key",
         "give trusted: true if an earlier filter sets or removes it, or key by what one has proven",
     ),
+    (Lint::UnsignedOverride, "unsigned-override", "sign it as well, or leave the others unsigned"),
     (
         Lint::LongKey,
         "long-key",

@@ -143,7 +143,7 @@ fn unsigned(
         format!("expired at {}", format_time(expires))
     } else if issued > now.saturating_add(limits::CLOCK_SKEW) {
         format!("was issued at {}, which is to come", format_time(issued))
-    } else if decided.checked.unset.iter().any(|unset| unset == env) {
+    } else if decided.checked.lacks(env) {
         format!("cannot be verified here, where {env} is not set")
     } else if cookie.domain.is_none() && !has_host {
         "was signed for a host, and the request has none; give --authority".to_owned()
