@@ -171,7 +171,7 @@ async fn a_script_reads_the_variant_in_three_ways() -> Result<()> {
             let is_it = |part: &&Value| part[0].as_str().is_some_and(|name| name.ends_with(path));
             parts.as_array().and_then(|parts| Some(parts.iter().find(is_it)?[1].clone()))
         };
-        for path in ["/app.js", "/style.css", "/image.svg", "/frame", "/call"] {
+        for path in ["/app.js", "/style.css", "/image.svg", "/frame"] {
             assert_eq!(told(path), Some(json!([title])), "{path}: {parts}");
         }
     }
