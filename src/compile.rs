@@ -116,6 +116,8 @@ fn plan(mut config: Config, env: Env<'_>, errors: &mut Errors) -> Plan {
         unit,
         baggage: config.baggage,
         debug_header: config.debug_header,
+        response_header: config.response_header,
+        server_timing: config.server_timing,
         caching,
     }
 }

@@ -99,6 +99,10 @@ pub struct Config {
     pub baggage: bool,
     /// The response header that tells the rule, the variant and the reason, in lower case.
     pub debug_header: Option<String>,
+    /// The response header that carries the variant's name alone, in lower case.
+    pub response_header: Option<String>,
+    /// Whether the response header `Server-Timing` tells rule and variant.
+    pub server_timing: bool,
     /// The headers of responses for caches.
     pub caching: CachingSpec,
     /// A number that stands for the configuration: whoever is configured alike has the same.
@@ -148,6 +152,8 @@ impl Config {
             unit: object.optional("unit").and_then(|field| cookie::keys(field, UNIT, errors)),
             baggage: object.flag("baggage", false, errors),
             debug_header: routing_header(&mut object, "debugHeader", errors),
+            response_header: response_header(&mut object, errors),
+            server_timing: object.flag("serverTiming", false, errors),
             caching: caching::read(&mut object, errors),
             // The upper half is as good as the lower one, and a gauge shows it without rounding.
             generation: u32::try_from(root.digest() >> 32).unwrap_or(0),
@@ -188,6 +194,12 @@ fn routing_header(
     let field = object.optional(name)?;
     let text = field.text(limits::TEXT_BYTES, errors)?;
     header::routing(&field.path, text, errors)
+}
+
+fn response_header(object: &mut Object<'_>, errors: &mut Errors) -> Option<String> {
+    let field = object.optional("responseHeader")?;
+    let text = field.text(limits::TEXT_BYTES, errors)?;
+    header::response(&field.path, text, errors)
 }
 
 const UNIT: Form = Form { before: "{ env: ", example: "SPLIT_UNIT_KEY", after: " }" };

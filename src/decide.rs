@@ -10,7 +10,7 @@ use crate::environment::Environment;
 use crate::identity::Issued;
 use crate::key::Identity;
 use crate::overrides::Forced;
-use crate::persist::{Persist, Setting};
+use crate::persist::{Persist, Returned};
 use crate::plan::Plan;
 use crate::point;
 use crate::reason::Reason;
@@ -61,6 +61,26 @@ impl<'p> Decision<'p> {
     /// The reason for the decision.
     pub fn reason(&self) -> Reason {
         self.reason
+    }
+
+    fn is_for(&self, target: &Arc<Target>) -> bool {
+        self.target.is_some_and(|own| Arc::ptr_eq(own, target))
+    }
+
+    /// The same with the cookie that is to keep it. `is_same` says whether it is what was kept before.
+    fn kept_by<T: Copy>(
+        self,
+        returned: Returned<'p, T>,
+        is_same: impl FnOnce(T) -> bool,
+    ) -> Decision<'p> {
+        let same = returned.is(is_same);
+        let persist = match self.reason {
+            // Clients come back once the guard closes, and whom an engine leaves out may take part
+            // tomorrow.
+            Reason::Guard | Reason::Otherwise => returned.for_page(same),
+            _ => returned.cookie(same),
+        };
+        Decision { persist, returns: returned.is_some(), ..self }
     }
 
     /// The hash of the client's key, if it chose the variant: `hash` in the
@@ -155,6 +175,21 @@ struct Draw {
     reason: Reason,
 }
 
+/// A variant of a split, and the reason for it.
+struct Choice<'p> {
+    target: &'p Arc<Target>,
+    reason: Reason,
+    /// The place in the split, if that chose.
+    draw: Option<Draw>,
+}
+
+impl<'p> Choice<'p> {
+    /// The variant that a cookie keeps.
+    fn kept(target: &'p Arc<Target>) -> Self {
+        Choice { target, reason: Reason::Persisted, draw: None }
+    }
+}
+
 /// A choice that a guard may change.
 struct Redirect<'p> {
     /// The place of the guard.
@@ -229,27 +264,46 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     /// The variant of a split: the one assigned before, or else one by the hash of the key or by
     /// chance; its fallback where its guard is open.
     fn allocate(&mut self, rule: &'p Rule, allocation: &'p Allocation) -> Decision<'p> {
-        let split = self.snapshot.split(allocation);
-        let persist = allocation.persist.as_ref();
-        let kept = persist.and_then(|persist| self.kept(rule, persist, split));
-        let anew = persist.is_some_and(|persist| persist.reassigns(self.request));
-        let (target, reason, draw) = match kept.filter(|_| !anew) {
-            Some(kept) => (kept.what, Reason::Persisted, None),
-            None => {
-                let draw = self.draw(rule, allocation.seed);
-                (split.pick(draw.hash), draw.reason, Some(draw))
-            }
+        match &allocation.persist {
+            None => self.drawn(rule, allocation),
+            Some(persist) => self.keep(rule, allocation, persist),
+        }
+    }
+
+    #[inline(never)] // Splits that keep nothing are not to pay for its code.
+    fn keep(
+        &mut self,
+        rule: &'p Rule,
+        allocation: &'p Allocation,
+        persist: &'p Persist,
+    ) -> Decision<'p> {
+        let returned = self.returned(rule, persist, self.snapshot.split(allocation));
+        let decision = match returned.stays() {
+            Some(target) => self.carried(rule, allocation, Choice::kept(target)),
+            None => self.drawn(rule, allocation),
         };
+        decision.kept_by(returned, |kept| decision.is_for(kept))
+    }
+
+    fn drawn(&mut self, rule: &'p Rule, allocation: &'p Allocation) -> Decision<'p> {
+        let draw = self.draw(rule, allocation.seed);
+        let target = self.snapshot.split(allocation).pick(draw.hash);
+        self.carried(rule, allocation, Choice { target, reason: draw.reason, draw: Some(draw) })
+    }
+
+    /// The decision for a choice; for the fallback where the guard is open.
+    fn carried(
+        &mut self,
+        rule: &'p Rule,
+        allocation: &'p Allocation,
+        Choice { target, reason, draw }: Choice<'p>,
+    ) -> Decision<'p> {
         let redirect = Redirect { guard: allocation.guard, seed: allocation.seed, target };
-        let returns = kept.is_some();
-        let set = Setting { persist, kept, anew };
         if let Some(fallback) = self.guarded(rule, redirect, draw) {
-            let persist = set.for_page(|kept| Arc::ptr_eq(kept, fallback));
-            return Decision { persist, ..self.decision(fallback, Reason::Guard) };
+            return self.decision(fallback, Reason::Guard);
         }
         let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
-        let persist = set.cookie(|kept| Arc::ptr_eq(kept, target));
-        Decision { hash, persist, returns, ..self.decision(target, reason) }
+        Decision { hash, ..self.decision(target, reason) }
     }
 
     /// The variant of a split by a flag engine: the one assigned before, or else the one that the
@@ -257,74 +311,64 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     /// engine leaves the client to the next rule.
     #[inline(never)] // Splits without an engine are not to pay for its code.
     fn bucket(&mut self, rule: &'p Rule, allocation: &'p Allocation) -> Option<Decision<'p>> {
-        let split = &allocation.split;
         let persist = allocation.persist.as_ref();
-        let kept = persist.and_then(|persist| self.kept(rule, persist, split));
-        let anew = persist.is_some_and(|persist| persist.reassigns(self.request));
-        let (target, reason) = match kept.filter(|_| !anew) {
-            Some(kept) => (kept.what, Reason::Persisted),
-            None => {
-                let request = self.request;
-                let identity = self.identity(rule);
-                // Engines hash by a byte at a time, and some of them twice.
-                let bytes = identity.as_ref().map(Identity::as_bytes).filter(|bytes| {
-                    let hashes = request.spent().is_none_or(|spent| spent.read(bytes.len()));
-                    if !hashes {
-                        request.ignored().insert(Ignored::Key);
-                    }
-                    hashes
-                });
-                match split.bucket(bytes) {
-                    Some(target) => (target, Reason::Sticky),
-                    None => (split.otherwise()?, Reason::Otherwise),
-                }
+        let returned = persist.map(|persist| self.returned(rule, persist, &allocation.split));
+        let choice = match returned.and_then(|returned| returned.stays()) {
+            Some(target) => Choice::kept(target),
+            None => self.bucketed(rule, &allocation.split)?,
+        };
+        let decision = self.carried(rule, allocation, choice);
+        let Some(returned) = returned else { return Some(decision) };
+        Some(decision.kept_by(returned, |kept| decision.is_for(kept)))
+    }
+
+    fn bucketed(&mut self, rule: &'p Rule, split: &'p Split) -> Option<Choice<'p>> {
+        let request = self.request;
+        let identity = self.identity(rule);
+        // Engines hash by a byte at a time, and some of them twice.
+        let bytes = identity.as_ref().map(Identity::as_bytes).filter(|bytes| {
+            let hashes = request.spent().is_none_or(|spent| spent.read(bytes.len()));
+            if !hashes {
+                request.ignored().insert(Ignored::Key);
             }
+            hashes
+        });
+        let (target, reason) = match split.bucket(bytes) {
+            Some(target) => (target, Reason::Sticky),
+            None => (split.otherwise()?, Reason::Otherwise),
         };
-        let redirect = Redirect { guard: allocation.guard, seed: allocation.seed, target };
-        let returns = kept.is_some();
-        let set = Setting { persist, kept, anew };
-        if let Some(fallback) = self.guarded(rule, redirect, None) {
-            let persist = set.for_page(|kept| Arc::ptr_eq(kept, fallback));
-            return Some(Decision { persist, ..self.decision(fallback, Reason::Guard) });
-        }
-        let is_same = |kept| Arc::ptr_eq(kept, target);
-        // A client whom the engine leaves out may take part tomorrow.
-        let persist = match reason {
-            Reason::Otherwise => set.for_page(is_same),
-            _ => set.cookie(is_same),
-        };
-        Some(Decision { persist, returns, ..self.decision(target, reason) })
+        Some(Choice { target, reason, draw: None })
     }
 
     /// The point of a client: the one that it had before, or else one by the hash of its key; `None`
     /// where Envoy is to draw. An open guard sends it to where the fallback is.
     #[inline(never)]
     fn place(&mut self, rule: &'p Rule, route: &'p Route) -> Decision<'p> {
-        let persist = route.persist.as_ref();
-        let kept = persist.and_then(|persist| self.look_up(rule, persist, point::parse));
-        let anew = persist.is_some_and(|persist| persist.reassigns(self.request));
-        let (point, reason, draw) = match kept.filter(|_| !anew) {
-            Some(kept) => (Some(kept.what), Reason::Persisted, None),
+        let returned = route.persist.as_ref().map(|persist| {
+            Returned::new(persist, self.look_up(rule, persist, point::parse), self.request)
+        });
+        let (point, reason, draw) = match returned.and_then(|returned| returned.stays()) {
+            Some(point) => (Some(point), Reason::Persisted, None),
             None => {
                 let draw = self.draw(rule, route.seed);
                 // A point that is not kept would be no better than Envoy's own draw.
-                let lasts = draw.reason == Reason::Sticky || persist.is_some();
+                let lasts = draw.reason == Reason::Sticky || returned.is_some();
                 (lasts.then(|| point::of(draw.hash)), draw.reason, Some(draw))
             }
         };
         let redirect = Redirect { guard: route.guard, seed: route.seed, target: &route.target };
-        let returns = kept.is_some();
-        let set = Setting { persist, kept, anew };
-        if let Some(fallback) = self.guarded(rule, redirect, draw) {
+        let decision = if let Some(fallback) = self.guarded(rule, redirect, draw) {
             let point = fallback.variant.as_ref().and_then(|variant| variant.point);
-            let point = point.unwrap_or(point::FIRST);
-            let decision = self.decision(&route.target, Reason::Guard);
-            let persist = set.for_page(|kept| kept == point);
-            return Decision { point: Some(point), persist, ..decision };
+            let point = point.or(Some(point::FIRST));
+            Decision { point, ..self.decision(&route.target, Reason::Guard) }
+        } else {
+            let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
+            Decision { hash, point, ..self.decision(&route.target, reason) }
+        };
+        match returned {
+            None => decision,
+            Some(returned) => decision.kept_by(returned, |kept| decision.point == Some(kept)),
         }
-        let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
-        let persist = set.cookie(|kept| Some(kept) == point);
-        Decision { hash, point, persist, returns, ..self.decision(&route.target, reason) }
     }
 
     fn draw(&mut self, rule: &'p Rule, seed: u64) -> Draw {
@@ -342,16 +386,21 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
 
     /// The variant that the client was assigned to before, if it still is one of the split's. One of
     /// weight 0 is to lose its clients, so nothing makes it keep them for longer.
-    fn kept(
+    #[inline(never)] // Splits that keep nothing are not to pay for its code.
+    fn returned(
         &mut self,
         rule: &Rule,
-        persist: &Persist,
+        persist: &'p Persist,
         split: &'p Split,
-    ) -> Option<Found<&'p Arc<Target>>> {
-        let found = self.look_up(rule, persist, |value| split.named(value))?;
-        let (target, weighted) = found.what;
-        let stays = weighted || persist.drain;
-        stays.then_some(Found { what: target, place: found.place, due: found.due && weighted })
+    ) -> Returned<'p, &'p Arc<Target>> {
+        let found = self.look_up(rule, persist, |value| split.named(value));
+        let kept = found.and_then(|found| {
+            let (target, weighted) = found.what;
+            let stays = weighted || persist.drain;
+            let due = found.due && weighted;
+            stays.then_some(Found { what: target, place: found.place, due })
+        });
+        Returned::new(persist, kept, self.request)
     }
 
     /// The assignment that the client returns. It decides without the client's identity, which is looked

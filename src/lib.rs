@@ -39,7 +39,7 @@
 //!    engine itself in `wasm-tests/tests/sdks.rs`.
 //! 3. `src/configuration.md` and the schema: its settings.
 //!
-//! An effect on the response, such as a `Server-Timing` header:
+//! An effect on the response, such as a header with the unit of an experiment:
 //! 1. `outcome.rs`: one more header in `Outcome::into_response`. The adapter adds whatever headers it
 //!    finds there.
 //! 2. The field that asks for it: `config.rs`, or the file of its part in `config/`, and [`Plan`] with

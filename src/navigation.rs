@@ -1,7 +1,7 @@
 //! Navigations of browsers, by what browsers say of their requests (W3C, Fetch Metadata Request Headers).
 //! They say it over TLS and to loopback addresses alone.
 
-use crate::request::{Request, first_value};
+use crate::request::Request;
 
 /// The request headers that tell a navigation, in lower case.
 pub(crate) const HEADERS: [&str; 3] = ["sec-fetch-dest", "sec-fetch-mode", "sec-purpose"];
@@ -13,8 +13,8 @@ pub(crate) fn is_navigation(request: &impl Request) -> bool {
     let [dest, mode, purpose] = HEADERS;
     [(mode, "navigate"), (dest, "document"), (":method", "GET")]
         .iter()
-        .all(|(name, value)| first_value(request, name) == Some(value.as_bytes()))
-        && first_value(request, purpose).is_none()
+        .all(|(name, value)| request.find_header(name, Some) == Some(value.as_bytes()))
+        && request.find_header(purpose, Some).is_none()
 }
 
 #[cfg(test)]

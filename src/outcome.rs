@@ -14,7 +14,7 @@ use crate::earlier::Earlier;
 use crate::environment::Environment;
 use crate::identity::Id;
 use crate::metrics::MetricIndex;
-use crate::plan::Plan;
+use crate::plan::{Plan, SERVER_TIMING};
 use crate::point;
 use crate::reason::Reason;
 use crate::request::{BAGGAGE, IgnoredSet, Reader, Request, append_cookie, other_cookies};
@@ -71,7 +71,7 @@ pub struct HeaderChange<'o> {
 /// The effects on the response.
 #[derive(Clone, Debug, Default)]
 pub struct ResponseEffects {
-    /// Headers to add beside those of the same name.
+    /// Headers to add beside those of the same name; the one with the variant's name replaces them.
     pub headers: Vec<ResponseHeader>,
     /// Whether caches are told of it: of a cookie in it, or of what it depends on.
     pub(crate) caching: bool,
@@ -261,8 +261,7 @@ impl<'p> Outcome<'p> {
     pub fn into_response(self) -> ResponseEffects {
         let mut headers = Vec::new();
         let mut observed = None;
-        let debug = self.plan.debug_header.as_ref();
-        let debug = debug.map(|name| ResponseHeader { name: name.clone(), value: self.told() });
+        let told = self.plan.tells().then(|| self.told());
         if let Some(cookies) = self.cookies {
             let set = |value| ResponseHeader { name: "set-cookie".to_owned(), value };
             headers.extend(cookies.response.into_iter().map(set));
@@ -274,13 +273,36 @@ impl<'p> Outcome<'p> {
         }
         let caching = &self.plan.caching;
         let caching = !caching.vary.is_empty() || caching.private && !headers.is_empty();
-        headers.extend(debug);
+        if let Some(mut told) = told {
+            headers.append(&mut told);
+        }
         ResponseEffects { headers, caching, observed: observed.cloned() }
     }
 
-    /// The decision in the words of the debug header.
+    /// The headers that tell of the decision: the debug header, and for scripts and caches the variant
+    /// by itself, and as a metric of the server with the rule in its name.
     #[cold]
-    fn told(&self) -> String {
+    fn told(&self) -> Vec<ResponseHeader> {
+        let mut told = Vec::new();
+        let mut tell = |name: &str, value| told.push(ResponseHeader { name: name.into(), value });
+        if let Some(name) = &self.plan.debug_header {
+            tell(name, self.explained());
+        }
+        let [rule, variant] = self.names();
+        if self.decision.variant().is_some() && self.is_carried_out() {
+            if let Some(name) = &self.plan.response_header {
+                tell(name, variant.to_owned());
+            }
+            if self.plan.server_timing {
+                // Names are tokens, so they need no escape.
+                tell(SERVER_TIMING, format!("split.{rule};desc=\"{variant}\""));
+            }
+        }
+        told
+    }
+
+    /// The decision in the words of the debug header.
+    fn explained(&self) -> String {
         let ([rule, variant], reason) = (self.names(), self.reason.name());
         let point = self.decision.point().map(|point| format!("; point={point}"));
         let point = point.unwrap_or_default();
@@ -341,17 +363,31 @@ fn cookies(
         let value = persist.cookie.value(&payload, request, environment.now());
         cookies.response.push(persist.cookie.set(&value));
     }
-    for issue in plan.issues.iter().filter(|issue| issue.is_due(request)) {
-        let now = environment.now();
-        let id = issue.returned(request, environment);
-        let id = id.and_then(|id| std::str::from_utf8(id).ok());
-        let value = id.map(|id| issue.cookie.value(id, request, now));
-        cookies.response.extend(value.map(|value| issue.cookie.set(&value)));
+    if request.spent().is_some_and(|spent| spent.due() != 0) {
+        renew(plan, request, environment, &mut cookies.response);
     }
     if decision.issued.ended != 0 {
         cookies.response.extend(plan.ended(decision.issued.ended).cloned());
     }
     cookies
+}
+
+/// Sets the identities anew that are due.
+#[cold]
+#[inline(never)]
+fn renew(
+    plan: &Plan,
+    request: &impl Request,
+    environment: &mut impl Environment,
+    response: &mut Vec<String>,
+) {
+    for issue in plan.issues.iter().filter(|issue| issue.is_due(request)) {
+        let now = environment.now();
+        let id = issue.returned(request, environment);
+        let id = id.and_then(|id| std::str::from_utf8(id).ok());
+        let value = id.map(|id| issue.cookie.value(id, request, now));
+        response.extend(value.map(|value| issue.cookie.set(&value)));
+    }
 }
 
 /// The cookies with a new identity. `now` is in Unix seconds.

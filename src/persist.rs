@@ -14,38 +14,55 @@ pub(crate) struct Persist {
     pub(crate) by_page: bool,
 }
 
-impl Persist {
-    /// Whether this request decides anew about a client with an assignment.
-    pub(crate) fn reassigns(&self, request: &impl Request) -> bool {
-        self.by_page && is_navigation(request)
-    }
-}
-
-/// The question whether a cookie is set with a decision.
-pub(crate) struct Setting<'p, T> {
-    pub(crate) persist: Option<&'p Persist>,
-    /// The assignment that the client returned.
+/// An assignment that a client returned, beside what its request asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Returned<'p, T> {
+    pub(crate) persist: &'p Persist,
+    /// The assignment, and whether it is due to be set anew.
     pub(crate) kept: Option<Found<T>>,
     /// Whether the request decides anew all the same.
     pub(crate) anew: bool,
 }
 
-impl<'p, T: Copy> Setting<'p, T> {
-    /// The cookie to set with a new assignment, or with an earlier one that is to last. `is_same` says
-    /// whether the decision is that of an earlier assignment. A page has the whole life of the cookie.
-    pub(crate) fn cookie(self, is_same: impl FnOnce(T) -> bool) -> Option<&'p Persist> {
-        let persist = self.persist?;
+impl<'p, T: Copy> Returned<'p, T> {
+    /// The assignment of a client by this cookie, and what the request makes of it.
+    pub(crate) fn new(
+        persist: &'p Persist,
+        kept: Option<Found<T>>,
+        request: &impl Request,
+    ) -> Self {
+        Returned { persist, kept, anew: persist.by_page && is_navigation(request) }
+    }
+
+    /// The assignment that decides.
+    pub(crate) fn stays(&self) -> Option<T> {
+        self.kept.filter(|_| !self.anew).map(|kept| kept.what)
+    }
+
+    /// Whether the client had an assignment.
+    pub(crate) fn is_some(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Whether the client had this assignment before.
+    pub(crate) fn is(&self, is_same: impl FnOnce(T) -> bool) -> bool {
+        self.kept.is_some_and(|kept| is_same(kept.what))
+    }
+
+    /// The cookie to set with a new assignment, or with an earlier one that is to last: `same` where the
+    /// client had it before. A page has the whole life of the cookie.
+    pub(crate) fn cookie(&self, same: bool) -> Option<&'p Persist> {
         let sets = match self.kept {
             None => true,
             Some(kept) if !self.anew => kept.due,
-            Some(kept) => !persist.cookie.is_for_session() || !is_same(kept.what),
+            Some(_) => !same || !self.persist.cookie.is_for_session(),
         };
-        sets.then_some(persist)
+        sets.then_some(self.persist)
     }
 
     /// The same of a decision that is kept for no client, but for a page, since its parts have to
     /// follow it; the next page is decided anew.
-    pub(crate) fn for_page(self, is_same: impl FnOnce(T) -> bool) -> Option<&'p Persist> {
-        if self.anew { self.cookie(is_same) } else { None }
+    pub(crate) fn for_page(&self, same: bool) -> Option<&'p Persist> {
+        if self.anew { self.cookie(same) } else { None }
     }
 }

@@ -47,6 +47,10 @@ pub struct Plan {
     /// Whether the request's `baggage` tells the decision.
     pub(crate) baggage: bool,
     pub(crate) debug_header: Option<String>,
+    /// The response header with the variant's name.
+    pub(crate) response_header: Option<String>,
+    /// Whether `Server-Timing` tells rule and variant.
+    pub(crate) server_timing: bool,
     pub(crate) caching: Caching,
 }
 
@@ -81,6 +85,17 @@ impl Plan {
     /// ```
     pub fn held(&self) -> Option<&Variant> {
         self.hold.as_deref()
+    }
+
+    /// Whether responses tell of decisions.
+    pub(crate) fn tells(&self) -> bool {
+        self.debug_header.is_some() || self.response_header.is_some() || self.server_timing
+    }
+
+    /// Whether a header of the response tells scripts and caches the variant.
+    pub(crate) fn tells_by(&self, header: &str) -> bool {
+        self.response_header.as_deref() == Some(header)
+            || self.server_timing && header == SERVER_TIMING
     }
 
     /// The rule that a variant was chosen by.
@@ -127,6 +142,9 @@ impl Plan {
         }
     }
 }
+
+/// The response header that scripts read without asking for anything (W3C, Server Timing).
+pub(crate) const SERVER_TIMING: &str = "server-timing";
 
 /// Rules named in the line that tells of a plan.
 const NAMED: usize = 16;

@@ -91,9 +91,14 @@ impl Chain {
         }
     }
 
+    /// Whether no later filter has undone what this one decided about a request.
+    pub(super) fn stands(&self, plan: &Plan) -> bool {
+        plan.routing_headers().all(|header| self.owns(header))
+    }
+
     /// Whether nobody has written this header after this filter.
     #[inline(never)]
-    pub(super) fn owns(&self, header: &str) -> bool {
+    fn owns(&self, header: &str) -> bool {
         read(&claim(header)).as_deref() == Some(self.id.as_bytes())
     }
 

@@ -198,9 +198,19 @@ impl Pending {
             if explains && self.company.is_some() && !plugin.chain.explains(&header.name) {
                 continue;
             }
+            let names = plugin.plan.tells_by(&header.name);
+            if names && self.company.is_some() && !plugin.chain.stands(&plugin.plan) {
+                continue;
+            }
             sets_cookie |= header.name == "set-cookie";
             let (name, value) = (&header.name, header.value.as_bytes());
-            if let Err(status) = abi::add_header(MapType::HttpResponseHeaders, name, value) {
+            let map = MapType::HttpResponseHeaders;
+            // The upstream may echo a request's header, which a client then takes for the filter's.
+            let written = match plugin.plan.response_header.as_ref() == Some(name) {
+                true => abi::set_header(map, name, Some(value)),
+                false => abi::add_header(map, name, value),
+            };
+            if let Err(status) = written {
                 error!("cannot write the response header {name}: {status}");
             }
         }
@@ -219,7 +229,7 @@ impl Pending {
         if waiting.is_empty() && self.observed.is_none() {
             return;
         }
-        if plugin.plan.routing_headers().all(|header| plugin.chain.owns(header)) {
+        if plugin.chain.stands(&plugin.plan) {
             waiting.iter().for_each(|index| plugin.metrics.increment(Some(*index)));
         } else {
             self.observed = None;

@@ -6,6 +6,10 @@ use crate::config::{ActionSpec, Config, Errors, RuleSpec, VariantSpec};
 
 pub(super) fn check(config: &Config, errors: &mut Errors) {
     check_names(config, errors);
+    if config.response_header.is_some() && config.response_header == config.debug_header {
+        let name = config.response_header.as_deref().unwrap_or_default();
+        errors.invalid("responseHeader", format!("{name:?}"), "must differ from debugHeader");
+    }
     check_points(config, errors);
     if config.cluster_header.is_some() {
         for variant in config.variants.iter().filter(|variant| variant.cluster.is_none()) {

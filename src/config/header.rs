@@ -34,6 +34,10 @@ const PROTECTED: [&str; 22] = [
 const PROTECTED_PREFIXES: [&str; 6] =
     [":", "grpc-", "sec-", "x-envoy-", "x-forwarded-", "x-istio-"];
 
+/// Fields of a response that caches, browsers and the filter itself depend on.
+const RESPONSE: [&str; 7] =
+    ["cache-control", "date", "etag", "expires", "location", "server-timing", "vary"];
+
 /// Checks a header that a condition or a key reads, and returns its name in lower case, as Envoy
 /// keeps it.
 pub(super) fn readable(path: &str, name: &str, errors: &mut Errors) -> Option<String> {
@@ -64,6 +68,18 @@ pub(super) fn routing(path: &str, name: &str, errors: &mut Errors) -> Option<Str
         return None;
     }
     readable(path, &lower, errors)
+}
+
+/// Checks a response header that the filter writes over the upstream's, and returns its name in lower
+/// case.
+pub(super) fn response(path: &str, name: &str, errors: &mut Errors) -> Option<String> {
+    if RESPONSE.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+        let remedy =
+            "must not be a header that browsers and caches depend on; x-split-variant is usual";
+        errors.invalid(path, format!("{name:?}"), remedy);
+        return None;
+    }
+    routing(path, name, errors)
 }
 
 /// Whether a name is a token (RFC 9110 section 5.6.2).

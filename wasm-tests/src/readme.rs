@@ -4,7 +4,7 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 21] = [
+pub const DOCUMENTS: [&str; 22] = [
     "README.md",
     "manifests/argo-rollouts/README.md",
     "manifests/chart/README.md",
@@ -21,6 +21,7 @@ pub const DOCUMENTS: [&str; 21] = [
     "src/changes.md",
     "src/configuration.md",
     "src/dist/releases.md",
+    "src/frontend.md",
     "src/jobs.md",
     "src/numbers.md",
     "src/security.md",

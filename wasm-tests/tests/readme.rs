@@ -58,6 +58,7 @@ fn every_block_is_run() -> Result<()> {
             "promql" => document == "manifests/monitoring/README.md",
             // Doctests of what includes the document.
             "diff" => document == "manifests/istio/existing.md", // `tests/istio/existing.rs`
+            "js" => document == "src/frontend.md",               // `tests/browser/`
             "rust" => included(document)?,
             _ => false,
         };

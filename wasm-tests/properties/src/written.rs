@@ -43,6 +43,8 @@ pub(crate) fn configuration(u: &mut Unstructured<'_>) -> Result<Value> {
             ("clusterHeader", 8, &|_| Ok(json!("x-split-cluster"))),
             ("variantHeader", 8, &|_| Ok(json!("x-split-variant"))),
             ("debugHeader", 4, &|u| Ok(json!(u.choose(&["x-split-debug", "cookie", "a b"])?))),
+            ("responseHeader", 4, &|u| Ok(json!(u.choose(&["x-split-variant", "vary", "X-A"])?))),
+            ("serverTiming", 4, &|u| Ok(json!(u.arbitrary::<bool>()?))),
             ("metrics", 8, &|u| Ok(json!(u.choose(&["off", "counts", "full", "all"])?))),
             ("mode", 4, &mode),
             ("variants", 31, &|_| Ok(Value::Object(variants.clone()))),

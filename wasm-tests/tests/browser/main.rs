@@ -2,7 +2,7 @@
 
 mod site;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use site::Site;
 use wasm_tests::wait::eventually;
@@ -136,6 +136,56 @@ async fn a_page_that_is_fetched_in_advance_changes_nothing() -> Result<()> {
     all_of("stable", &site.parts().await?);
     site.open("/two").await?;
     all_of("next", &site.parts().await?);
+    Ok(())
+}
+
+/// The ways of the documentation, as they stand there, on pages of either variant.
+#[tokio::test]
+async fn a_script_reads_the_variant_in_three_ways() -> Result<()> {
+    let mut blocks = wasm_tests::readme::all()?;
+    blocks.retain(|block| block.document == "src/frontend.md");
+    let of = |language| blocks.iter().filter(move |block| block.language == language);
+    let yaml = of("yaml").next().context("no configuration")?;
+    let mut configuration: Value = serde_saphyr::from_str(&yaml.text)?;
+    for variant in ["stable", "next"] {
+        configuration["variants"][variant]["cluster"] = json!(variant);
+    }
+    configuration["clusterHeader"] = json!("x-split-cluster");
+    configuration["debugHeader"] = json!("x-split-debug");
+    assert_eq!(of("js").count(), 3);
+    let Some(mut site) = Site::start(&configuration).await? else { return Ok(()) };
+    for split in [stable(), next()] {
+        configuration["rules"][0]["split"] = split;
+        site.update(&configuration).await?;
+        site.open("/one").await?;
+        let title = site.browser.run("return document.title").await?;
+        for way in of("js") {
+            assert_eq!(site.browser.run(&way.text).await?, title, "{}", way.text);
+        }
+        let parts = r#"
+            const parts = performance.getEntriesByType("resource");
+            return parts.map((part) => [part.name, part.serverTiming.map((it) => it.description)]);
+        "#;
+        let parts = site.browser.run(parts).await?;
+        let told = |path: &str| {
+            let is_it = |part: &&Value| part[0].as_str().is_some_and(|name| name.ends_with(path));
+            parts.as_array().and_then(|parts| Some(parts.iter().find(is_it)?[1].clone()))
+        };
+        for path in ["/app.js", "/style.css", "/image.svg", "/frame"] {
+            assert_eq!(told(path), Some(json!([title])), "{path}: {parts}");
+        }
+    }
+    Ok(())
+}
+
+/// By default no script sees the cookie.
+#[tokio::test]
+async fn a_script_reads_no_cookie_by_default() -> Result<()> {
+    let Some(mut site) = Site::start(&configuration(stable(), by_page())).await? else {
+        return Ok(());
+    };
+    site.open("/one").await?;
+    assert_eq!(site.browser.run("return document.cookie").await?, "");
     Ok(())
 }
 
