@@ -10,6 +10,7 @@ mod rerun;
 mod route;
 mod split;
 mod sticky;
+mod unit;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -68,6 +69,8 @@ fn plan(mut config: Config, env: Env<'_>, errors: &mut Errors) -> Plan {
     hold::enforce(&mut config);
     let caching = caching::compile(&config);
     let reruns_matter = rerun::matters(&config);
+    let unit = config.unit.as_ref();
+    let unit = unit.and_then(|unit| unit::compile(unit, config.metrics, env, errors));
     let mut parts = Parts {
         variants: config.variants.into_iter().map(variant).collect(),
         cookies: CookieRegistry::new(env),
@@ -109,6 +112,9 @@ fn plan(mut config: Config, env: Env<'_>, errors: &mut Errors) -> Plan {
         metrics_level: parts.metrics_level,
         metrics: parts.metrics,
         generation: config.generation,
+        generation_text: config.generation.to_string(),
+        unit,
+        baggage: config.baggage,
         debug_header: config.debug_header,
         caching,
     }

@@ -77,6 +77,7 @@
 #[cfg(target_arch = "wasm32")]
 mod adapter;
 mod assign;
+mod baggage;
 mod caching;
 mod compile;
 pub mod config;
@@ -95,10 +96,13 @@ mod index;
 mod key;
 mod layer;
 pub mod limits;
+mod mac;
 mod matcher;
 mod metrics;
+mod navigation;
 mod outcome;
 mod overrides;
+mod persist;
 mod plan;
 pub mod point;
 mod ramp;
@@ -113,6 +117,7 @@ mod sorted;
 mod split;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod unit;
 mod variant;
 
 pub use assign::Unassigned;
@@ -130,6 +135,10 @@ pub use request::{HeaderList, Ignored, IgnoredSet, Request};
 pub use rule::Rule;
 pub use snapshot::Snapshot;
 pub use variant::Variant;
+
+/// The version of the filter: the line `configured:` in Envoy's log ends with it, and `splitctl version`
+/// says it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[doc = include_str!("security.md")]
 pub mod security {}

@@ -156,6 +156,13 @@ pub const INNER_BYTES: usize = 5 << 18;
 /// of 400 bytes for each of 1,000 conditions.
 pub const REPEATED_BYTES: usize = 4 << 20;
 
+/// Bytes of `baggage` that every hop has to pass on (W3C Baggage section 3.3.2): a member of ours does
+/// not make it longer.
+pub const BAGGAGE_BYTES: usize = 8 << 10;
+
+/// Members of `baggage` that every hop has to pass on.
+pub const BAGGAGE_MEMBERS: usize = 64;
+
 /// Bytes of the host that a signature binds: the longest name has 253 (RFC 1035 section 2.3.4).
 pub const HOST_BYTES: usize = 255;
 

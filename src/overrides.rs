@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::cookie::Signer;
 use crate::limits;
+use crate::persist::Persist;
 use crate::request::{Ignored, Request, Spent, asked_param};
-use crate::rule::Persist;
 use crate::variant::{Target, Variant};
 
 /// The variants of a rule that clients may force.
@@ -40,8 +40,8 @@ pub struct Override {
 
 /// The choice of a client.
 pub(crate) enum Forced<'p> {
-    /// A link names the variant, which the cookie is to keep.
-    Linked(&'p Arc<Target>),
+    /// A link names the variant, or a cookie that is to be renewed; the cookie is set with it.
+    Set(&'p Arc<Target>),
     /// The cookie names the variant.
     Kept(&'p Arc<Target>),
     /// A link ends an earlier choice.
@@ -86,10 +86,11 @@ impl Override {
             }
             let name = self.open(value, request, &mut now);
             if let Some(target) = name.and_then(|name| self.target(name)) {
-                return Some(Forced::Linked(target));
+                return Some(Forced::Set(target));
             }
         }
-        self.keep.cookie.find(request, now, |name| self.target(name)).map(Forced::Kept)
+        let kept = self.keep.cookie.find(request, now, |name| self.target(name))?;
+        Some(if kept.due { Forced::Set(kept.what) } else { Forced::Kept(kept.what) })
     }
 
     /// The name in the value of a link, if it may be believed.
@@ -101,7 +102,7 @@ impl Override {
     ) -> Option<&'v [u8]> {
         let Some(signer) = &self.signer else { return Some(value) };
         let may = value.len() <= limits::SIGNED_BYTES && request.spent().is_none_or(Spent::verify);
-        let name = if may { signer.open(value, b"", now()) } else { None };
+        let name = if may { signer.open(value, b"", now()).map(|(name, _)| name) } else { None };
         if name.is_none() {
             request.ignored().insert(Ignored::Signature);
         }

@@ -10,9 +10,10 @@ use crate::identity::Issue;
 use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::ramp::Ramp;
-use crate::request::Request;
+use crate::request::{BAGGAGE, Request};
 use crate::rule::Rule;
-use crate::variant::Variant;
+use crate::unit::UnitKey;
+use crate::variant::{Target, Variant};
 
 /// A configuration that is ready to decide. It never changes.
 #[derive(Debug)]
@@ -40,6 +41,11 @@ pub struct Plan {
     pub(crate) metrics: Metrics,
     /// A number that stands for the configuration: proxies that run the same have the same.
     pub(crate) generation: u32,
+    pub(crate) generation_text: String,
+    /// The key of units; `None` where access logs have none.
+    pub(crate) unit: Option<UnitKey>,
+    /// Whether the request's `baggage` tells the decision.
+    pub(crate) baggage: bool,
     pub(crate) debug_header: Option<String>,
     pub(crate) caching: Caching,
 }
@@ -77,18 +83,24 @@ impl Plan {
         self.hold.as_deref()
     }
 
+    /// The rule that a variant was chosen by.
+    pub(crate) fn rule_of(&self, target: &Target) -> Option<&Rule> {
+        self.rules.iter().find(|rule| Arc::ptr_eq(&rule.name, &target.rule))
+    }
+
     /// The metrics to define before it is put to work.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
     /// The request headers that the filter writes.
-    pub(crate) fn own_headers(&self) -> [&str; 4] {
+    pub(crate) fn own_headers(&self) -> [&str; 5] {
         // No header has an empty name.
         let [cluster, variant, point] =
             [&self.cluster_header, &self.variant_header, &self.point_header]
                 .map(|name| name.as_deref().unwrap_or_default());
-        [cluster, variant, point, "cookie"]
+        let baggage = if self.baggage { BAGGAGE } else { "" };
+        [cluster, variant, point, "cookie", baggage]
     }
 
     /// The fields that end the cookies of these bits.

@@ -41,6 +41,20 @@ impl Reason {
         Reason::Unmatched,
     ];
 
+    /// Whether an experiment may count the decision: a part of it that chance or a key chose, and that
+    /// the client saw.
+    pub(crate) fn is_analysed(self) -> bool {
+        match self {
+            Reason::Pinned | Reason::Sticky | Reason::Persisted | Reason::Random => true,
+            Reason::Otherwise
+            | Reason::Guard
+            | Reason::Hold
+            | Reason::Override
+            | Reason::Shadow
+            | Reason::Unmatched => false,
+        }
+    }
+
     /// The name of the reason in logs, metrics and outputs.
     ///
     /// ```

@@ -32,7 +32,8 @@ use std::net::IpAddr;
 
 use crate::limits;
 use reader::Known;
-use scan::{is_clean, split_at_byte};
+use scan::is_clean;
+pub(crate) use scan::split_at_byte;
 
 const PATH: &str = ":path";
 
@@ -180,6 +181,9 @@ pub(crate) fn find_value<'a, T>(
     });
     found.flatten()
 }
+
+/// The header with what services hand on (W3C Baggage).
+pub(crate) const BAGGAGE: &str = "baggage";
 
 /// Bytes of a value beyond which it is long, and looked at once where that is kept.
 const LONG: usize = 256;

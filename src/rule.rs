@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::config::Mode;
-use crate::cookie::Cookie;
 use crate::key::Key;
 use crate::layer::Slice;
 use crate::matcher::Matcher;
 use crate::overrides::Override;
+use crate::persist::Persist;
 use crate::request::Request;
 use crate::split::Split;
 use crate::variant::Target;
@@ -70,14 +70,6 @@ pub(crate) struct Route {
     pub(crate) persist: Option<Persist>,
     /// The place of its guard.
     pub(crate) guard: Option<usize>,
-}
-
-/// A cookie that keeps an assignment.
-#[derive(Debug)]
-pub(crate) struct Persist {
-    pub(crate) cookie: Cookie,
-    /// Whether a variant of weight 0 keeps its clients.
-    pub(crate) drain: bool,
 }
 
 impl Rule {

@@ -11,10 +11,9 @@ use super::chain;
 use super::plugin::Plugin;
 use super::rerun::Reruns;
 use crate::header_map::HeaderMap;
-use crate::request::Texts;
-use crate::request::other_cookies;
+use crate::request::{BAGGAGE, Texts, other_cookies};
 use crate::rerun::{Chance, FirstRun};
-use crate::{IgnoredSet, Request};
+use crate::{IgnoredSet, Plan, Request};
 
 /// A request that is read when first asked for.
 #[derive(Default)]
@@ -110,23 +109,33 @@ impl HostRequest {
         FirstRun { chance, headers }
     }
 
-    /// Puts the client's own cookies back into a later run: the first one may have added an identity that
-    /// this one does not issue.
+    /// Puts the client's own cookies and baggage back into a later run: the first one may have added an
+    /// identity that this one does not issue, and a rule that is not this one's.
     ///
     /// # Errors
     /// The status of a change that Envoy refused.
-    pub(super) fn restore_cookies(&self) -> Result<(), Status> {
+    pub(super) fn restore(&self, plan: &Plan) -> Result<(), Status> {
         if self.first.is_none() {
             return Ok(());
         }
-        self.write_cookies()
+        self.write_back(plan)
     }
 
     #[cold]
-    fn write_cookies(&self) -> Result<(), Status> {
-        let cookies = other_cookies(self, |_| false);
-        let cookies = Some(&*cookies).filter(|cookies| !cookies.is_empty());
-        abi::set_header(MapType::HttpRequestHeaders, "cookie", cookies)
+    fn write_back(&self, plan: &Plan) -> Result<(), Status> {
+        let write = |name, value: Vec<u8>| {
+            let value = Some(&*value).filter(|value| !value.is_empty());
+            abi::set_header(MapType::HttpRequestHeaders, name, value)
+        };
+        if plan.baggage {
+            let mut values = Vec::new();
+            self.find_header(BAGGAGE, |value| -> Option<()> {
+                values.push(value);
+                None
+            });
+            write(BAGGAGE, values.join(&b','))?;
+        }
+        write("cookie", other_cookies(self, |_| false))
     }
 
     /// Whether a header was sent, or written by an earlier run. Where the headers cannot be read, any

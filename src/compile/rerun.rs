@@ -4,6 +4,7 @@
 use crate::config::{
     ActionSpec, Condition, ConditionTest, Config, KeySource, Mode, Part, RuleSpec,
 };
+use crate::request::BAGGAGE;
 
 /// Whether later runs of a request have to be told of the first: if a rule sets a cookie, or reads one
 /// of the headers that the filter writes.
@@ -11,7 +12,7 @@ pub(super) fn matters(config: &Config) -> bool {
     let own = |part: &Part| match part {
         Part::Header(name) => {
             let own = [&config.cluster_header, &config.variant_header, &config.point_header];
-            own.into_iter().flatten().any(|own| own == name)
+            own.into_iter().flatten().any(|own| own == name) || config.baggage && name == BAGGAGE
         }
         _ => false,
     };
@@ -51,6 +52,18 @@ mod tests {
         let config = json!({ "mode": mode, "clusterHeader": "x-c", "variantHeader": "x-v",
                              "variants": { "a": { "cluster": "a" } }, "rules": [rule] });
         Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap().reruns_matter
+    }
+
+    /// A first run writes it where the configuration says so.
+    #[test]
+    fn baggage_is_an_own_header_only_where_it_is_written() {
+        for baggage in [true, false] {
+            let matches = json!([{ "headers": { "baggage": { "contains": "a" } } }]);
+            let config = json!({ "variantHeader": "x-v", "baggage": baggage, "variants": { "a": {} },
+                                 "rules": [{ "name": "r", "match": matches, "to": "a" }] });
+            let plan = Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap();
+            assert_eq!(plan.reruns_matter, baggage);
+        }
     }
 
     #[test]

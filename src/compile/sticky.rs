@@ -11,7 +11,7 @@ use crate::cookie::{Cookie, Keys, Signer};
 use crate::identity::Issue;
 use crate::key::Key;
 use crate::limits;
-use crate::rule::Persist;
+use crate::persist::Persist;
 
 /// The cookies of one configuration: each name has one meaning.
 pub(super) struct CookieRegistry<'e> {
@@ -92,7 +92,8 @@ impl<'e> CookieRegistry<'e> {
         self.check_free(&persist.path, name, errors);
         self.check_issued(&persist.path, name, errors);
         self.persists.push(Assignment { path: persist.path.clone(), cookie: name.clone() });
-        Persist { cookie: self.cookie(&persist.cookie, Some(salt), errors), drain: persist.drain }
+        let PersistSpec { cookie, drain, by_page, .. } = persist;
+        Persist { cookie: self.cookie(&cookie, Some(salt), errors), drain, by_page }
     }
 
     /// The cookie with the forced variants of the rule that has this salt, the signer of its links, and
@@ -125,14 +126,15 @@ impl<'e> CookieRegistry<'e> {
         let keys = cookie.signing.as_ref().and_then(|signing| self.keys(signing, errors));
         let link = format!("?{}", spec.query_param);
         let signer = |name: &str| keys.as_ref().map(|keys| Signer::bound(keys, name, salt));
-        let keep = Persist { cookie: Cookie::new(cookie, signer(&cookie.name)), drain: true };
+        let own = Cookie::new(cookie, signer(&cookie.name));
+        let keep = Persist { cookie: own, drain: true, by_page: false };
         Some((keep, signer(&link), bit?))
     }
 
     /// The cookies with identities, and the fields that end those with forced variants.
     pub(super) fn into_parts(self) -> (Vec<Arc<Issue>>, Vec<String>) {
         let ending = |known: Choice| {
-            let ended = CookieSpec { max_age: 0, ..known.spec };
+            let ended = CookieSpec { max_age: Some(0), ..known.spec };
             Cookie::new(&ended, None).set("")
         };
         let issues = self.issues.into_iter().map(|known| known.issue).collect();
@@ -160,19 +162,23 @@ impl<'e> CookieRegistry<'e> {
     }
 
     fn keys(&self, signing: &Signing, errors: &mut Errors) -> Option<Keys> {
-        let found = match (self.env)(&signing.env) {
-            Some(text) => Keys::parse(&text),
-            None => Err("is not set in the VM's environment".to_owned()),
-        };
         let remedy = format!(
             "give a key of at least {} bytes, or several with commas between",
             limits::SIGNING_KEY_BYTES
         );
-        found
+        found(self.env, signing)
             .map_err(|wrong| {
                 errors.invalid(&signing.path, &signing.env, format!("{wrong}: {remedy}"));
             })
             .ok()
+    }
+}
+
+/// The keys in an environment variable, or what is wrong with it.
+pub(super) fn found(env: Env<'_>, signing: &Signing) -> Result<Keys, String> {
+    match env(&signing.env) {
+        Some(text) => Keys::parse(&text),
+        None => Err("is not set in the VM's environment".to_owned()),
     }
 }
 

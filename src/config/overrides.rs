@@ -18,7 +18,7 @@ use crate::limits;
 ///                     "variants": ["v2"] } } ] }"#;
 /// let rules = Config::parse(config).unwrap().rules;
 /// let overrides = rules[0].overrides.as_ref().unwrap();
-/// assert_eq!((overrides.query_param.as_str(), overrides.cookie.max_age), ("split", 8 * 3_600));
+/// assert_eq!((overrides.query_param.as_str(), overrides.cookie.max_age), ("split", Some(8 * 3_600)));
 /// assert_eq!(overrides.variants, ["v2"]);
 /// ```
 #[derive(Clone, Debug)]

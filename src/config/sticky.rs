@@ -124,7 +124,7 @@ impl fmt::Display for KeySource {
 /// let rules = Config::parse(config).unwrap().rules;
 /// let Some(ActionSpec::Split(split)) = &rules[0].action else { panic!() };
 /// let persist = split.persist.as_ref().unwrap();
-/// assert_eq!((persist.cookie.max_age, persist.drain), (3_600, true));
+/// assert_eq!((persist.cookie.max_age, persist.drain), (Some(3_600), true));
 /// ```
 #[derive(Clone, Debug)]
 pub struct PersistSpec {
@@ -135,6 +135,9 @@ pub struct PersistSpec {
     /// Whether a variant of weight 0 keeps its clients, as it does by default. It plays no part where
     /// the route has the weights.
     pub drain: bool,
+    /// Whether a client with an assignment is decided anew when its browser navigates. By default it
+    /// keeps the assignment until the cookie ends.
+    pub by_page: bool,
 }
 
 const STICKY: Form = Form { before: "{ key: [ { cookie: ", example: "uid", after: " } ] }" };
@@ -209,8 +212,20 @@ pub(super) fn persist(field: &Field<'_>, errors: &mut Errors) -> Option<PersistS
     let mut object = field.object_as(PERSISTED, errors)?;
     let cookie = cookie::read(&mut object, errors);
     let drain = object.flag("drain", true, errors);
+    let by_page = object.given("reassign", reassign, errors).is_given();
     object.finish(errors);
-    Some(PersistSpec { path: field.path.clone(), cookie: cookie?, drain })
+    Some(PersistSpec { path: field.path.clone(), cookie: cookie?, drain, by_page })
+}
+
+/// Reads when a client with an assignment is decided anew.
+fn reassign(field: &Field<'_>, errors: &mut Errors) -> Option<()> {
+    match field.word() {
+        Some("navigation") => Some(()),
+        _ => field.wrong(
+            "must be navigation; leave it out to keep clients until the cookie ends",
+            errors,
+        ),
+    }
 }
 
 /// Reads the sources of a key, each with whether it is trusted.

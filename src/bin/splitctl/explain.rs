@@ -24,8 +24,9 @@ pub use explained::Explained;
 /// Say which variant a request gets, and why
 ///
 /// Goes through the rules as the filter does. Give the request as the filter would see it. Where the file
-/// has several plugins of Istio, the request goes through all of them in Istio's order, by phase and
-/// then by priority, and the answer says which header survives.
+/// has several plugins of one chain, the request goes through all of them, and the answer says which
+/// header survives: plugins of Istio by phase and then by priority, filters of Envoy in the order of
+/// `http_filters`, and those of Envoy Gateway in the order of `wasm`.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl explain -f envoy.yaml -H 'cookie: uid=7' --path /reviews/1

@@ -61,7 +61,7 @@ impl Link {
         let checked = self.choice.read_one(&self.file, now)?;
         let overrides = self.overrides(&checked)?;
         let expires = self.expires(overrides, &checked.config)?;
-        let unset = signing(&checked.config, &self.rule).filter(|env| checked.unset.contains(env));
+        let unset = signing(&checked.config, &self.rule).filter(|env| checked.lacks(env));
         if let Some(env) = unset {
             bail!(
                 "{env} is not set here: the link is signed with the keys that the proxies have in it"

@@ -220,9 +220,9 @@ fn draw(checked: &Checked, rule: Option<&str>, request: &HeaderList) -> String {
 }
 
 fn notes(checked: &Checked, decision: &Decision<'_>, request: &HeaderList) -> Vec<String> {
-    let note = |name: &String| {
+    let unset = checked.unset().filter(|(_, signs)| *signs).map(|(name, _)| {
         format!("{name} is not set here, so no cookie and no link signed with its keys is believed")
-    };
+    });
     let shadow = (checked.config.mode == Mode::Shadow)
         .then(|| "mode: shadow: this is counted, and nothing is written into the request".into());
     let ramp = decision.rule().and_then(|rule| curve::ramp(&checked.config, rule));
@@ -236,5 +236,5 @@ fn notes(checked: &Checked, decision: &Decision<'_>, request: &HeaderList) -> Ve
         decided(checked, decision.rule()).filter(|_| decision.reason() != Reason::Override);
     let unforced = unforced.map(|rule| absent::choices(rule, request)).unwrap_or_default();
     let absent = absent::notes(&checked.config, request).into_iter().chain(keys).chain(unforced);
-    checked.unset.iter().map(note).chain(shadow).chain(ramped).chain(absent).collect()
+    unset.chain(shadow).chain(ramped).chain(absent).collect()
 }

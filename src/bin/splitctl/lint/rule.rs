@@ -167,7 +167,8 @@ fn drained(split: &SplitSpec, persist: &PersistSpec) -> Vec<Finding> {
         );
         Finding::new(Lint::DrainedVariant, &persist.path, why)
     };
-    empty.filter(|_| persist.drain).map(finding).collect()
+    // By page, they keep it no longer than the page.
+    empty.filter(|_| persist.drain && !persist.by_page).map(finding).collect()
 }
 
 fn narrow(guard: &GuardSpec) -> Option<Finding> {
