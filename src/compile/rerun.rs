@@ -14,6 +14,7 @@ pub(super) fn matters(config: &Config) -> bool {
             let own = [&config.cluster_header, &config.variant_header, &config.point_header];
             own.into_iter().flatten().any(|own| own == name) || config.baggage && name == BAGGAGE
         }
+        Part::Baggage(_) => config.baggage,
         _ => false,
     };
     let matters = |rule: &RuleSpec| sets_cookie(rule) || reads(rule, own);

@@ -101,7 +101,7 @@ mod tests {
 
     /// The errors that a schema cannot express: of fields that depend on each other, and of texts with
     /// a grammar of their own.
-    const BEYOND: [&str; 19] = [
+    const BEYOND: [&str; 20] = [
         "Duplicate value",
         "must be one of the variants",
         "define it under variants",
@@ -112,6 +112,7 @@ mod tests {
         "is taken by",
         "environment",
         "different cookies",
+        "different metadata",
         "regex",
         "not JSON",
         "writes a point into it",
