@@ -31,8 +31,8 @@ pub struct Decision<'p> {
     pub(crate) issued: Issued,
     /// The cookie to set, so that a new assignment is kept, or an earlier one for longer.
     pub(crate) persist: Option<&'p Persist>,
-    /// Whether the client had the assignment of that cookie before.
-    pub(crate) renews: bool,
+    /// Whether the client returned an assignment.
+    pub(crate) returns: bool,
 }
 
 impl<'p> Decision<'p> {
@@ -80,7 +80,7 @@ impl<'p> Decision<'p> {
             Reason::Guard | Reason::Otherwise => returned.for_page(same),
             _ => returned.cookie(same),
         };
-        Decision { persist, renews: same, ..self }
+        Decision { persist, returns: returned.kept.is_some(), ..self }
     }
 
     /// The hash of the client's key, if it chose the variant: `hash` in the
@@ -134,7 +134,7 @@ pub(crate) fn decide_read<'p>(
         point: None,
         issued: decider.issued,
         persist: None,
-        renews: false,
+        returns: false,
     })
 }
 
@@ -264,7 +264,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             point: None,
             issued: self.issued,
             persist: None,
-            renews: false,
+            returns: false,
         }
     }
 

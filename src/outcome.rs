@@ -163,7 +163,7 @@ impl<'p> Outcome<'p> {
         &self.decision
     }
 
-    /// The changes of request headers, in order. Each routing header is written or removed,
+    /// The changes of request headers but `baggage`, in order. Each routing header is written or removed,
     /// whatever a client sent in it. Where no decision is carried out, one that an earlier filter in
     /// the chain wrote stays.
     pub fn request_headers(&self) -> impl Iterator<Item = HeaderChange<'_>> {
@@ -184,10 +184,12 @@ impl<'p> Outcome<'p> {
         ]
         .into_iter()
         .flatten()
-        .chain(self.baggage().map(|written| {
-            let value = Some(&*written.value).filter(|value| !value.is_empty());
-            HeaderChange { name: BAGGAGE, value }
-        }))
+    }
+
+    /// The change of the request's `baggage`, which few configurations ask for.
+    pub fn baggage_change(&self) -> Option<HeaderChange<'_>> {
+        let value = Some(&*self.baggage()?.value).filter(|value| !value.is_empty());
+        Some(HeaderChange { name: BAGGAGE, value })
     }
 
     fn baggage(&self) -> Option<&Written> {
@@ -389,6 +391,7 @@ fn renew(
 }
 
 /// The cookies with a new identity. `now` is in Unix seconds.
+#[inline(never)] // Most requests are issued nothing.
 fn issue(
     plan: &Plan,
     decision: &Decision<'_>,

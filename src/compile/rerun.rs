@@ -54,6 +54,18 @@ mod tests {
         Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap().reruns_matter
     }
 
+    /// A first run writes it where the configuration says so.
+    #[test]
+    fn baggage_is_an_own_header_only_where_it_is_written() {
+        for baggage in [true, false] {
+            let matches = json!([{ "headers": { "baggage": { "contains": "a" } } }]);
+            let config = json!({ "variantHeader": "x-v", "baggage": baggage, "variants": { "a": {} },
+                                 "rules": [{ "name": "r", "match": matches, "to": "a" }] });
+            let plan = Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap();
+            assert_eq!(plan.reruns_matter, baggage);
+        }
+    }
+
     #[test]
     fn a_second_run_matters_where_a_cookie_is_set_or_an_own_header_is_read() {
         let cookie = json!({ "cookie": "c", "maxAge": "1h" });

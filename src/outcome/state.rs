@@ -8,6 +8,7 @@ use crate::config::{MetricsLevel, Mode};
 use crate::decide::Decision;
 use crate::environment::Environment;
 use crate::plan::Plan;
+use crate::reason::Reason;
 use crate::request::Request;
 use crate::unit::UnitKey;
 use crate::variant::Target;
@@ -47,7 +48,7 @@ impl Outcome<'_> {
     }
 
     /// Whether this response is the first of its unit: its rule has issued the identity, or has made an
-    /// assignment.
+    /// assignment for a client who returned none.
     fn is_first(&self) -> bool {
         let Some(target) = self.decision.target.filter(|_| self.cookies.is_some()) else {
             return false;
@@ -56,7 +57,9 @@ impl Outcome<'_> {
             let key = self.plan.rule_of(target)?.key.as_ref()?;
             Some(self.decision.issued.has(key.issue.as_ref()?))
         };
-        self.decision.persist.is_some() && !self.decision.renews
+        // A forced variant is kept as well, and so is a page's fallback.
+        let assigns = matches!(self.reason, Reason::Sticky | Reason::Random);
+        assigns && self.decision.persist.is_some() && !self.decision.returns
             || self.decision.issued.id.is_some() && issued() == Some(true)
     }
 }

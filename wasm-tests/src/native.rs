@@ -40,7 +40,11 @@ pub fn variant_in(
 pub fn sent_on(plan: &Plan, message: &Request, name: &str) -> Vec<Vec<u8>> {
     let (request, snapshot) = (request(message), Snapshot::new(plan, 0));
     let outcome = Outcome::decide(plan, &snapshot, &request, &mut FixedEnvironment::default());
-    match outcome.request_headers().find(|change| change.name == name) {
+    match outcome
+        .request_headers()
+        .chain(outcome.baggage_change())
+        .find(|change| change.name == name)
+    {
         Some(change) => change.value.map(<[u8]>::to_vec).into_iter().collect(),
         None => {
             let named = request.headers.iter().filter(|(known, _)| known == name);

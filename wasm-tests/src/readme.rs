@@ -4,10 +4,13 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 17] = [
+pub const DOCUMENTS: [&str; 22] = [
     "README.md",
     "manifests/argo-rollouts/README.md",
+    "manifests/chart/README.md",
     "manifests/engines/README.md",
+    "manifests/envoy-gateway/README.md",
+    "manifests/envoy.md",
     "manifests/flagger/README.md",
     "manifests/import/README.md",
     "manifests/istio/README.md",
@@ -17,7 +20,9 @@ pub const DOCUMENTS: [&str; 17] = [
     "manifests/overlays/README.md",
     "src/changes.md",
     "src/configuration.md",
+    "src/dist/releases.md",
     "src/frontend.md",
+    "src/jobs.md",
     "src/numbers.md",
     "src/security.md",
     "src/wire-contract.md",

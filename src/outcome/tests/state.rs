@@ -96,6 +96,18 @@ fn the_unit_is_of_the_identity_alone_whatever_rule_and_reason_there_are() {
             vec![("cookie", "kept=b")],
             ["-", "-", "1"],
         ),
+        // A page that is decided anew is not the first.
+        (
+            json!({ "name": "r", "split": split, "sticky": { "key": key }, "persist":
+                    { "cookie": "kept", "maxAge": "1h", "reassign": "navigation" } }),
+            vec![
+                user,
+                ("cookie", "kept=b"),
+                ("sec-fetch-mode", "navigate"),
+                ("sec-fetch-dest", "document"),
+            ],
+            [&*by_user, "-", "1"],
+        ),
         // The route has the weights.
         (
             json!({ "name": "r", "split": "route", "sticky": { "key": key } }),
