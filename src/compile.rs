@@ -65,6 +65,7 @@ fn plan(mut config: Config, env: Env<'_>, errors: &mut Errors) -> Plan {
     headers::check(&config, errors);
     check_names(&config.rules, errors);
     check_layers(&config.rules, errors);
+    condition::check_texts(&config.rules, errors);
     hold::enforce(&mut config);
     let caching = caching::compile(&config);
     let reruns_matter = rerun::matters(&config);

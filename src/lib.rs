@@ -136,6 +136,10 @@ pub use rule::Rule;
 pub use snapshot::Snapshot;
 pub use variant::Variant;
 
+/// The version of the filter: the line `configured:` in Envoy's log ends with it, and `splitctl version`
+/// says it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 #[doc = include_str!("security.md")]
 pub mod security {}
 #[doc = include_str!("wire-contract.md")]

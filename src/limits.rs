@@ -109,6 +109,13 @@ pub const INTEGER_BYTES: usize = 64;
 /// Names of members, one inside the other, that lead to a part of a JSON value.
 pub const JSON_NAMES: usize = 8;
 
+/// Different metadata, filter state and members of baggage that a configuration looks at: each is read
+/// and made once in a request.
+pub const TEXTS: usize = 16;
+
+/// Segments of the path to a value of metadata: the namespace, and names inside it.
+pub const SEGMENTS: usize = 8;
+
 /// Values that are no identity, of one sticky key.
 pub const NO_IDENTITIES: usize = 64;
 

@@ -3,6 +3,7 @@
 //! absent.
 
 mod cookies;
+mod elements;
 mod host;
 mod ignored;
 mod list;
@@ -11,13 +12,16 @@ mod query;
 mod reader;
 mod scan;
 mod spent;
+mod texts;
 
 pub use ignored::{Ignored, IgnoredSet};
 pub use list::HeaderList;
+pub use texts::Texts;
 
 pub(crate) use cookies::{
     append_cookie, each_cookie, find_cookie, find_cookie_any_case, other_cookies,
 };
+pub(crate) use elements::elements;
 pub(crate) use host::{bare_host, host};
 pub(crate) use part::AUTHORITY;
 pub(crate) use query::{asked_param, each_param, query_param};
@@ -108,6 +112,17 @@ pub trait Request {
 
     /// The client's address, without a port, as the proxy sees it.
     fn source_address(&self) -> Option<IpAddr>;
+
+    /// A property that the proxy has of the request, by its path with NUL between the segments, as the
+    /// proxy hands it over. No client sets one.
+    fn property(&self, _path: &str) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// The place for texts that are made once; without it, there are none.
+    fn texts(&self) -> Option<&Texts> {
+        None
+    }
 
     /// Whether an earlier filter of this kind in the chain, and not the client, wrote the header of
     /// this name.

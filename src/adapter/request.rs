@@ -11,7 +11,7 @@ use super::chain;
 use super::plugin::Plugin;
 use super::rerun::Reruns;
 use crate::header_map::HeaderMap;
-use crate::request::{BAGGAGE, other_cookies};
+use crate::request::{BAGGAGE, Texts, other_cookies};
 use crate::rerun::{Chance, FirstRun};
 use crate::{IgnoredSet, Plan, Request};
 
@@ -22,6 +22,7 @@ pub(super) struct HostRequest {
     headers: OnceCell<HeaderMap>,
     source: OnceCell<Option<IpAddr>>,
     ignored: IgnoredSet,
+    texts: Texts,
     /// The first run of the request, if this is a later one.
     first: Option<Box<FirstRun>>,
 }
@@ -53,6 +54,15 @@ impl Request for HostRequest {
 
     fn first_path(&self) -> Option<&[u8]> {
         self.first.as_ref()?.path()
+    }
+
+    /// A property that cannot be read counts as absent.
+    fn property(&self, path: &str) -> Option<Vec<u8>> {
+        abi::property(path).ok().flatten()
+    }
+
+    fn texts(&self) -> Option<&Texts> {
+        Some(&self.texts)
     }
 
     fn source_address(&self) -> Option<IpAddr> {

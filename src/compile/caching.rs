@@ -44,6 +44,9 @@ fn header(part: &Part) -> Option<&str> {
     match part {
         Part::Header(name) => Some(name),
         Part::Cookie(_) | Part::CookieAnyCase(_) => Some("cookie"),
+        Part::Baggage(_) => Some("baggage"),
         Part::QueryParam(_) | Part::Path | Part::Method | Part::Authority => None,
+        // No header tells a cache of it.
+        Part::Property(_) => None,
     }
 }

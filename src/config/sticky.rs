@@ -247,11 +247,17 @@ fn key(field: &Field<'_>, errors: &mut Errors) -> Option<(KeySource, bool)> {
             given.push(part.map(KeySource::Part));
         }
     }
+    if let Some(field) = object.optional("metadata") {
+        given.push(part::metadata(field, errors).map(KeySource::Part));
+    }
     if let Some(field) = object.optional("sourceIp") {
         given.push(source_ip(field, errors));
     }
     if given.is_empty() {
-        object.miss("", "give one of header, cookie, queryParam, sourceIp");
+        object.miss(
+            "",
+            "give one of header, cookie, queryParam, filterState, baggage, metadata, sourceIp",
+        );
     }
     let json = object.given("json", json, errors);
     let decode = object.given("decode", decode, errors);
@@ -267,13 +273,22 @@ fn key(field: &Field<'_>, errors: &mut Errors) -> Option<(KeySource, bool)> {
             }
             KeySource::Part(part) if is_inner => {
                 let (json, percent) = (json.value_or(Vec::new())?, decode.value_or(false)?);
+                let proven = is_proven(&part);
                 let source = KeySource::Inner(part, Inner { percent, json });
-                Some((source, trusted.value_or(false)?))
+                Some((source, trusted.value_or(proven)?))
             }
-            source => Some((source, trusted.value_or(false)?)),
+            source => {
+                let proven = source.part().is_some_and(is_proven);
+                Some((source, trusted.value_or(proven)?))
+            }
         },
-        _ => field.wrong("must have only one of header, cookie, queryParam, sourceIp", errors),
+        _ => field.wrong("must have only one of header, cookie, queryParam, filterState, baggage, metadata, sourceIp", errors),
     }
+}
+
+/// Whether only the proxy itself writes a part.
+fn is_proven(part: &Part) -> bool {
+    matches!(part, Part::Property(_))
 }
 
 fn json(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<String>> {

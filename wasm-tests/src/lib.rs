@@ -8,6 +8,8 @@
 //! - [`updated`] is one whose configuration changes while it serves.
 //! - [`discovery`] is a filter that changes without its listener.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
+//! - [`held`] is connections that stay open meanwhile.
+//! - [`gateway`] is Envoy Gateway.
 //! - [`grpc`] is gRPC's own client and server.
 //! - [`traffic`] is users who keep asking, while something changes.
 //! - [`prometheus`] runs a Prometheus that scrapes it, brought by [`debian`]; [`picture`] draws what
@@ -19,6 +21,7 @@
 //! - [`fault`] puts a fault into the module, for Envoy to run.
 //! - [`attack`] sends requests at random, and checks each answer.
 //! - [`soak`] keeps an Envoy under load for long.
+//! - [`release`] writes the files of a release, and [`istio::chart`] has helm render the chart.
 //! - [`case`] reads the cases that [`native`], the core itself, and Envoy both have to pass.
 
 use std::io::Write;
@@ -36,7 +39,9 @@ pub mod duckdb;
 pub mod envoy;
 pub mod fault;
 pub mod find;
+pub mod gateway;
 pub mod grpc;
+pub mod held;
 pub mod host;
 pub mod istio;
 pub mod load;
@@ -49,6 +54,7 @@ pub mod prometheus;
 pub mod raw;
 pub mod readme;
 pub mod redirects;
+pub mod release;
 pub mod route;
 pub mod scene;
 pub mod sdk;

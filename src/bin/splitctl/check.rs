@@ -112,6 +112,16 @@ impl Checked {
         self.unset.iter().map(move |name| (name.as_str(), unit != Some(name.as_str())))
     }
 
+    /// The same configuration without its `hold`: what comes back when that is taken out.
+    pub fn without_hold(&self) -> anyhow::Result<Self> {
+        let plugin = Plugin::of_tree("configuration", None, &self.tree.without("hold"));
+        let released = check(&plugin).map_err(|mistakes| {
+            let lines: Vec<_> = mistakes.iter().map(|it| it.display("without hold")).collect();
+            anyhow::anyhow!(lines.join("; "))
+        })?;
+        Ok(released.when(self.snapshot.now()))
+    }
+
     /// The time at which it is evaluated, if a ramp makes that a difference.
     pub fn at(&self) -> Option<String> {
         let ramped = |rule: &traffic_split::Rule| curve::ramp(&self.config, rule.name()).is_some();

@@ -25,7 +25,7 @@ use crate::document::Node;
 use crate::output::one_line;
 
 pub use resources::{Source, across};
-pub use table::Lint;
+pub use table::{Lint, TABLE};
 
 /// A warning, and its place in a file.
 #[derive(Debug, PartialEq, Eq, Serialize)]

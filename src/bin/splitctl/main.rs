@@ -2,8 +2,8 @@
 //! the filter's own core, so it cannot differ from the filter.
 //!
 //! The exit code is 0, or 1 if a configuration is not valid, a test fails, an import with `--strict`
-//! loses something, a watched variant is worse or more clients move than may, or 2 if there is no
-//! answer.
+//! loses something, a variant is worse, a sample ratio is broken or more clients move than may, or 2 if
+//! there is no answer.
 
 #![deny(
     clippy::expect_used,
@@ -17,11 +17,16 @@
     allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)
 )]
 
+mod analyze;
+mod baseline;
+#[cfg(test)]
+mod chance;
 mod check;
 mod completion;
 mod curve;
 mod describe;
 mod diff;
+mod discovery;
 mod document;
 mod effort;
 mod explain;
@@ -33,6 +38,7 @@ mod input;
 mod keys;
 mod link;
 mod lint;
+mod man;
 mod misread;
 mod movement;
 mod output;
@@ -42,6 +48,7 @@ mod resume;
 mod routes;
 mod rules;
 mod schema;
+mod sequential;
 mod simulate;
 mod test;
 mod validate;
@@ -67,12 +74,13 @@ use output::{Answer, BAD, one_line};
   splitctl diff -f old.yaml -f new.yaml
   splitctl import -f ingress.yaml --key cookie=uid
   splitctl test -f envoy.yaml expect.yaml
-  splitctl link -f envoy.yaml --rule rollout --variant canary
-  splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
+  splitctl link -f traffic-split.yaml --rule rollout --variant canary
+  splitctl watch --prometheus http://localhost:9090 -f traffic-split.yaml --baseline stable
+  splitctl analyze --log access.jsonl -f traffic-split.yaml --baseline stable
 
 The exit code is 1 if a configuration is not valid, a test fails, an import with --strict loses
-something, a watched variant is worse or more clients move than --max-moved allows, and 2 if the
-usage is wrong, a file cannot be read or Prometheus does not answer."
+something, a variant is worse, a sample ratio is broken or more clients move than --max-moved
+allows, and 2 if the usage is wrong, a file cannot be read or Prometheus does not answer."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -89,9 +97,13 @@ enum Command {
     Test(test::Test),
     Link(link::Link),
     Watch(watch::Watch),
+    Analyze(analyze::Analyze),
     Render(render::Render),
     Schema(schema::Schema),
     Completion(completion::Completion),
+    Man(man::Man),
+    /// Print the version, which is the filter's too
+    Version,
 }
 
 fn main() -> ExitCode {
@@ -132,9 +144,12 @@ impl Command {
             Command::Test(test) => test.run(),
             Command::Link(link) => link.run(),
             Command::Watch(watch) => watch.run(),
+            Command::Analyze(analyze) => analyze.run(),
             Command::Render(render) => render.run(),
             Command::Schema(schema) => schema.run(),
             Command::Completion(completion) => completion.run(&mut Cli::command()),
+            Command::Man(man) => man.run(Cli::command()),
+            Command::Version => Ok(Answer::good(Cli::command().render_version())),
         }
     }
 }

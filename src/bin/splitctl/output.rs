@@ -191,6 +191,12 @@ pub fn percent(share: f64) -> String {
     format!("{:.2} %", share * 100.0)
 }
 
+/// A number with its sign and two decimals, and no sign if they are 0.
+pub fn signed(number: f64) -> String {
+    let text = format!("{number:+.2}");
+    if matches!(text.as_str(), "+0.00" | "-0.00") { "0.00".into() } else { text }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -241,6 +247,15 @@ mod tests {
         let text = printable(&serde_json::to_string_pretty(&[name]).unwrap());
         assert!(!text.contains('\u{202e}') && !text.contains('\u{9b}'));
         assert_eq!(serde_json::from_str::<[String; 1]>(&text).unwrap(), [name]);
+    }
+
+    #[test]
+    fn a_difference_of_nothing_has_no_sign() {
+        for (number, text) in
+            [(0.0, "0.00"), (-0.0, "0.00"), (-0.004, "0.00"), (-0.006, "-0.01"), (23.0, "+23.00")]
+        {
+            assert_eq!(signed(number), text);
+        }
     }
 
     #[test]

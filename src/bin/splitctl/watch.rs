@@ -1,7 +1,6 @@
 //! `splitctl watch`: the variants of a rule compared by their metrics, and whether they differ.
 
 mod access;
-mod baseline;
 mod histogram;
 mod look;
 mod prometheus;
@@ -12,7 +11,7 @@ use std::io::{IsTerminal, stdout};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use traffic_split::config::parse_duration;
 use traffic_split::{Rule, Snapshot};
@@ -20,7 +19,7 @@ use traffic_split::{Rule, Snapshot};
 use crate::check::Checked;
 use crate::input::Choice;
 use crate::output::{Answer, Format};
-use crate::{output, rules, when};
+use crate::{baseline, output, rules, when};
 use access::Access;
 use look::{Look, Range, Watched};
 use prometheus::Prometheus;
@@ -49,13 +48,13 @@ use verdict::{Test, Users};
 /// The tests assume that requests are independent. Requests of one user are not: give the number of
 /// users by `--users`, and m requests of a user count as m / (1 + (m - 1) r) with `--correlation` r.
 /// Where some users send far more than others, give the number of equal ones: the square of the sum of
-/// their requests over the sum of the squares. An analysis by users, from your own logs, knows more.
+/// their requests over the sum of the squares. `splitctl analyze` counts users, by the access log.
 ///
 /// Each count is what Prometheus saw between the first and the last scrape of the window, and is not
 /// extrapolated to its ends.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
+  splitctl watch --prometheus http://localhost:9090 -f traffic-split.yaml --baseline stable
   splitctl watch --prometheus http://localhost:9090 -f reviews.yaml --rule rollout --window 24h
   splitctl watch --prometheus http://localhost:9090 -f wasm-plugin.yaml -l 'namespace=\"shop\"' --once
   splitctl watch --prometheus http://localhost:9090 -f reviews.yaml --once -o json
@@ -115,7 +114,8 @@ fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
-fn share(text: &str) -> Result<f64, String> {
+/// Reads a probability or a share.
+pub fn share(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0);
     number.ok_or_else(|| "give a number between 0 and 1, as in 0.01 for 1 %".into())
 }
@@ -189,20 +189,8 @@ impl Watch {
         }
         let weights = rule.weights(&checked.snapshot);
         let known: Vec<_> = weights.iter().map(|(variant, _)| variant.name.as_str()).collect();
-        let baseline = match &self.baseline {
-            Some(wanted) => known.iter().find(|name| **name == *wanted).with_context(|| {
-                let known = known.join(", ");
-                format!("{}: rule {name} has no variant {wanted:?}; there are: {known}", self.file)
-            })?,
-            None => baseline::of(&checked.config, name, &known).with_context(|| {
-                let known = known.join(", ");
-                format!(
-                    "{}: rule {name}: neither a guard nor a ramp tells which variant is the \
-                     baseline; name one of {known} by --baseline",
-                    self.file
-                )
-            })?,
-        };
+        let (of, wanted) = ((self.file.as_str(), name), self.baseline.as_deref());
+        let baseline = baseline::choose(&checked.config, of, &known, wanted)?;
         Ok(Watched { rule, baseline })
     }
 

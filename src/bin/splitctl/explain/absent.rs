@@ -81,7 +81,7 @@ fn searched(config: &Config, request: &HeaderList) -> Vec<String> {
         .filter_map(|condition| match &condition.test {
             ConditionTest::Text {
                 part,
-                operator: Operator::Regex(_) | Operator::Contains(_),
+                operator: Operator::Regex(_) | Operator::Contains(_) | Operator::Member(_),
                 ..
             } => Some(part),
             _ => None,

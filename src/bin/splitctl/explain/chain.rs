@@ -26,6 +26,9 @@ pub struct Link {
     pub plugin: String,
     pub phase: Option<String>,
     pub priority: Option<f64>,
+    /// The line of its configuration, where the file has the chain itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
     #[serde(flatten)]
     pub explained: Explained,
 }
@@ -73,6 +76,7 @@ pub fn run(plugins: &[(Plugin, Checked)], request: &HeaderList, routes: &Routes)
             plugin: plugin.full_title(),
             phase: plugin.place.phase.clone(),
             priority: plugin.place.priority,
+            line: plugin.place.listed.map(|_| plugin.line),
             explained,
         });
     }
@@ -115,11 +119,8 @@ impl Chain {
     pub fn table(&self) -> String {
         let mut text = String::new();
         for (link, number) in self.plugins.iter().zip(1..) {
-            let phase = link.phase.as_deref().unwrap_or("before the router");
-            let priority =
-                link.priority.map_or("no priority".to_owned(), |it| format!("priority {it}"));
-            let place = format!("{FAINT}({phase}, {priority}){FAINT:#}");
-            text += &format!("{number}. {STRONG}{}{STRONG:#} {place}\n\n", link.plugin);
+            let (name, place) = (&link.plugin, link.place());
+            text += &format!("{number}. {STRONG}{name}{STRONG:#} {FAINT}({place}){FAINT:#}\n\n");
             for line in table::table(&link.explained).lines() {
                 text += format!("   {line}").trim_end();
                 text.push('\n');
@@ -141,6 +142,20 @@ impl Chain {
             text += &format!("   note: {note}\n");
         }
         text
+    }
+}
+
+impl Link {
+    /// What decides its place in the chain.
+    fn place(&self) -> String {
+        if let Some(line) = self.line {
+            return format!("line {line}");
+        }
+        let phase = self.phase.as_deref().unwrap_or("before the router");
+        match self.priority {
+            Some(priority) => format!("{phase}, priority {priority}"),
+            None => format!("{phase}, no priority"),
+        }
     }
 }
 

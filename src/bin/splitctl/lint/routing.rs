@@ -231,8 +231,8 @@ fn used(config: &Config) -> BTreeSet<&str> {
     chosen.chain(forced.map(String::as_str)).collect()
 }
 
-/// The variants of a filter in a bootstrap whose clusters it does not define.
-pub fn unknown_clusters(plugin: &Placed<'_>, document: &Node) -> Vec<Warning> {
+/// The variants of a filter whose clusters its bootstrap, a document of this file, does not define.
+pub fn unknown_clusters(plugin: &Placed<'_>, file: &str, document: &Node) -> Vec<Warning> {
     let either = |one: &[&str], other: &[&str]| document.at(one).or_else(|| document.at(other));
     let clusters = either(&["static_resources", "clusters"], &["staticResources", "clusters"]);
     let dynamic = either(&["dynamic_resources", "cds_config"], &["dynamicResources", "cdsConfig"]);
@@ -244,7 +244,8 @@ pub fn unknown_clusters(plugin: &Placed<'_>, document: &Node) -> Vec<Warning> {
     let missing = variants.filter(|it| it.cluster.as_deref().is_some_and(|name| !is_known(name)));
     let warning = |variant: &traffic_split::config::VariantSpec| {
         let cluster = variant.cluster.as_deref().unwrap_or_default();
-        let message = format!("there is no cluster {cluster} in this file");
+        let place = if file == plugin.file { "this file" } else { file };
+        let message = format!("there is no cluster {cluster} in {place}");
         plugin.warning(Lint::UnknownCluster, &format!("variants.{}.cluster", variant.name), message)
     };
     missing.map(warning).collect()

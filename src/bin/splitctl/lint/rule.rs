@@ -78,8 +78,9 @@ fn long(rule: &RuleSpec) -> Vec<Finding> {
     });
     let searched = rule.entries.iter().flatten().flatten().filter_map(|condition| {
         let ConditionTest::Text { part, operator, .. } = &condition.test else { return None };
-        let why =
-            why(part).filter(|_| matches!(operator, Operator::Regex(_) | Operator::Contains(_)))?;
+        let why = why(part).filter(|_| {
+            matches!(operator, Operator::Regex(_) | Operator::Contains(_) | Operator::Member(_))
+        })?;
         let most = limits::SEARCH_BYTES;
         let message = format!("regex and contains look at no value over {most} bytes: {why}");
         Some(Finding::new(Lint::LongKey, &condition.path, message))

@@ -21,6 +21,7 @@ pub enum Lint {
     NarrowLatency,
     IdleHistory,
     SharedSalt,
+    RepeatedResource,
     SharedHeader,
     SharedRule,
     SharedPluginName,
@@ -33,7 +34,7 @@ pub enum Lint {
 }
 
 /// Every lint with its name and the remedy.
-pub const TABLE: [(Lint, &str, &str); 27] = [
+pub const TABLE: [(Lint, &str, &str); 28] = [
     (
         Lint::UnreachableRule,
         "unreachable-rule",
@@ -97,6 +98,12 @@ pub const TABLE: [(Lint, &str, &str); 27] = [
         "shared-salt",
         "one salt gives a user the same variant in both only with the same names and the same history; \
          make them equal, or give each its own salt",
+    ),
+    (
+        Lint::RepeatedResource,
+        "repeated-resource",
+        "give each its own name or namespace (kustomize: namePrefix), or leave one out: the one that is \
+         applied last replaces the other",
     ),
     (
         Lint::SharedHeader,

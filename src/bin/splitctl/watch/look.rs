@@ -8,8 +8,9 @@ use traffic_split::{Rule, Snapshot};
 
 use super::histogram::{Bucket, Histogram};
 use super::prometheus::{Prometheus, Sample, Unreadable};
-use super::verdict::{Difference, Proportion, Test, Verdict};
+use super::verdict::{Difference, Proportion, Test};
 use crate::rules::rounded;
+use crate::sequential::Verdict;
 
 /// A rule, and the variant with which its others are compared.
 pub struct Watched<'c> {

@@ -3,15 +3,17 @@
 use indicatif::HumanCount;
 
 use super::look::{Look, RuleLook, VariantLook};
-use super::verdict::{Difference, Verdict};
-use crate::output::{BAD, FAINT, GOOD, STRONG, columns, percent};
+use super::verdict::Difference;
+use crate::output::{FAINT, STRONG, columns, percent, signed};
+use crate::sequential::Verdict;
 
 pub fn table(look: &Look) -> String {
     let sides = look.rules.iter().map(|side| rule(side, look.seconds));
     let legend = format!(
         "{FAINT}difference: of the success rates; slower: of the shares of slow responses. Both are in \
          percentage\npoints against the baseline, ± what chance explains (alpha {} %). A difference of \
-         less than {} % of\nthe responses counts as none.{FAINT:#}\n",
+         less than {} % of\nthe responses counts as none. For a decision about users, whose requests are alike, use `splitctl \
+         analyze`:\nit compares users, by the access log, and checks that the split was sound.{FAINT:#}\n",
         look.alpha * 100.0,
         look.margin * 100.0,
     );
@@ -38,7 +40,8 @@ fn rule(side: &RuleLook, seconds: u64) -> String {
     let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
     let verdicts = [None].into_iter().chain(side.variants.iter().map(|variant| variant.verdict));
     for (line, verdict) in lines.into_iter().zip(verdicts) {
-        let line = format!("  {line:<width$}  {}", verdict.map(styled).unwrap_or_default());
+        let line =
+            format!("  {line:<width$}  {}", verdict.map(Verdict::styled).unwrap_or_default());
         text += line.trim_end();
         text += "\n";
     }
@@ -68,38 +71,9 @@ fn cells(variant: &VariantLook) -> Vec<String> {
     ]
 }
 
-/// A number with its sign and two decimals, and no sign if they are 0.
-fn signed(number: f64) -> String {
-    let text = format!("{number:+.2}");
-    if matches!(text.as_str(), "+0.00" | "-0.00") { "0.00".into() } else { text }
-}
-
-fn styled(verdict: Verdict) -> String {
-    let style = match verdict {
-        Verdict::Worse => BAD,
-        Verdict::Better => GOOD,
-        Verdict::NoDifference | Verdict::TooLittleData => FAINT,
-    };
-    format!("{style}{}{style:#}", verdict.name())
-}
-
 /// Writes a duration as in a configuration: `1h30m`.
 fn duration(seconds: u64) -> String {
     let parts = [(86_400, u64::MAX, "d"), (3_600, 24, "h"), (60, 60, "m"), (1, 60, "s")];
     let parts = parts.map(|(unit, wrap, name)| (seconds / unit % wrap, name));
     parts.iter().filter(|(n, _)| *n > 0).map(|(n, name)| format!("{n}{name}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_difference_of_nothing_has_no_sign() {
-        for (number, text) in
-            [(0.0, "0.00"), (-0.0, "0.00"), (-0.004, "0.00"), (-0.006, "-0.01"), (23.0, "+23.00")]
-        {
-            assert_eq!(signed(number), text);
-        }
-    }
 }

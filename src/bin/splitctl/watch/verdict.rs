@@ -1,16 +1,9 @@
-//! A test whether two variants differ, which stays valid however often one looks.
-//!
-//! The mixture sequential probability ratio test (mSPRT) of two proportions: Johari, Koomen, Pekelis
-//! and Walsh, "Always Valid Inference", Operations Research 70(3), 2022, arXiv 1512.04922, section
-//! 4. With d the difference of the proportions, V its variance, and a mixture N(0, tau^2):
-//! ```text
-//! L      = sqrt(V / (V + tau^2)) exp(d^2 tau^2 / (2 V (V + tau^2)))        differ: L >= 1 / alpha
-//! radius = sqrt(V (V + tau^2) / tau^2 (2 ln(1 / alpha) + ln((V + tau^2) / V)))
-//! ```
-//! The second line is the first, solved for d. With probability 1 - alpha, d lies within the radius
-//! of the true difference at every look at once, however many there are.
+//! A test whether two variants differ, which stays valid however often one looks: the mixture
+//! sequential probability ratio test of two proportions.
 
 use serde::Serialize;
+
+use crate::sequential::{Verdict, radius};
 
 /// A proportion: `hits` of `of` responses.
 #[derive(Clone, Copy, Debug)]
@@ -67,16 +60,6 @@ pub struct Difference {
     raised_radius: f64,
     #[serde(skip)]
     enough: bool,
-}
-
-/// The judgement on a variant, in the order in which one outweighs another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    NoDifference,
-    Better,
-    TooLittleData,
-    Worse,
 }
 
 impl Proportion {
@@ -136,10 +119,7 @@ impl Test {
     }
 
     fn radius(&self, variance: f64) -> f64 {
-        let tau2 = TAU * TAU;
-        let both = variance + tau2;
-        let bound = 2.0 * (1.0 / self.alpha).ln() + (both / variance).ln();
-        (variance * both / tau2 * bound).sqrt()
+        radius(variance, TAU * TAU, self.alpha)
     }
 
     /// The verdict on a proportion that is better the smaller it is.
@@ -155,17 +135,6 @@ impl Test {
                 }
             }
             _ => Verdict::TooLittleData,
-        }
-    }
-}
-
-impl Verdict {
-    pub fn name(self) -> &'static str {
-        match self {
-            Verdict::NoDifference => "no difference",
-            Verdict::Better => "better",
-            Verdict::TooLittleData => "too little data",
-            Verdict::Worse => "worse",
         }
     }
 }

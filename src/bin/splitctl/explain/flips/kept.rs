@@ -128,7 +128,8 @@ fn unsigned(
     wrong: impl FnOnce(&str) -> Option<String>,
 ) -> String {
     let env = cookie.signing.as_ref().map_or("", |signing| &signing.env);
-    let parts: Vec<_> = value.rsplitn(2, '.').nth(1).unwrap_or_default().rsplit('.').collect();
+    let body = value.rsplit_once('.').map_or("", |(body, _)| body);
+    let parts: Vec<_> = body.rsplit('.').collect();
     let parts = match parts.as_slice() {
         ["2", times @ ..] => times,
         times => times,

@@ -2,6 +2,7 @@
 //! tables, and each test holds its own equal to what it finds.
 
 use super::*;
+use crate::chance::{gamma, hits, normal, stated};
 
 /// As `splitctl watch` tests each of the two shares, by its defaults.
 const HALF: Test = Test { alpha: 0.025, ..TEST };
@@ -15,40 +16,6 @@ const MOST: f64 = 0.025 + 3.0 * 0.006_98;
 /// Looks of an experiment. The first is at about 100 responses of a variant, and the last at about
 /// 10,000.
 const LOOKS: i32 = 30;
-
-fn stated(rows: &[String]) {
-    let page = include_str!("../../../../../numbers.md");
-    rows.iter().for_each(|row| println!("{row}"));
-    for row in rows {
-        assert!(page.contains(row.as_str()), "src/numbers.md has no row {row}");
-    }
-}
-
-/// The hits in `n` responses: by the gaps between them, which are geometric, or by a normal number
-/// where there are very many.
-fn hits(random: &mut fastrand::Rng, n: f64, rate: f64) -> f64 {
-    let mean = n * rate;
-    // The logarithm below would be 0.
-    if mean < 1e-12 {
-        return 0.0;
-    }
-    if mean > 100.0 {
-        return (mean + normal(random) * (mean * (1.0 - rate)).sqrt()).round().clamp(0.0, n);
-    }
-    let scale = (1.0 - rate).ln();
-    let mut gaps = std::iter::repeat_with(|| ((1.0 - random.f64()).ln() / scale).floor() + 1.0);
-    let (mut hits, mut at) = (0.0, gaps.next().unwrap());
-    while at <= n {
-        hits += 1.0;
-        at += gaps.next().unwrap();
-    }
-    hits
-}
-
-fn normal(random: &mut fastrand::Rng) -> f64 {
-    let radius = (-2.0 * (1.0 - random.f64()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * random.f64()).cos()
-}
 
 /// The traffic of an experiment.
 #[derive(Clone, Copy)]
@@ -134,22 +101,6 @@ fn each_of_fifteen_variants_has_a_fifteenth_of_alpha() {
     assert!((test.alpha - TEST.alpha / 15.0).abs() < 1e-12 && test.margin == TEST.margin);
     assert_eq!(TEST.among(1).alpha, TEST.alpha);
     assert_eq!(TEST.among(0).alpha, TEST.alpha);
-}
-
-/// A gamma number of scale 1 (Marsaglia and Tsang, ACM Transactions on Mathematical Software 26(3),
-/// 2000).
-fn gamma(random: &mut fastrand::Rng, shape: f64) -> f64 {
-    if shape < 1.0 {
-        return gamma(random, shape + 1.0) * random.f64().powf(1.0 / shape);
-    }
-    let d = shape - 1.0 / 3.0;
-    loop {
-        let x = normal(random);
-        let v = (1.0 + x / (9.0 * d).sqrt()).powi(3);
-        if v > 0.0 && random.f64().ln() < 0.5 * x * x + d - d * v + d * v.ln() {
-            return d * v;
-        }
-    }
 }
 
 /// Users of a rule, half of them with each variant.

@@ -1,5 +1,7 @@
 //! Every manifest, without a mesh: rendered, validated and analysed by Istio, compiled by the core.
 
+mod pipelines;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::fs;

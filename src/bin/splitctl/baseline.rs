@@ -1,11 +1,35 @@
 //! The variant that the others of a rule are compared with. Weights do not tell it: once a canary has
 //! more than half of the traffic it would be compared with itself, and pass however often it fails.
 
+use anyhow::{Context, Result};
 use traffic_split::config::{ActionSpec, Config, SplitSpec};
+
+/// The baseline of a rule out of the variants `known`: the one that is wanted, or the one that its guard
+/// or its ramp tells.
+pub fn choose<'n>(
+    config: &Config,
+    (file, name): (&str, &str),
+    known: &[&'n str],
+    wanted: Option<&str>,
+) -> Result<&'n str> {
+    match wanted {
+        Some(wanted) => known.iter().copied().find(|name| *name == wanted).with_context(|| {
+            let known = known.join(", ");
+            format!("{file}: rule {name} has no variant {wanted:?}; there are: {known}")
+        }),
+        None => of(config, name, known).with_context(|| {
+            let known = known.join(", ");
+            format!(
+                "{file}: rule {name}: neither a guard nor a ramp tells which variant is the \
+                 baseline; name one of {known} by --baseline"
+            )
+        }),
+    }
+}
 
 /// The baseline of a rule by its guard or its ramp, out of the variants `known`. `None` if neither of
 /// them leaves one variant.
-pub fn of<'n>(config: &Config, rule: &str, known: &[&'n str]) -> Option<&'n str> {
+fn of<'n>(config: &Config, rule: &str, known: &[&'n str]) -> Option<&'n str> {
     let spec = config.rules.iter().find(|spec| spec.name == rule)?;
     let Some(ActionSpec::Split(split)) = &spec.action else { return None };
     known.iter().copied().find(|name| is_fallback(split, name)).or_else(|| {
