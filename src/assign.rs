@@ -61,7 +61,7 @@ impl Rule {
 
     /// The share of all clients that it takes.
     pub fn slice_share(&self) -> f64 {
-        self.slice.as_ref().map_or(1.0, |slice| slice.share())
+        self.slice().map_or(1.0, |slice| slice.share())
     }
 
     /// Whether it chooses between variants, or leaves that to the route.
@@ -162,7 +162,7 @@ impl Rule {
         if key.is_empty() || key.len() > limits::KEY_BYTES {
             return Err(Unassigned::Unusable);
         }
-        if self.slice.as_ref().is_some_and(|slice| !slice.holds(key)) {
+        if self.slice().is_some_and(|slice| !slice.holds(key)) {
             return Err(Unassigned::OutsideSlice);
         }
         Ok(())

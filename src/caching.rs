@@ -1,6 +1,8 @@
 //! Responses in caches: a response that sets a client's cookie is that client's alone, and one that
 //! depends on a request header says so.
 
+use crate::request::elements;
+
 /// The headers of responses for caches, as a plan wants them.
 #[derive(Debug, Default)]
 pub(crate) struct Caching {
@@ -92,20 +94,6 @@ fn name_of(directive: &[u8]) -> Vec<u8> {
 fn list<'r>(response: &[(&'r [u8], &'r [u8])], name: &[u8]) -> Vec<&'r [u8]> {
     let values = response.iter().filter(|(known, _)| *known == name);
     values.flat_map(|(_, value)| elements(value)).filter(|element| !element.is_empty()).collect()
-}
-
-fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let (mut quoted, mut escaped) = (false, false);
-    let ends = move |b: &u8| {
-        match b {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = quoted,
-            b'"' => quoted = !quoted,
-            _ => return *b == b',' && !quoted,
-        }
-        false
-    };
-    value.split(ends).map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]

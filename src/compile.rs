@@ -5,10 +5,12 @@ mod caching;
 mod condition;
 mod headers;
 mod hold;
+mod overrides;
 mod rerun;
 mod route;
 mod split;
 mod sticky;
+mod unit;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,7 +28,7 @@ use crate::metrics::{Counted, Metrics};
 use crate::plan::Plan;
 use crate::ramp::Ramp;
 use crate::reason::Reason;
-use crate::rule::{Action, Rule};
+use crate::rule::{Action, Gate, Rule};
 use crate::sorted::sorted;
 use crate::variant::{Target, Variant};
 use condition::Searches;
@@ -63,9 +65,12 @@ fn plan(mut config: Config, env: Env<'_>, errors: &mut Errors) -> Plan {
     headers::check(&config, errors);
     check_names(&config.rules, errors);
     check_layers(&config.rules, errors);
+    condition::check_texts(&config.rules, errors);
     hold::enforce(&mut config);
     let caching = caching::compile(&config);
     let reruns_matter = rerun::matters(&config);
+    let unit = config.unit.as_ref();
+    let unit = unit.and_then(|unit| unit::compile(unit, config.metrics, env, errors));
     let mut parts = Parts {
         variants: config.variants.into_iter().map(variant).collect(),
         cookies: CookieRegistry::new(env),
@@ -87,6 +92,7 @@ fn plan(mut config: Config, env: Env<'_>, errors: &mut Errors) -> Plan {
     if let Some(variant) = &hold {
         rules = hold::hold(rules, variant, config.metrics, &mut parts);
     }
+    let (issues, endings) = parts.cookies.into_parts();
     let index = Index::new(&rules);
     let shadows = rules.iter().any(|rule| rule.mode == Mode::Shadow);
     Plan {
@@ -96,7 +102,8 @@ fn plan(mut config: Config, env: Env<'_>, errors: &mut Errors) -> Plan {
         rules,
         index,
         hold,
-        issues: parts.cookies.into_issues(),
+        issues,
+        endings,
         ramps: parts.ramps,
         guards: parts.guards,
         shadows,
@@ -105,6 +112,9 @@ fn plan(mut config: Config, env: Env<'_>, errors: &mut Errors) -> Plan {
         metrics_level: parts.metrics_level,
         metrics: parts.metrics,
         generation: config.generation,
+        generation_text: config.generation.to_string(),
+        unit,
+        baggage: config.baggage,
         debug_header: config.debug_header,
         caching,
     }
@@ -172,6 +182,7 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
         None => Some(None),
     };
     let slice = rule.layer.map(|layer| Slice::new(&layer.name, layer.start, layer.end));
+    let forced = rule.overrides;
     let key = rule.sticky.as_ref().map(|sticky| parts.cookies.key(sticky, errors));
     // A rule of a plan in shadow is only counted, as is one that is in shadow itself.
     let mode = if parts.mode == Mode::Shadow { Mode::Shadow } else { rule.mode };
@@ -181,6 +192,9 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
     let issues = key.as_ref().is_some_and(|key| key.issue.is_some());
     let path = &rule.path;
     let context = RuleContext { path, name: &name, mode, sticky, issues, salt, seed, engine };
+    let overrides = forced.and_then(|spec| overrides::compile(&context, &spec, parts, errors));
+    let gate =
+        (slice.is_some() || overrides.is_some()).then(|| Box::new(Gate { overrides, slice }));
     let action = match rule.action? {
         ActionSpec::To(to) => {
             let variant = parts.find(&format!("{}.to", rule.path), &to, errors)?;
@@ -210,7 +224,7 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
             Action::Route(Box::new(route::compile(&context, *route, parts, errors)?))
         }
     };
-    Some(Rule { name, entries: entries?, slice, key, mode: rule.mode, action })
+    Some(Rule { name, entries: entries?, gate, key, mode: rule.mode, action })
 }
 
 /// The matchers of a rule's entries; `None` if one of its conditions could not be compiled. All of

@@ -18,6 +18,7 @@ mod metrics;
 mod mode;
 mod node;
 mod operator;
+mod overrides;
 mod part;
 mod ramp;
 mod route;
@@ -36,6 +37,7 @@ pub use guard::GuardSpec;
 pub use metrics::MetricsLevel;
 pub use mode::Mode;
 pub use operator::{Cidr, Operator};
+pub use overrides::OverrideSpec;
 pub use part::Part;
 pub use ramp::RampSpec;
 pub use route::RouteSpec;
@@ -47,6 +49,7 @@ pub use variant::VariantSpec;
 
 pub(crate) use decimal::Decimal;
 pub(crate) use field::{Field, Object, long};
+pub(crate) use header::is_token_byte;
 pub(crate) use node::text_of_json;
 
 use crate::limits;
@@ -90,6 +93,10 @@ pub struct Config {
     pub mode: Mode,
     /// The metrics that are kept.
     pub metrics: MetricsLevel,
+    /// The place of the key that makes units of identities, for access logs.
+    pub unit: Option<Signing>,
+    /// Whether the request's `baggage` gets a member with the rule and the variant.
+    pub baggage: bool,
     /// The response header that tells the rule, the variant and the reason, in lower case.
     pub debug_header: Option<String>,
     /// The headers of responses for caches.
@@ -138,6 +145,8 @@ impl Config {
             hold: object.optional("hold").and_then(|field| field.name(errors)),
             mode: mode::read(&mut object, errors),
             metrics: metrics::read(&mut object, errors),
+            unit: object.optional("unit").and_then(|field| cookie::keys(field, UNIT, errors)),
+            baggage: object.flag("baggage", false, errors),
             debug_header: routing_header(&mut object, "debugHeader", errors),
             caching: caching::read(&mut object, errors),
             // The upper half is as good as the lower one, and a gauge shows it without rounding.
@@ -180,6 +189,8 @@ fn routing_header(
     let text = field.text(limits::TEXT_BYTES, errors)?;
     header::routing(&field.path, text, errors)
 }
+
+const UNIT: Form = Form { before: "{ env: ", example: "SPLIT_UNIT_KEY", after: " }" };
 
 const RULES: Form = Form::fixed("[ { name: all, to: stable } ]");
 

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::config::Mode;
+use crate::cookie::Found;
 use crate::environment::Environment;
 use crate::identity::Issued;
 use crate::key::Identity;
+use crate::overrides::Forced;
+use crate::persist::{Persist, Setting};
 use crate::plan::Plan;
 use crate::point;
 use crate::reason::Reason;
 use crate::request::{Ignored, Reader, Request};
-use crate::rule::{Action, Allocation, Persist, Route, Rule};
+use crate::rule::{Action, Allocation, Gate, Route, Rule};
 use crate::snapshot::Snapshot;
 use crate::split::Split;
 use crate::variant::{Target, Variant};
@@ -26,8 +29,10 @@ pub struct Decision<'p> {
     /// The client's point, where the route has the weights.
     point: Option<u64>,
     pub(crate) issued: Issued,
-    /// The cookie to set, so that a new assignment is kept.
+    /// The cookie to set, so that a new assignment is kept, or an earlier one for longer.
     pub(crate) persist: Option<&'p Persist>,
+    /// Whether the client returned an assignment.
+    pub(crate) returns: bool,
 }
 
 impl<'p> Decision<'p> {
@@ -109,6 +114,7 @@ pub(crate) fn decide_read<'p>(
         point: None,
         issued: decider.issued,
         persist: None,
+        returns: false,
     })
 }
 
@@ -158,16 +164,27 @@ struct Redirect<'p> {
     target: &'p Arc<Target>,
 }
 
+/// The answer of a rule's gate.
+enum Entry<'p> {
+    /// The rule acts.
+    Free,
+    /// The client has forced the decision.
+    Forced(Decision<'p>),
+    /// The request is not for the rule.
+    Refused,
+}
+
 impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     /// The decision of a rule; `None` if the request is not for it.
     fn apply(&mut self, rule: &'p Rule) -> Option<Decision<'p>> {
         if !rule.matches(self.request) {
             return None;
         }
-        if let Some(slice) = &rule.slice {
-            let identity = self.identity(rule)?;
-            if !slice.holds(identity.as_bytes()) {
-                return None;
+        if let Some(gate) = &rule.gate {
+            match self.enter(rule, gate) {
+                Entry::Free => {}
+                Entry::Forced(decision) => return Some(decision),
+                Entry::Refused => return None,
             }
         }
         Some(match &rule.action {
@@ -179,9 +196,34 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         })
     }
 
+    /// Asks what a rule asks of a client before it acts.
+    #[inline(never)]
+    fn enter(&mut self, rule: &'p Rule, gate: &'p Gate) -> Entry<'p> {
+        if let Some(overrides) = &gate.overrides {
+            let environment = &mut *self.environment;
+            match overrides.find(self.request, || environment.now()) {
+                Some(Forced::Set(target)) => {
+                    let persist = Some(&overrides.keep);
+                    let decision = self.decision(target, Reason::Override);
+                    return Entry::Forced(Decision { persist, ..decision });
+                }
+                Some(Forced::Kept(target)) => {
+                    return Entry::Forced(self.decision(target, Reason::Override));
+                }
+                Some(Forced::Ended) => self.issued.ended |= overrides.bit,
+                None => {}
+            }
+        }
+        let Some(slice) = &gate.slice else { return Entry::Free };
+        let identity = self.identity(rule);
+        let is_inside = identity.is_some_and(|identity| slice.holds(identity.as_bytes()));
+        if is_inside { Entry::Free } else { Entry::Refused }
+    }
+
     fn decision(&self, target: &'p Arc<Target>, reason: Reason) -> Decision<'p> {
         let target = Some(target);
-        Decision { target, reason, hash: None, point: None, issued: self.issued, persist: None }
+        let (issued, persist, returns) = (self.issued, None, false);
+        Decision { target, reason, hash: None, point: None, issued, persist, returns }
     }
 
     /// The variant of a split: the one assigned before, or else one by the hash of the key or by
@@ -189,22 +231,25 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     fn allocate(&mut self, rule: &'p Rule, allocation: &'p Allocation) -> Decision<'p> {
         let split = self.snapshot.split(allocation);
         let persist = allocation.persist.as_ref();
-        let persisted = persist.and_then(|persist| self.persisted(persist, split));
-        let (target, reason, draw) = match persisted {
-            Some(target) => (target, Reason::Persisted, None),
+        let kept = persist.and_then(|persist| self.kept(rule, persist, split));
+        let anew = persist.is_some_and(|persist| persist.reassigns(self.request));
+        let (target, reason, draw) = match kept.filter(|_| !anew) {
+            Some(kept) => (kept.what, Reason::Persisted, None),
             None => {
                 let draw = self.draw(rule, allocation.seed);
                 (split.pick(draw.hash), draw.reason, Some(draw))
             }
         };
         let redirect = Redirect { guard: allocation.guard, seed: allocation.seed, target };
+        let returns = kept.is_some();
+        let set = Setting { persist, kept, anew };
         if let Some(fallback) = self.guarded(rule, redirect, draw) {
-            // The assignment is not kept: clients come back once the guard closes.
-            return self.decision(fallback, Reason::Guard);
+            let persist = set.for_page(|kept| Arc::ptr_eq(kept, fallback));
+            return Decision { persist, ..self.decision(fallback, Reason::Guard) };
         }
         let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
-        let persist = persist.filter(|_| reason != Reason::Persisted);
-        Decision { hash, persist, ..self.decision(target, reason) }
+        let persist = set.cookie(|kept| Arc::ptr_eq(kept, target));
+        Decision { hash, persist, returns, ..self.decision(target, reason) }
     }
 
     /// The variant of a split by a flag engine: the one assigned before, or else the one that the
@@ -214,9 +259,10 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     fn bucket(&mut self, rule: &'p Rule, allocation: &'p Allocation) -> Option<Decision<'p>> {
         let split = &allocation.split;
         let persist = allocation.persist.as_ref();
-        let persisted = persist.and_then(|persist| self.persisted(persist, split));
-        let (target, reason) = match persisted {
-            Some(target) => (target, Reason::Persisted),
+        let kept = persist.and_then(|persist| self.kept(rule, persist, split));
+        let anew = persist.is_some_and(|persist| persist.reassigns(self.request));
+        let (target, reason) = match kept.filter(|_| !anew) {
+            Some(kept) => (kept.what, Reason::Persisted),
             None => {
                 let request = self.request;
                 let identity = self.identity(rule);
@@ -235,12 +281,19 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             }
         };
         let redirect = Redirect { guard: allocation.guard, seed: allocation.seed, target };
+        let returns = kept.is_some();
+        let set = Setting { persist, kept, anew };
         if let Some(fallback) = self.guarded(rule, redirect, None) {
-            return Some(self.decision(fallback, Reason::Guard));
+            let persist = set.for_page(|kept| Arc::ptr_eq(kept, fallback));
+            return Some(Decision { persist, ..self.decision(fallback, Reason::Guard) });
         }
+        let is_same = |kept| Arc::ptr_eq(kept, target);
         // A client whom the engine leaves out may take part tomorrow.
-        let persist = persist.filter(|_| reason == Reason::Sticky);
-        Some(Decision { persist, ..self.decision(target, reason) })
+        let persist = match reason {
+            Reason::Otherwise => set.for_page(is_same),
+            _ => set.cookie(is_same),
+        };
+        Some(Decision { persist, returns, ..self.decision(target, reason) })
     }
 
     /// The point of a client: the one that it had before, or else one by the hash of its key; `None`
@@ -248,12 +301,10 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     #[inline(never)]
     fn place(&mut self, rule: &'p Rule, route: &'p Route) -> Decision<'p> {
         let persist = route.persist.as_ref();
-        let environment = &mut *self.environment;
-        let kept = persist.and_then(|persist| {
-            persist.cookie.find(self.request, || environment.now(), point::parse)
-        });
-        let (point, reason, draw) = match kept {
-            Some(point) => (Some(point), Reason::Persisted, None),
+        let kept = persist.and_then(|persist| self.look_up(rule, persist, point::parse));
+        let anew = persist.is_some_and(|persist| persist.reassigns(self.request));
+        let (point, reason, draw) = match kept.filter(|_| !anew) {
+            Some(kept) => (Some(kept.what), Reason::Persisted, None),
             None => {
                 let draw = self.draw(rule, route.seed);
                 // A point that is not kept would be no better than Envoy's own draw.
@@ -262,14 +313,18 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             }
         };
         let redirect = Redirect { guard: route.guard, seed: route.seed, target: &route.target };
+        let returns = kept.is_some();
+        let set = Setting { persist, kept, anew };
         if let Some(fallback) = self.guarded(rule, redirect, draw) {
             let point = fallback.variant.as_ref().and_then(|variant| variant.point);
-            let point = point.or(Some(point::FIRST));
-            return Decision { point, ..self.decision(&route.target, Reason::Guard) };
+            let point = point.unwrap_or(point::FIRST);
+            let decision = self.decision(&route.target, Reason::Guard);
+            let persist = set.for_page(|kept| kept == point);
+            return Decision { point: Some(point), persist, ..decision };
         }
         let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
-        let persist = persist.filter(|_| reason != Reason::Persisted);
-        Decision { hash, point, persist, ..self.decision(&route.target, reason) }
+        let persist = set.cookie(|kept| Some(kept) == point);
+        Decision { hash, point, persist, returns, ..self.decision(&route.target, reason) }
     }
 
     fn draw(&mut self, rule: &'p Rule, seed: u64) -> Draw {
@@ -285,12 +340,35 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         rule.key.as_ref()?.identity(self.request, self.environment, &mut self.issued)
     }
 
-    /// The variant that the client was assigned to before, if it still is one of the split's.
-    fn persisted(&mut self, persist: &'p Persist, split: &'p Split) -> Option<&'p Arc<Target>> {
+    /// The variant that the client was assigned to before, if it still is one of the split's. One of
+    /// weight 0 is to lose its clients, so nothing makes it keep them for longer.
+    fn kept(
+        &mut self,
+        rule: &Rule,
+        persist: &Persist,
+        split: &'p Split,
+    ) -> Option<Found<&'p Arc<Target>>> {
+        let found = self.look_up(rule, persist, |value| split.named(value))?;
+        let (target, weighted) = found.what;
+        let stays = weighted || persist.drain;
+        stays.then_some(Found { what: target, place: found.place, due: found.due && weighted })
+    }
+
+    /// The assignment that the client returns. It decides without the client's identity, which is looked
+    /// at all the same where it may have to be set anew.
+    fn look_up<T>(
+        &mut self,
+        rule: &Rule,
+        persist: &Persist,
+        read: impl FnMut(&[u8]) -> Option<T>,
+    ) -> Option<Found<T>> {
         let environment = &mut *self.environment;
-        let found = persist.cookie.find(self.request, || environment.now(), |v| split.named(v));
-        let (target, weighted) = found?;
-        (weighted || persist.drain).then_some(target)
+        let found = persist.cookie.find(self.request, || environment.now(), read)?;
+        let issue = rule.key.as_ref().and_then(|key| key.issue.as_ref());
+        if let Some(issue) = issue.filter(|issue| issue.cookie.is_renewed()) {
+            issue.returned(self.request, environment);
+        }
+        Some(found)
     }
 
     /// The variant that takes over, if the guard of the split sends the request there.

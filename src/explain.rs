@@ -6,6 +6,7 @@ use crate::environment::Environment;
 use crate::identity::Issued;
 use crate::key::Identity;
 use crate::plan::Plan;
+use crate::reason::Reason;
 use crate::request::Request;
 use crate::rule::Rule;
 use crate::snapshot::Snapshot;
@@ -83,6 +84,10 @@ pub fn explain<'p>(
     for rule in &plan.rules {
         steps.push(step(rule, request, environment, decision.issued));
         if decision.rule() == Some(rule.name()) {
+            if let Some(last) = steps.last_mut().filter(|_| decision.reason() == Reason::Override) {
+                // Nobody asked for a key.
+                (last.key, last.position) = (None, None);
+            }
             break;
         }
     }
@@ -102,13 +107,12 @@ fn step<'p>(
     };
     let matches = rule.matches(request);
     let key = if matches { key(rule, request, environment, issued) } else { None };
-    let slice = rule.slice.as_ref();
     Step {
         rule,
         matches,
         met: entries.iter().position(Option::is_none),
         missed: entries.iter().enumerate().filter_map(missed).collect(),
-        position: slice.and_then(|slice| Some(slice.position(&key.as_ref()?.value))),
+        position: rule.slice().and_then(|slice| Some(slice.position(&key.as_ref()?.value))),
         key,
     }
 }
@@ -132,7 +136,6 @@ fn key(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Reason;
     use crate::request::HeaderList;
     use crate::testing::FixedEnvironment;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base64ct::{Base64UrlUnpadded, Encoding};
 
 use crate::cookie::Cookie;
+use crate::environment::Environment;
 use crate::request::{Request, find_cookie};
 
 /// Bytes of 128 bits as text: base64url without padding (RFC 4648 section 5).
@@ -51,7 +52,7 @@ impl Issue {
     pub(crate) fn returned<'a>(
         &'a self,
         request: &'a impl Request,
-        now: impl FnMut() -> u64,
+        environment: &mut impl Environment,
     ) -> Option<&'a [u8]> {
         let spent = request.spent();
         if let Some(place) = spent.and_then(|spent| spent.returned(self.number())) {
@@ -62,11 +63,19 @@ impl Issue {
             });
         }
         let is_id = |text| Id::is_form_of(text).then_some(text);
-        let found = self.cookie.find_place(request, now, is_id);
+        let found = self.cookie.find(request, || environment.now(), is_id);
         if let Some(spent) = spent {
-            spent.note_returned(self.number(), found.map(|(place, _)| place));
+            spent.note_returned(self.number(), found.map(|found| found.place));
+            if found.is_some_and(|found| found.due) {
+                spent.note_due(self.bit);
+            }
         }
-        found.map(|(_, text)| text)
+        found.map(|found| found.what)
+    }
+
+    /// Whether a client has returned an identity that is to be set anew, as far as one was looked for.
+    pub(crate) fn is_due(&self, request: &impl Request) -> bool {
+        request.spent().is_some_and(|spent| spent.due() & self.bit != 0)
     }
 
     /// Its place among the cookies that carry identities.
@@ -80,6 +89,8 @@ impl Issue {
 pub(crate) struct Issued {
     pub(crate) id: Option<Id>,
     cookies: u8,
+    /// The cookies with forced variants that end, by [`crate::overrides::Override::bit`].
+    pub(crate) ended: u8,
 }
 
 impl Issued {

@@ -55,16 +55,26 @@ impl Key {
         environment: &mut impl Environment,
         issued: &mut Issued,
     ) -> Option<Identity<'a>> {
-        let sent = self.sent(request).map(|(_, identity)| identity);
-        sent.or_else(|| {
+        self.known(request, environment).or_else(|| {
             let issue = self.issue.as_ref()?;
-            if let Some(id) = issue.returned(request, || environment.now()) {
-                return Some(Identity::Sent(Cow::Borrowed(id)));
-            }
             let id = issued.id.or_else(|| Id::new(environment.entropy()?))?;
             issued.id = Some(id);
             issued.add(issue);
             Some(Identity::Issued(id))
+        })
+    }
+
+    /// The identity that the client sent: the first that is present and usable, or else the one that it
+    /// was issued before.
+    pub(crate) fn known<'a>(
+        &'a self,
+        request: &'a impl Request,
+        environment: &mut impl Environment,
+    ) -> Option<Identity<'a>> {
+        let sent = self.sent(request).map(|(_, identity)| identity);
+        sent.or_else(|| {
+            let id = self.issue.as_ref()?.returned(request, environment)?;
+            Some(Identity::Sent(Cow::Borrowed(id)))
         })
     }
 

@@ -77,6 +77,7 @@
 #[cfg(target_arch = "wasm32")]
 mod adapter;
 mod assign;
+mod baggage;
 mod caching;
 mod compile;
 pub mod config;
@@ -95,9 +96,13 @@ mod index;
 mod key;
 mod layer;
 pub mod limits;
+mod mac;
 mod matcher;
 mod metrics;
+mod navigation;
 mod outcome;
+mod overrides;
+mod persist;
 mod plan;
 pub mod point;
 mod ramp;
@@ -112,6 +117,7 @@ mod sorted;
 mod split;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod unit;
 mod variant;
 
 pub use assign::Unassigned;
@@ -122,12 +128,17 @@ pub use environment::Environment;
 pub use explain::{Explanation, FoundKey, Missed, Step, explain};
 pub use metrics::{Class, Metric, MetricKind, Metrics};
 pub use outcome::{Due, HeaderChange, Outcome, ResponseEffects, ResponseHeader};
+pub use overrides::Override;
 pub use plan::Plan;
 pub use reason::Reason;
 pub use request::{HeaderList, Ignored, IgnoredSet, Request};
 pub use rule::Rule;
 pub use snapshot::Snapshot;
 pub use variant::Variant;
+
+/// The version of the filter: the line `configured:` in Envoy's log ends with it, and `splitctl version`
+/// says it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[doc = include_str!("security.md")]
 pub mod security {}

@@ -109,6 +109,13 @@ pub const INTEGER_BYTES: usize = 64;
 /// Names of members, one inside the other, that lead to a part of a JSON value.
 pub const JSON_NAMES: usize = 8;
 
+/// Different metadata, filter state and members of baggage that a configuration looks at: each is read
+/// and made once in a request.
+pub const TEXTS: usize = 16;
+
+/// Segments of the path to a value of metadata: the namespace, and names inside it.
+pub const SEGMENTS: usize = 8;
+
 /// Values that are no identity, of one sticky key.
 pub const NO_IDENTITIES: usize = 64;
 
@@ -121,6 +128,9 @@ pub const HISTORY: usize = 32;
 
 /// Cookies that issue identities, in one configuration.
 pub const IDENTITIES: usize = 8;
+
+/// Cookies that keep forced variants, in one configuration: rules may share one.
+pub const OVERRIDES: usize = 8;
 
 /// Seconds that a cookie may last: 400 days, the most that user agents keep
 /// (RFC 6265bis section 5.5).
@@ -145,6 +155,13 @@ pub const INNER_BYTES: usize = 5 << 18;
 /// Bytes that all conditions look at in the second and later values of headers that are repeated: 9 values
 /// of 400 bytes for each of 1,000 conditions.
 pub const REPEATED_BYTES: usize = 4 << 20;
+
+/// Bytes of `baggage` that every hop has to pass on (W3C Baggage section 3.3.2): a member of ours does
+/// not make it longer.
+pub const BAGGAGE_BYTES: usize = 8 << 10;
+
+/// Members of `baggage` that every hop has to pass on.
+pub const BAGGAGE_MEMBERS: usize = 64;
 
 /// Bytes of the host that a signature binds: the longest name has 253 (RFC 1035 section 2.3.4).
 pub const HOST_BYTES: usize = 255;

@@ -59,6 +59,21 @@ pub struct Metrics {
     ignored: [MetricIndex; Ignored::ALL.len()],
     /// `tsplit_config_generation`
     pub(crate) generation: MetricIndex,
+    /// `tsplit_version`
+    pub(crate) version: MetricIndex,
+}
+
+/// The value of `tsplit_version`: 1,002,003 is version 1.2.3. A number needs no tag that every mesh
+/// would have to be told of.
+pub(crate) const VERSION: u64 = part(env!("CARGO_PKG_VERSION_MAJOR")) * 1_000_000
+    + part(env!("CARGO_PKG_VERSION_MINOR")) * 1_000
+    + part(env!("CARGO_PKG_VERSION_PATCH"));
+
+const fn part(digits: &str) -> u64 {
+    match u64::from_str_radix(digits, 10) {
+        Ok(number) => number,
+        Err(_) => 0,
+    }
 }
 
 /// The index of a metric in [`Metrics`]; `None` if it is not counted.
@@ -179,6 +194,7 @@ impl Metrics {
             });
             metrics.generation =
                 metrics.define(MetricKind::Gauge, none, None, "tsplit_config_generation");
+            metrics.version = metrics.define(MetricKind::Gauge, none, None, "tsplit_version");
         }
         metrics
     }
@@ -233,7 +249,7 @@ impl Metrics {
         });
         if reasons.contains(&Reason::Shadow) {
             metrics.changed = self.define(counter, tags, None, "tsplit_shadow_changed_total");
-        } else if level == MetricsLevel::Full {
+        } else if level == MetricsLevel::Full && !reasons.contains(&Reason::Override) {
             metrics.responses = Class::ALL.map(|class| {
                 self.define(counter, tags, Some(("class", class.name())), "tsplit_responses_total")
             });

@@ -3,8 +3,11 @@
 //! A new effect on the request is one more change in [`Outcome::request_headers`]; a new effect on
 //! the response is one more header or field of [`ResponseEffects`].
 
+mod state;
+
 use std::sync::Arc;
 
+use crate::baggage::{self, Written};
 use crate::config::{MetricsLevel, Mode};
 use crate::decide::{Decision, decide_read, shadows};
 use crate::earlier::Earlier;
@@ -14,7 +17,7 @@ use crate::metrics::MetricIndex;
 use crate::plan::Plan;
 use crate::point;
 use crate::reason::Reason;
-use crate::request::{IgnoredSet, Reader, Request, append_cookie, other_cookies};
+use crate::request::{BAGGAGE, IgnoredSet, Reader, Request, append_cookie, other_cookies};
 use crate::snapshot::Snapshot;
 use crate::variant::Target;
 
@@ -34,6 +37,17 @@ pub struct Outcome<'p> {
     cookies: Option<Cookies>,
     /// The routing headers that stay; none where this decision is carried out.
     earlier: Option<Box<Earlier<'p>>>,
+    /// What is told to others, where the configuration asks for any of it.
+    told: Option<Box<Told>>,
+}
+
+/// What is told of a decision beside its routing headers.
+#[derive(Debug)]
+struct Told {
+    /// The client's unit, for access logs.
+    unit: Option<String>,
+    /// The change of the request's `baggage`.
+    baggage: Option<Written>,
 }
 
 /// The time at which a counter is due.
@@ -133,7 +147,10 @@ impl<'p> Outcome<'p> {
         let point = point.map(point::Text::new);
         let carried_out = decision.target.is_some() && cookies.is_some();
         let earlier = if carried_out { None } else { Earlier::find(plan, request).map(Box::new) };
-        Outcome { plan, decision, shadows: Vec::new(), reason, ignored, point, cookies, earlier }
+        let tells = plan.baggage || plan.unit.is_some();
+        let told = tells.then(|| Told::new(plan, &decision, carried_out, request, environment));
+        let shadows = Vec::new();
+        Outcome { plan, decision, shadows, reason, ignored, point, cookies, earlier, told }
     }
 
     /// Whether a rule has decided, and its decision is carried out.
@@ -146,7 +163,7 @@ impl<'p> Outcome<'p> {
         &self.decision
     }
 
-    /// The changes of request headers, in order. Each routing header is written or removed,
+    /// The changes of request headers but `baggage`, in order. Each routing header is written or removed,
     /// whatever a client sent in it. Where no decision is carried out, one that an earlier filter in
     /// the chain wrote stays.
     pub fn request_headers(&self) -> impl Iterator<Item = HeaderChange<'_>> {
@@ -167,6 +184,23 @@ impl<'p> Outcome<'p> {
         ]
         .into_iter()
         .flatten()
+    }
+
+    /// The change of the request's `baggage`, which few configurations ask for.
+    pub fn baggage_change(&self) -> Option<HeaderChange<'_>> {
+        let value = Some(&*self.baggage()?.value).filter(|value| !value.is_empty());
+        Some(HeaderChange { name: BAGGAGE, value })
+    }
+
+    fn baggage(&self) -> Option<&Written> {
+        self.told.as_ref()?.baggage.as_ref()
+    }
+
+    /// The names by which a later filter in the chain knows that `baggage` has a member of this one, and
+    /// which; none where it has none.
+    pub fn written_in_baggage(&self) -> impl Iterator<Item = &str> {
+        let key = self.baggage().and_then(|written| written.key.as_deref());
+        key.into_iter().flat_map(|key| [BAGGAGE, key])
     }
 
     /// Whether the response sets a cookie of the filter.
@@ -196,7 +230,7 @@ impl<'p> Outcome<'p> {
         match self.decision.target {
             Some(target) => {
                 add(target.metrics.request(self.reason), stands);
-                if self.sets_cookies() && matches!(self.reason, Reason::Sticky | Reason::Random) {
+                if self.is_first() && matches!(self.reason, Reason::Sticky | Reason::Random) {
                     add(target.metrics.assigned, stands);
                 }
                 // In shadow, an earlier filter or Envoy's own route decides where the request goes.
@@ -226,30 +260,6 @@ impl<'p> Outcome<'p> {
         self.earlier.as_ref().is_some_and(|earlier| earlier.agrees(self.plan, decision))
     }
 
-    /// The filter state to set for access logs, by name: none but under `metrics: full`.
-    pub fn filter_state(&self) -> Vec<(&'static str, String)> {
-        match self.plan.metrics_level {
-            MetricsLevel::Full => self.state(),
-            MetricsLevel::Off | MetricsLevel::Counts => Vec::new(),
-        }
-    }
-
-    #[inline(never)]
-    fn state(&self) -> Vec<(&'static str, String)> {
-        let [rule, variant] = self.names().map(str::to_owned);
-        let mut state = vec![
-            ("tsplit.rule", rule),
-            ("tsplit.variant", variant),
-            ("tsplit.reason", self.reason.name().to_owned()),
-        ];
-        let shadow = |target: &Arc<Target>| format!("{}={}", target.rule, target.name());
-        let shadows: Vec<_> = self.shadows.iter().filter_map(|s| s.target.map(shadow)).collect();
-        if !shadows.is_empty() {
-            state.push(("tsplit.shadow", shadows.join(",")));
-        }
-        state
-    }
-
     /// The effects on the response; most often there are none.
     pub fn into_response(self) -> ResponseEffects {
         let mut headers = Vec::new();
@@ -260,7 +270,10 @@ impl<'p> Outcome<'p> {
             let set = |value| ResponseHeader { name: "set-cookie".to_owned(), value };
             headers.extend(cookies.response.into_iter().map(set));
             let counts = self.plan.metrics_level == MetricsLevel::Full;
-            observed = self.decision.target.filter(|target| counts || target.guard.is_some());
+            let observes = |target: &&Arc<Target>| counts || target.guard.is_some();
+            // What a client forces says nothing of its variant to those who compare.
+            let chosen = self.decision.target.filter(|_| self.reason != Reason::Override);
+            observed = chosen.filter(observes);
         }
         let caching = &self.plan.caching;
         let caching = !caching.vary.is_empty() || caching.private && !headers.is_empty();
@@ -291,6 +304,23 @@ impl<'p> Outcome<'p> {
     }
 }
 
+impl Told {
+    #[inline(never)] // Whoever asks for none of it is not to pay for its code.
+    fn new<'p>(
+        plan: &'p Plan,
+        decision: &Decision<'p>,
+        carried_out: bool,
+        request: &impl Request,
+        environment: &mut impl Environment,
+    ) -> Box<Self> {
+        let unit = plan.unit.as_ref();
+        let unit = unit.and_then(|key| state::unit(plan, key, decision, request, environment));
+        let decided = decision.target.filter(|_| carried_out).map(|target| &**target);
+        let baggage = plan.baggage.then(|| baggage::change(plan, decided, request)).flatten();
+        Box::new(Told { unit, baggage })
+    }
+}
+
 impl ResponseEffects {
     /// Whether nothing is left to do.
     pub fn is_empty(&self) -> bool {
@@ -314,10 +344,21 @@ fn cookies(
         let value = persist.cookie.value(&payload, request, environment.now());
         cookies.response.push(persist.cookie.set(&value));
     }
+    for issue in plan.issues.iter().filter(|issue| issue.is_due(request)) {
+        let now = environment.now();
+        let id = issue.returned(request, environment);
+        let id = id.and_then(|id| std::str::from_utf8(id).ok());
+        let value = id.map(|id| issue.cookie.value(id, request, now));
+        cookies.response.extend(value.map(|value| issue.cookie.set(&value)));
+    }
+    if decision.issued.ended != 0 {
+        cookies.response.extend(plan.ended(decision.issued.ended).cloned());
+    }
     cookies
 }
 
 /// The cookies with a new identity. `now` is in Unix seconds.
+#[inline(never)] // Most requests are issued nothing.
 fn issue(
     plan: &Plan,
     decision: &Decision<'_>,

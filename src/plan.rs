@@ -10,9 +10,10 @@ use crate::identity::Issue;
 use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::ramp::Ramp;
-use crate::request::Request;
+use crate::request::{BAGGAGE, Request};
 use crate::rule::Rule;
-use crate::variant::Variant;
+use crate::unit::UnitKey;
+use crate::variant::{Target, Variant};
 
 /// A configuration that is ready to decide. It never changes.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Plan {
     pub(crate) hold: Option<Arc<Variant>>,
     /// Every cookie that issues identities, once.
     pub(crate) issues: Vec<Arc<Issue>>,
+    /// The `Set-Cookie` fields that end forced variants, in the order of the bits of their cookies.
+    pub(crate) endings: Vec<String>,
     pub(crate) ramps: Vec<Ramp>,
     pub(crate) guards: Vec<Guard>,
     /// Whether any rule is in shadow.
@@ -38,6 +41,11 @@ pub struct Plan {
     pub(crate) metrics: Metrics,
     /// A number that stands for the configuration: proxies that run the same have the same.
     pub(crate) generation: u32,
+    pub(crate) generation_text: String,
+    /// The key of units; `None` where access logs have none.
+    pub(crate) unit: Option<UnitKey>,
+    /// Whether the request's `baggage` tells the decision.
+    pub(crate) baggage: bool,
     pub(crate) debug_header: Option<String>,
     pub(crate) caching: Caching,
 }
@@ -75,18 +83,32 @@ impl Plan {
         self.hold.as_deref()
     }
 
+    /// The rule that a variant was chosen by.
+    pub(crate) fn rule_of(&self, target: &Target) -> Option<&Rule> {
+        self.rules.iter().find(|rule| Arc::ptr_eq(&rule.name, &target.rule))
+    }
+
     /// The metrics to define before it is put to work.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
     /// The request headers that the filter writes.
-    pub(crate) fn own_headers(&self) -> [&str; 4] {
+    pub(crate) fn own_headers(&self) -> [&str; 5] {
         // No header has an empty name.
         let [cluster, variant, point] =
             [&self.cluster_header, &self.variant_header, &self.point_header]
                 .map(|name| name.as_deref().unwrap_or_default());
-        [cluster, variant, point, "cookie"]
+        let baggage = if self.baggage { BAGGAGE } else { "" };
+        [cluster, variant, point, "cookie", baggage]
+    }
+
+    /// The fields that end the cookies of these bits.
+    #[inline(never)]
+    pub(crate) fn ended(&self, bits: u8) -> impl Iterator<Item = &String> {
+        let bit = |place| 1_u8.checked_shl(place).unwrap_or(0);
+        let endings = (0..).zip(&self.endings);
+        endings.filter(move |(place, _)| bits & bit(*place) != 0).map(|(_, ending)| ending)
     }
 
     /// Calls `find` on each rule that may match a request, in order, and returns its first answer. All

@@ -17,6 +17,9 @@ pub enum Reason {
     Guard,
     /// Everyone is held at the variant: `hold` of the configuration names it.
     Hold,
+    /// The client has forced the variant, by a link or by the cookie that the link left: `override` of
+    /// the rule lets it.
+    Override,
     /// The decision is only counted: its rule, or the whole configuration, is in shadow.
     Shadow,
     /// No rule matched: Envoy's own route decides.
@@ -25,7 +28,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub(crate) const ALL: [Reason; 9] = [
+    pub(crate) const ALL: [Reason; 10] = [
         Reason::Pinned,
         Reason::Sticky,
         Reason::Persisted,
@@ -33,9 +36,24 @@ impl Reason {
         Reason::Random,
         Reason::Guard,
         Reason::Hold,
+        Reason::Override,
         Reason::Shadow,
         Reason::Unmatched,
     ];
+
+    /// Whether an experiment may count the decision: a part of it that chance or a key chose, and that
+    /// the client saw.
+    pub(crate) fn is_analysed(self) -> bool {
+        match self {
+            Reason::Pinned | Reason::Sticky | Reason::Persisted | Reason::Random => true,
+            Reason::Otherwise
+            | Reason::Guard
+            | Reason::Hold
+            | Reason::Override
+            | Reason::Shadow
+            | Reason::Unmatched => false,
+        }
+    }
 
     /// The name of the reason in logs, metrics and outputs.
     ///
@@ -51,6 +69,7 @@ impl Reason {
             Reason::Random => "random",
             Reason::Guard => "guard",
             Reason::Hold => "hold",
+            Reason::Override => "override",
             Reason::Shadow => "shadow",
             Reason::Unmatched => "unmatched",
         }

@@ -3,6 +3,7 @@
 //! absent.
 
 mod cookies;
+mod elements;
 mod host;
 mod ignored;
 mod list;
@@ -11,16 +12,19 @@ mod query;
 mod reader;
 mod scan;
 mod spent;
+mod texts;
 
 pub use ignored::{Ignored, IgnoredSet};
 pub use list::HeaderList;
+pub use texts::Texts;
 
 pub(crate) use cookies::{
     append_cookie, each_cookie, find_cookie, find_cookie_any_case, other_cookies,
 };
+pub(crate) use elements::elements;
 pub(crate) use host::{bare_host, host};
 pub(crate) use part::AUTHORITY;
-pub(crate) use query::{each_param, query_param};
+pub(crate) use query::{asked_param, each_param, query_param};
 pub(crate) use reader::Reader;
 pub(crate) use spent::Spent;
 
@@ -28,7 +32,8 @@ use std::net::IpAddr;
 
 use crate::limits;
 use reader::Known;
-use scan::{is_clean, split_at_byte};
+use scan::is_clean;
+pub(crate) use scan::split_at_byte;
 
 const PATH: &str = ":path";
 
@@ -99,8 +104,25 @@ pub trait Request {
         None
     }
 
+    /// The `:path` that the client asked for, if the proxy has followed a redirect since, which may have
+    /// changed it.
+    fn first_path(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// The client's address, without a port, as the proxy sees it.
     fn source_address(&self) -> Option<IpAddr>;
+
+    /// A property that the proxy has of the request, by its path with NUL between the segments, as the
+    /// proxy hands it over. No client sets one.
+    fn property(&self, _path: &str) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// The place for texts that are made once; without it, there are none.
+    fn texts(&self) -> Option<&Texts> {
+        None
+    }
 
     /// Whether an earlier filter of this kind in the chain, and not the client, wrote the header of
     /// this name.
@@ -159,6 +181,9 @@ pub(crate) fn find_value<'a, T>(
     });
     found.flatten()
 }
+
+/// The header with what services hand on (W3C Baggage).
+pub(crate) const BAGGAGE: &str = "baggage";
 
 /// Bytes of a value beyond which it is long, and looked at once where that is kept.
 const LONG: usize = 256;

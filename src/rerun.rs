@@ -28,7 +28,7 @@ pub(crate) struct FirstRun {
 impl FirstRun {
     /// The first run as bytes: a bit for each of `random`, `entropy` and `now` that is there, the three
     /// in little endian (0 if absent), and the header map. Of the headers only those of these names are
-    /// handed over, `:authority`, and `x-request-id`.
+    /// handed over, `:authority`, `:path`, and `x-request-id`.
     #[cold]
     pub(crate) fn to_bytes(&self, names: &[&str]) -> Vec<u8> {
         let Chance { random, entropy, now } = self.chance;
@@ -40,7 +40,7 @@ impl FirstRun {
         bytes.extend(now.unwrap_or(0).to_le_bytes());
         let mut kept = Vec::new();
         self.headers.each(|name, value| {
-            if is_one_of(name, names) || is_one_of(name, &[AUTHORITY, REQUEST_ID]) {
+            if is_one_of(name, names) || is_one_of(name, &[AUTHORITY, PATH, REQUEST_ID]) {
                 kept.push((name, value));
             }
         });
@@ -81,6 +81,11 @@ impl FirstRun {
     pub(crate) fn authority(&self) -> Option<&[u8]> {
         self.headers.first(AUTHORITY)
     }
+
+    /// The `:path` that the client asked for.
+    pub(crate) fn path(&self) -> Option<&[u8]> {
+        self.headers.first(PATH)
+    }
 }
 
 fn is_one_of(name: &[u8], names: &[&str]) -> bool {
@@ -88,6 +93,7 @@ fn is_one_of(name: &[u8], names: &[&str]) -> bool {
 }
 
 const AUTHORITY: &str = ":authority";
+const PATH: &str = ":path";
 
 /// The header that Envoy gives a request, and that stays the same in each run.
 const REQUEST_ID: &str = "x-request-id";
@@ -179,10 +185,11 @@ mod tests {
             let read = FirstRun::from_bytes(&bytes).unwrap();
             assert_eq!(read.chance, chance);
             let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-            let kept = [pair(":authority", "h"), pair("cookie", "a=1"), pair("x-request-id", "7")];
-            assert_eq!(fields(&read.headers), kept);
+            let kept =
+                [(":authority", "h"), (":path", "/"), ("cookie", "a=1"), ("x-request-id", "7")];
+            assert_eq!(fields(&read.headers), kept.map(|(name, value)| pair(name, value)));
             assert_eq!(hint(&read.headers), xxh64(b"7", 0));
-            assert_eq!(read.authority(), Some(&b"h"[..]));
+            assert_eq!((read.authority(), read.path()), (Some(&b"h"[..]), Some(&b"/"[..])));
             // A third run gets the same.
             assert_eq!(read.to_bytes(&["cookie"]), bytes);
         }

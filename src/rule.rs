@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::config::Mode;
-use crate::cookie::Cookie;
 use crate::key::Key;
 use crate::layer::Slice;
 use crate::matcher::Matcher;
+use crate::overrides::Override;
+use crate::persist::Persist;
 use crate::request::Request;
 use crate::split::Split;
 use crate::variant::Target;
@@ -17,13 +18,22 @@ pub struct Rule {
     pub(crate) name: Arc<str>,
     /// Entries (OR) of conditions (AND); `None` matches every request.
     pub(crate) entries: Option<Vec<Vec<Matcher>>>,
-    /// The clients that the rule may take; `None` for all.
-    pub(crate) slice: Option<Slice>,
+    /// What is asked of a client once its request matches.
+    pub(crate) gate: Option<Box<Gate>>,
     /// How a client is recognised.
     pub(crate) key: Option<Key>,
     /// Whether its decisions are carried out.
     pub(crate) mode: Mode,
     pub(crate) action: Action,
+}
+
+/// What is asked of a client whose request matches, before the rule acts.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    /// The variants that the client may force, wherever it belongs otherwise.
+    pub(crate) overrides: Option<Override>,
+    /// The clients that the rule may take; `None` for all.
+    pub(crate) slice: Option<Slice>,
 }
 
 #[derive(Debug)]
@@ -62,15 +72,17 @@ pub(crate) struct Route {
     pub(crate) guard: Option<usize>,
 }
 
-/// A cookie that keeps an assignment.
-#[derive(Debug)]
-pub(crate) struct Persist {
-    pub(crate) cookie: Cookie,
-    /// Whether a variant of weight 0 keeps its clients.
-    pub(crate) drain: bool,
-}
-
 impl Rule {
+    /// The clients that it may take; `None` for all.
+    pub(crate) fn slice(&self) -> Option<&Slice> {
+        self.gate.as_ref()?.slice.as_ref()
+    }
+
+    /// The variants that clients may force.
+    pub fn overrides(&self) -> Option<&Override> {
+        self.gate.as_ref()?.overrides.as_ref()
+    }
+
     /// Its split, where it has one with weights.
     pub(crate) fn allocation(&self) -> Option<&Allocation> {
         match &self.action {

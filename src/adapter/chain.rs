@@ -9,9 +9,13 @@ use super::vm::{Member, Vm};
 use crate::Outcome;
 use crate::config::MetricsLevel;
 use crate::plan::Plan;
+use crate::request::BAGGAGE;
 
 /// The first of the properties for access logs; its value is `-` where no rule has matched.
 const STATE: &str = "tsplit.rule";
+
+/// The properties that not every decision has.
+const OPTIONAL: [&str; 3] = ["tsplit.shadow", "tsplit.unit", "tsplit.first"];
 
 /// A filter among those that may stand in its chain.
 pub(super) struct Chain {
@@ -58,6 +62,7 @@ impl Chain {
         if carried_out {
             plan.routing_headers().for_each(|header| self.claim(header));
         }
+        outcome.written_in_baggage().for_each(|name| self.claim(name));
         // A decision in shadow is told of where there is no other.
         let decided = outcome.decision().rule().is_some();
         if let Some(header) = &plan.debug_header
@@ -66,8 +71,17 @@ impl Chain {
             self.claim(header);
         }
         let state = outcome.filter_state();
-        let told = || read(STATE).is_some_and(|rule| rule != b"-");
-        let shared = !state.is_empty() && (carried_out || !told());
+        if state.is_empty() {
+            return;
+        }
+        let told = read(STATE);
+        let shared = carried_out || told.as_ref().is_none_or(|rule| rule == b"-");
+        if told.is_some() && shared {
+            // What an earlier filter said of its own decision is not of this one.
+            let others =
+                OPTIONAL.iter().filter(|name| state.iter().all(|(known, _)| known != *name));
+            others.for_each(|property| set(property, "-"));
+        }
         for (property, value) in state {
             if shared {
                 set(property, &value);
@@ -130,7 +144,9 @@ fn name() -> String {
 /// The names of the headers, and the first of the filter state, that a plan writes.
 fn writes(plan: &Plan) -> Vec<String> {
     let state = (plan.metrics_level == MetricsLevel::Full).then_some(STATE);
-    let names = plan.routing_headers().chain(plan.debug_header.as_deref()).chain(state);
+    let baggage = plan.baggage.then_some(BAGGAGE);
+    let names = plan.routing_headers().chain(plan.debug_header.as_deref());
+    let names = names.chain(state).chain(baggage);
     names.map(str::to_owned).collect()
 }
 

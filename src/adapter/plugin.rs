@@ -33,7 +33,7 @@ impl Plugin {
     pub(super) fn configured() -> Option<Self> {
         match Self::configure() {
             Ok(plugin) => {
-                info!("configured: {}", plugin.plan);
+                info!("configured: {}; version {}", plugin.plan, crate::VERSION);
                 Some(plugin)
             }
             Err(reasons) => {
@@ -58,6 +58,7 @@ impl Plugin {
 
     fn new(plan: Plan, metrics: MetricIds) -> Self {
         metrics.record(plan.metrics.generation, plan.generation.into());
+        metrics.record(plan.metrics.version, crate::metrics::VERSION);
         // Without a clock ramps stand at their start, until it can be read.
         let snapshot = Snapshot::new(&plan, seconds().unwrap_or(0));
         let gauges = Gauges::show(&plan, &metrics, &snapshot);

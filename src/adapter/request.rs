@@ -11,9 +11,9 @@ use super::chain;
 use super::plugin::Plugin;
 use super::rerun::Reruns;
 use crate::header_map::HeaderMap;
-use crate::request::other_cookies;
+use crate::request::{BAGGAGE, Texts, other_cookies};
 use crate::rerun::{Chance, FirstRun};
-use crate::{IgnoredSet, Request};
+use crate::{IgnoredSet, Plan, Request};
 
 /// A request that is read when first asked for.
 #[derive(Default)]
@@ -22,6 +22,7 @@ pub(super) struct HostRequest {
     headers: OnceCell<HeaderMap>,
     source: OnceCell<Option<IpAddr>>,
     ignored: IgnoredSet,
+    texts: Texts,
     /// The first run of the request, if this is a later one.
     first: Option<Box<FirstRun>>,
 }
@@ -49,6 +50,19 @@ impl Request for HostRequest {
 
     fn first_authority(&self) -> Option<&[u8]> {
         self.first.as_ref()?.authority()
+    }
+
+    fn first_path(&self) -> Option<&[u8]> {
+        self.first.as_ref()?.path()
+    }
+
+    /// A property that cannot be read counts as absent.
+    fn property(&self, path: &str) -> Option<Vec<u8>> {
+        abi::property(path).ok().flatten()
+    }
+
+    fn texts(&self) -> Option<&Texts> {
+        Some(&self.texts)
     }
 
     fn source_address(&self) -> Option<IpAddr> {
@@ -95,23 +109,33 @@ impl HostRequest {
         FirstRun { chance, headers }
     }
 
-    /// Puts the client's own cookies back into a later run: the first one may have added an identity that
-    /// this one does not issue.
+    /// Puts the client's own cookies and baggage back into a later run: the first one may have added an
+    /// identity that this one does not issue, and a rule that is not this one's.
     ///
     /// # Errors
     /// The status of a change that Envoy refused.
-    pub(super) fn restore_cookies(&self) -> Result<(), Status> {
+    pub(super) fn restore(&self, plan: &Plan) -> Result<(), Status> {
         if self.first.is_none() {
             return Ok(());
         }
-        self.write_cookies()
+        self.write_back(plan)
     }
 
     #[cold]
-    fn write_cookies(&self) -> Result<(), Status> {
-        let cookies = other_cookies(self, |_| false);
-        let cookies = Some(&*cookies).filter(|cookies| !cookies.is_empty());
-        abi::set_header(MapType::HttpRequestHeaders, "cookie", cookies)
+    fn write_back(&self, plan: &Plan) -> Result<(), Status> {
+        let write = |name, value: Vec<u8>| {
+            let value = Some(&*value).filter(|value| !value.is_empty());
+            abi::set_header(MapType::HttpRequestHeaders, name, value)
+        };
+        if plan.baggage {
+            let mut values = Vec::new();
+            self.find_header(BAGGAGE, |value| -> Option<()> {
+                values.push(value);
+                None
+            });
+            write(BAGGAGE, values.join(&b','))?;
+        }
+        write("cookie", other_cookies(self, |_| false))
     }
 
     /// Whether a header was sent, or written by an earlier run. Where the headers cannot be read, any

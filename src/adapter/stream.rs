@@ -12,6 +12,7 @@ use super::environment::Host;
 use super::observed::Observed;
 use super::plugin::Plugin;
 use super::request::HostRequest;
+use crate::config::MetricsLevel;
 use crate::ending::RERUN;
 use crate::rerun::{Chance, FirstRun, Replay};
 use crate::{Due, Outcome, ResponseHeader};
@@ -118,20 +119,19 @@ fn route(plugin: &Plugin, whole: bool) -> Result<Pending, Status> {
     let environment = &mut Replay::new(Host, request.chance());
     let snapshot = plugin.snapshot.borrow();
     let outcome = Outcome::decide(&plugin.plan, &snapshot, &request, environment);
-    request.restore_cookies()?;
+    request.restore(&plugin.plan)?;
     for change in outcome.request_headers() {
         // A header that nobody sent needs no removing.
         if change.value.is_some() || request.may_have(change.name) {
             abi::set_header(MapType::HttpRequestHeaders, change.name, change.value)?;
         }
     }
+    if plugin.plan.baggage {
+        write_baggage(&outcome)?;
+    }
     let company = plugin.chain.has_company().then(|| tell_company(plugin, &outcome));
-    if company.is_none() {
-        outcome.count(|index, _| plugin.metrics.increment(Some(index)));
-        for (name, value) in outcome.filter_state() {
-            // The access log then has no value.
-            let _ = abi::set_property(name, value.as_bytes());
-        }
+    if company.is_none() && plugin.plan.metrics_level != MetricsLevel::Off {
+        tell(plugin, &outcome);
     }
     let sets_cookies = outcome.sets_cookies();
     let effects = outcome.into_response();
@@ -139,6 +139,26 @@ fn route(plugin: &Plugin, whole: bool) -> Result<Pending, Status> {
     let run = plugin.reruns.as_ref().map(|_| keep(request, environment.noted, sets_cookies));
     let (headers, caching) = (effects.headers, effects.caching);
     Ok(Pending { headers, caching, company, observed, run })
+}
+
+/// Tells of the variant in the request's `baggage`.
+///
+/// # Errors
+/// The status of a change that Envoy refused.
+#[inline(never)]
+fn write_baggage(outcome: &Outcome<'_>) -> Result<(), Status> {
+    let Some(change) = outcome.baggage_change() else { return Ok(()) };
+    abi::set_header(MapType::HttpRequestHeaders, change.name, change.value)
+}
+
+/// Counts the request, and tells the access log.
+#[inline(never)]
+fn tell(plugin: &Plugin, outcome: &Outcome<'_>) {
+    outcome.count(|index, _| plugin.metrics.increment(Some(index)));
+    for (name, value) in outcome.filter_state() {
+        // The access log then has no value.
+        let _ = abi::set_property(name, value.as_bytes());
+    }
 }
 
 /// Tells the other filters in the chain; the counters that wait for them.

@@ -2,6 +2,7 @@
 
 use crate::caching::Caching;
 use crate::config::{ActionSpec, ConditionTest, Config, Mode, Part, RuleSpec};
+use crate::navigation;
 
 /// The directives for caches that a configuration asks for. Nothing of a response depends on a plan in shadow.
 pub(super) fn compile(config: &Config) -> Caching {
@@ -27,12 +28,14 @@ fn looked_at(rule: &RuleSpec) -> impl Iterator<Item = &str> {
     let key = rule.sticky.iter().flat_map(|sticky| &sticky.key);
     let key = key.filter_map(|source| header(source.part()?));
     let issues = rule.sticky.as_ref().is_some_and(|sticky| sticky.issue.is_some());
-    let persists = match &rule.action {
-        Some(ActionSpec::Split(split)) => split.persist.is_some(),
-        Some(ActionSpec::Route(route)) => route.persist.is_some(),
-        Some(ActionSpec::To(_)) | None => false,
+    let persist = match &rule.action {
+        Some(ActionSpec::Split(split)) => split.persist.as_ref(),
+        Some(ActionSpec::Route(route)) => route.persist.as_ref(),
+        Some(ActionSpec::To(_)) | None => None,
     };
-    conditions.chain(key).chain((issues || persists).then_some("cookie"))
+    let page = persist.filter(|persist| persist.by_page).map(|_| navigation::HEADERS);
+    let sets = issues || persist.is_some() || rule.overrides.is_some();
+    conditions.chain(key).chain(sets.then_some("cookie")).chain(page.into_iter().flatten())
 }
 
 /// The header that a part of the request is in; `None` where it belongs to what is asked for, which
@@ -41,6 +44,9 @@ fn header(part: &Part) -> Option<&str> {
     match part {
         Part::Header(name) => Some(name),
         Part::Cookie(_) | Part::CookieAnyCase(_) => Some("cookie"),
+        Part::Baggage(_) => Some("baggage"),
         Part::QueryParam(_) | Part::Path | Part::Method | Part::Authority => None,
+        // No header tells a cache of it.
+        Part::Property(_) => None,
     }
 }

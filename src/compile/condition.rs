@@ -1,6 +1,6 @@
 //! Conditions as written become matchers: operands are encoded, expressions compiled.
 
-use crate::config::{Condition, ConditionTest, Errors, Operator, Part, RuleSpec};
+use crate::config::{Condition, ConditionTest, Errors, KeySource, Operator, Part, RuleSpec};
 use crate::limits;
 use crate::matcher::{List, Matcher, Networks, Operand, Search, Test, Text};
 use crate::regex::Regex;
@@ -18,11 +18,33 @@ impl Searches {
         let entries = rules.iter().filter_map(|rule| rule.entries.as_deref()).flatten();
         let searches = |condition: &&Condition| {
             let ConditionTest::Text { operator, .. } = &condition.test else { return false };
-            matches!(operator, Operator::Regex(_) | Operator::Contains(_))
+            matches!(operator, Operator::Regex(_) | Operator::Contains(_) | Operator::Member(_))
         };
         let count = u32::try_from(entries.flatten().filter(searches).count()).unwrap_or(u32::MAX);
         let steps = limits::SEARCH_STEPS.checked_div(count).unwrap_or(limits::SEARCH_STEPS);
         Searches { steps, effort: limits::REGEX_EFFORTS }
+    }
+}
+
+/// Checks how much a configuration looks at that is read and made for each request.
+pub(super) fn check_texts(rules: &[RuleSpec], errors: &mut Errors) {
+    let conditions = rules.iter().flat_map(|rule| rule.entries.iter().flatten().flatten());
+    let conditions = conditions.filter_map(|condition| match &condition.test {
+        ConditionTest::Text { part, .. } => Some(part),
+        ConditionTest::SourceIp(_) => None,
+    });
+    let keys = rules.iter().filter_map(|rule| rule.sticky.as_ref()).flat_map(|it| &it.key);
+    let parts = conditions.chain(keys.filter_map(KeySource::part));
+    let mut known: Vec<&Part> = Vec::new();
+    for part in parts.filter(|part| matches!(part, Part::Property(_) | Part::Baggage(_))) {
+        if !known.contains(&part) && known.len() <= limits::TEXTS {
+            known.push(part);
+        }
+    }
+    if known.len() > limits::TEXTS {
+        let most = limits::TEXTS;
+        let remedy = format!("more than {most} different metadata, filterState and baggage");
+        errors.forbidden("rules", remedy);
     }
 }
 
@@ -64,6 +86,7 @@ fn text(
         }
         Operator::Suffix(text) => Text::Suffix(operand(text)),
         Operator::Contains(text) => Text::Contains(Search::new(&text, ignore_case), searches.steps),
+        Operator::Member(text) => Text::Member(operand(text), searches.steps),
         Operator::In(texts) => Text::In(List::new(texts.iter().map(String::as_str), ignore_case)),
         Operator::Regex(pattern) => match Regex::new(&pattern, ignore_case, &mut searches.effort) {
             Ok(regex) => Text::Regex(regex, searches.steps),

@@ -91,11 +91,13 @@ fn needs_point(config: &Config) -> Option<String> {
 
 /// The variants that requests of a rule may go to by the rule's own choice.
 fn named(rule: &RuleSpec) -> Vec<&str> {
-    match &rule.action {
-        Some(ActionSpec::To(to)) => vec![to],
+    let mut named = match &rule.action {
+        Some(ActionSpec::To(to)) => vec![to.as_str()],
         Some(ActionSpec::Split(split)) => {
             split.weights.iter().map(|weight| weight.variant.as_str()).collect()
         }
         Some(ActionSpec::Route(_)) | None => Vec::new(),
-    }
+    };
+    named.extend(rule.overrides.iter().flat_map(|it| &it.variants).map(String::as_str));
+    named
 }

@@ -41,7 +41,7 @@ fn held(rule: Rule, variant: &Arc<Variant>, parts: &mut Parts<'_>) -> Rule {
         assigned: false,
     };
     let target = parts.target(&rule.name, Arc::clone(variant), &counted, None);
-    Rule { slice: None, key: None, action: Action::Hold(target), ..rule }
+    Rule { gate: None, key: None, action: Action::Hold(target), ..rule }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use crate::config::{
     ActionSpec, Condition, ConditionTest, Config, KeySource, Mode, Part, RuleSpec,
 };
+use crate::request::BAGGAGE;
 
 /// Whether later runs of a request have to be told of the first: if a rule sets a cookie, or reads one
 /// of the headers that the filter writes.
@@ -11,7 +12,7 @@ pub(super) fn matters(config: &Config) -> bool {
     let own = |part: &Part| match part {
         Part::Header(name) => {
             let own = [&config.cluster_header, &config.variant_header, &config.point_header];
-            own.into_iter().flatten().any(|own| own == name)
+            own.into_iter().flatten().any(|own| own == name) || config.baggage && name == BAGGAGE
         }
         _ => false,
     };
@@ -27,7 +28,7 @@ fn sets_cookie(rule: &RuleSpec) -> bool {
         ActionSpec::Split(split) => split.persist.is_some(),
         ActionSpec::Route(route) => route.persist.is_some(),
     };
-    issues || rule.action.as_ref().is_some_and(persist)
+    issues || rule.overrides.is_some() || rule.action.as_ref().is_some_and(persist)
 }
 
 fn reads(rule: &RuleSpec, own: impl Fn(&Part) -> bool) -> bool {
@@ -53,6 +54,18 @@ mod tests {
         Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap().reruns_matter
     }
 
+    /// A first run writes it where the configuration says so.
+    #[test]
+    fn baggage_is_an_own_header_only_where_it_is_written() {
+        for baggage in [true, false] {
+            let matches = json!([{ "headers": { "baggage": { "contains": "a" } } }]);
+            let config = json!({ "variantHeader": "x-v", "baggage": baggage, "variants": { "a": {} },
+                                 "rules": [{ "name": "r", "match": matches, "to": "a" }] });
+            let plan = Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap();
+            assert_eq!(plan.reruns_matter, baggage);
+        }
+    }
+
     #[test]
     fn a_second_run_matters_where_a_cookie_is_set_or_an_own_header_is_read() {
         let cookie = json!({ "cookie": "c", "maxAge": "1h" });
@@ -62,6 +75,11 @@ mod tests {
             (json!({ "split": { "a": 1 }, "sticky": { "key": [{ "cookie": "c" }] } }), false),
             (json!({ "split": { "a": 1 }, "sticky": { "issue": cookie } }), true),
             (json!({ "split": { "a": 1 }, "persist": cookie }), true),
+            (
+                json!({ "to": "a", "override": { "queryParam": "q", "cookie": "c", "maxAge": "1h",
+                                              "variants": ["a"] } }),
+                true,
+            ),
             (json!({ "to": "a", "match": header("x-other") }), false),
             (json!({ "to": "a", "match": header("x-v") }), true),
             (json!({ "to": "a", "match": header("x-c") }), true),

@@ -39,6 +39,7 @@ pub(super) fn compile(
     let guarded =
         config.guard.as_ref().filter(|_| rule.mode == Mode::Enforce).map(|_| parts.guards.len());
     let targets = targets(rule, &config, guarded, parts, errors);
+    check_page(rule, &config, errors);
     let otherwise = otherwise(rule, &config, &targets, parts, errors);
     let persist = config.persist.map(|persist| parts.cookies.persist(persist, rule.salt, errors));
     if let Some(guard) = config.guard {
@@ -131,7 +132,18 @@ fn targets(
     config.weights.iter().filter_map(target).collect()
 }
 
-/// The target of the clients that the engine leaves out.
+/// Checks that a page has a variant even where the engine leaves its client out: the next rule would
+/// have the page, and this one its parts.
+fn check_page(rule: &RuleContext<'_>, config: &SplitSpec, errors: &mut Errors) {
+    let by_page = config.persist.as_ref().is_some_and(|persist| persist.by_page);
+    if by_page && rule.engine.is_some() && config.otherwise.is_none() {
+        let remedy = "name the variant of the pages of clients whom the engine leaves out";
+        let at = format!("{}.otherwise", rule.path);
+        errors.required(&at, format!("{remedy}: `reassign` needs it"));
+    }
+}
+
+/// The target of the clients that the engine leaves out. A cookie may keep it for a page.
 fn otherwise(
     rule: &RuleContext<'_>,
     config: &SplitSpec,
@@ -144,11 +156,12 @@ fn otherwise(
         return Some(Arc::clone(&known.target));
     }
     let variant = parts.find(&format!("{}.otherwise", rule.path), name, errors)?;
-    let reasons = match rule.mode {
-        Mode::Enforce => [Reason::Otherwise],
-        Mode::Shadow => [Reason::Shadow],
+    let reasons: &[Reason] = match rule.mode {
+        Mode::Enforce if config.persist.is_some() => &[Reason::Persisted, Reason::Otherwise],
+        Mode::Enforce => &[Reason::Otherwise],
+        Mode::Shadow => &[Reason::Shadow],
     };
-    let (rule, reasons) = (rule.name, &reasons);
+    let rule = rule.name;
     let counted = Counted {
         rule,
         variant: Some(name),

@@ -4,19 +4,21 @@ use std::sync::Arc;
 
 use super::Env;
 use crate::config::{
-    CookieSpec, Decimal, Errors, KeySource, LayerSpec, PersistSpec, RuleSpec, Signing, StickySpec,
+    CookieSpec, Decimal, Errors, KeySource, LayerSpec, OverrideSpec, PersistSpec, RuleSpec,
+    Signing, StickySpec,
 };
-use crate::cookie::{Cookie, Keys};
+use crate::cookie::{Cookie, Keys, Signer};
 use crate::identity::Issue;
 use crate::key::Key;
 use crate::limits;
-use crate::rule::Persist;
+use crate::persist::Persist;
 
 /// The cookies of one configuration: each name has one meaning.
 pub(super) struct CookieRegistry<'e> {
     env: Env<'e>,
     issues: Vec<Identity>,
     persists: Vec<Assignment>,
+    overrides: Vec<Choice>,
 }
 
 /// A cookie with identities, as the first rule that issues it has it.
@@ -25,6 +27,13 @@ struct Identity {
     path: String,
     spec: CookieSpec,
     issue: Arc<Issue>,
+}
+
+/// A cookie with forced variants, as the first rule that sets it has it.
+struct Choice {
+    /// The field of that rule, as in `rules[0].override`.
+    path: String,
+    spec: CookieSpec,
 }
 
 /// A cookie with assignments.
@@ -36,7 +45,7 @@ struct Assignment {
 
 impl<'e> CookieRegistry<'e> {
     pub(super) fn new(env: Env<'e>) -> Self {
-        CookieRegistry { env, issues: Vec::new(), persists: Vec::new() }
+        CookieRegistry { env, issues: Vec::new(), persists: Vec::new(), overrides: Vec::new() }
     }
 
     pub(super) fn key(&mut self, sticky: &StickySpec, errors: &mut Errors) -> Key {
@@ -81,42 +90,95 @@ impl<'e> CookieRegistry<'e> {
     ) -> Persist {
         let name = &persist.cookie.name;
         self.check_free(&persist.path, name, errors);
-        if let Some(known) = self.issues.iter().find(|known| known.spec.name == *name) {
-            errors.forbidden(&persist.path, format!("its cookie is taken by {}", known.path));
-        }
+        self.check_issued(&persist.path, name, errors);
         self.persists.push(Assignment { path: persist.path.clone(), cookie: name.clone() });
-        Persist { cookie: self.cookie(&persist.cookie, Some(salt), errors), drain: persist.drain }
+        let PersistSpec { cookie, drain, by_page, .. } = persist;
+        Persist { cookie: self.cookie(&cookie, Some(salt), errors), drain, by_page }
     }
 
-    pub(super) fn into_issues(self) -> Vec<Arc<Issue>> {
-        self.issues.into_iter().map(|known| known.issue).collect()
+    /// The cookie with the forced variants of the rule that has this salt, the signer of its links, and
+    /// the bit of the cookie. Rules may share such a cookie, but not under two sets of attributes.
+    pub(super) fn overrides(
+        &mut self,
+        spec: &OverrideSpec,
+        salt: &str,
+        errors: &mut Errors,
+    ) -> Option<(Persist, Option<Signer>, u8)> {
+        let (path, cookie) = (&spec.path, &spec.cookie);
+        let known = self.overrides.iter().position(|known| known.spec.name == cookie.name);
+        let place = known.unwrap_or(self.overrides.len());
+        match self.overrides.get(place) {
+            Some(known) if !known.spec.is_like(cookie) => {
+                let at = &known.path;
+                errors.forbidden(path, format!("must have the cookie of {at}, which has its name"));
+            }
+            Some(_) => {}
+            None => {
+                self.check_free(path, &cookie.name, errors);
+                self.check_issued(path, &cookie.name, errors);
+                self.overrides.push(Choice { path: path.clone(), spec: cookie.clone() });
+            }
+        }
+        let bit = u32::try_from(place).ok().and_then(|place| 1_u8.checked_shl(place));
+        if bit.is_none() {
+            errors.forbidden(path, format!("more than {} different cookies", limits::OVERRIDES));
+        }
+        let keys = cookie.signing.as_ref().and_then(|signing| self.keys(signing, errors));
+        let link = format!("?{}", spec.query_param);
+        let signer = |name: &str| keys.as_ref().map(|keys| Signer::bound(keys, name, salt));
+        let own = Cookie::new(cookie, signer(&cookie.name));
+        let keep = Persist { cookie: own, drain: true, by_page: false };
+        Some((keep, signer(&link), bit?))
+    }
+
+    /// The cookies with identities, and the fields that end those with forced variants.
+    pub(super) fn into_parts(self) -> (Vec<Arc<Issue>>, Vec<String>) {
+        let ending = |known: Choice| {
+            let ended = CookieSpec { max_age: Some(0), ..known.spec };
+            Cookie::new(&ended, None).set("")
+        };
+        let issues = self.issues.into_iter().map(|known| known.issue).collect();
+        (issues, self.overrides.into_iter().map(ending).collect())
     }
 
     fn check_free(&self, path: &str, name: &str, errors: &mut Errors) {
-        if let Some(known) = self.persists.iter().find(|known| known.cookie == name) {
+        let persist = self.persists.iter().find(|known| known.cookie == name);
+        let forced = self.overrides.iter().find(|known| known.spec.name == name);
+        let taken = persist.map(|known| &known.path).or(forced.map(|known| &known.path));
+        if let Some(taken) = taken {
+            errors.forbidden(path, format!("its cookie is taken by {taken}"));
+        }
+    }
+
+    fn check_issued(&self, path: &str, name: &str, errors: &mut Errors) {
+        if let Some(known) = self.issues.iter().find(|known| known.spec.name == name) {
             errors.forbidden(path, format!("its cookie is taken by {}", known.path));
         }
     }
 
     fn cookie(&self, config: &CookieSpec, salt: Option<&str>, errors: &mut Errors) -> Cookie {
         let keys = config.signing.as_ref().and_then(|signing| self.keys(signing, errors));
-        Cookie::new(config, keys, salt)
+        Cookie::new(config, keys.map(|keys| Signer::new(keys, &config.name, salt)))
     }
 
     fn keys(&self, signing: &Signing, errors: &mut Errors) -> Option<Keys> {
-        let found = match (self.env)(&signing.env) {
-            Some(text) => Keys::parse(&text),
-            None => Err("is not set in the VM's environment".to_owned()),
-        };
         let remedy = format!(
             "give a key of at least {} bytes, or several with commas between",
             limits::SIGNING_KEY_BYTES
         );
-        found
+        found(self.env, signing)
             .map_err(|wrong| {
                 errors.invalid(&signing.path, &signing.env, format!("{wrong}: {remedy}"));
             })
             .ok()
+    }
+}
+
+/// The keys in an environment variable, or what is wrong with it.
+pub(super) fn found(env: Env<'_>, signing: &Signing) -> Result<Keys, String> {
+    match env(&signing.env) {
+        Some(text) => Keys::parse(&text),
+        None => Err("is not set in the VM's environment".to_owned()),
     }
 }
 

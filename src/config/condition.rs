@@ -1,7 +1,7 @@
 //! A condition: a part of the request, and a test of it.
 
 use super::error::Errors;
-use super::field::Field;
+use super::field::{Field, Object};
 use super::form::Form;
 use super::operator::{self, Cidr, Operator};
 use super::part::{self, Part};
@@ -72,6 +72,11 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Vec<Condition> {
             found.extend(text(part, field, errors));
         }
     }
+    if let Some(field) = object.optional("metadata") {
+        let fields = field.list_as(limits::CONDITIONS, METADATA, errors).unwrap_or_default();
+        given = given.saturating_add(fields.len().max(1));
+        found.extend(fields.iter().filter_map(|field| metadata(field, errors)));
+    }
     for (name, part) in part::UNNAMED {
         if let Some(field) = object.optional(name) {
             given = given.saturating_add(1);
@@ -102,7 +107,24 @@ fn text(part: Option<Part>, field: &Field<'_>, errors: &mut Errors) -> Option<Co
         Some(Part::Method) => Form { before: "{ exact: ", example: "GET", after: " }" },
         _ => Form { before: "{ exact: ", example: "beta", after: " }" },
     };
+    text_of(part, field.object_as(form, errors)?, errors)
+}
+
+const METADATA: Form =
+    Form::fixed("[ { path: [envoy.filters.http.jwt_authn, payload, sub], exact: ann } ]");
+
+/// Reads a condition on a value of metadata: its path stands beside its operator.
+fn metadata(field: &Field<'_>, errors: &mut Errors) -> Option<Condition> {
+    let form = Form::fixed("{ path: [envoy.filters.http.jwt_authn, payload, sub], exact: ann }");
     let mut object = field.object_as(form, errors)?;
+    let remedy = "give the namespace and the names inside it";
+    let part = object.required("path", remedy).and_then(|field| part::metadata(field, errors));
+    text_of(part, object, errors)
+}
+
+/// Reads the operator of a condition, and what belongs to it.
+fn text_of(part: Option<Part>, mut object: Object<'_>, errors: &mut Errors) -> Option<Condition> {
+    let path = object.path.clone();
     let not = object.flag("not", false, errors);
     let operator = operator::read(part.as_ref(), &mut object, errors);
     let has_case = !matches!(operator, Some(Operator::Range(_) | Operator::Present(_)));
@@ -117,10 +139,10 @@ fn text(part: Option<Part>, field: &Field<'_>, errors: &mut Errors) -> Option<Co
     // RFC 9110 section 4.2.3.
     let ignore_case = ignore_case || has_case && part == Some(Part::Authority);
     if part == Some(Part::Method) && !ignore_case {
-        check_methods(&field.path, operator.as_ref(), errors);
+        check_methods(&path, operator.as_ref(), errors);
     }
     let test = ConditionTest::Text { part: part?, operator: operator?, ignore_case };
-    Some(Condition { path: field.path.clone(), test, not })
+    Some(Condition { path, test, not })
 }
 
 /// Methods of RFC 9110 section 9 and RFC 5789.

@@ -18,7 +18,7 @@ use crate::limits;
 ///                              "signing": { "env": "COOKIE_KEYS" } } } } ] }"#;
 /// let rules = Config::parse(config).unwrap().rules;
 /// let cookie = rules[0].sticky.as_ref().unwrap().issue.as_ref().unwrap();
-/// assert_eq!((cookie.name.as_str(), cookie.max_age), ("split-id", 30 * 86_400));
+/// assert_eq!((cookie.name.as_str(), cookie.max_age), ("split-id", Some(30 * 86_400)));
 /// assert_eq!((cookie.path.as_str(), cookie.same_site), ("/", SameSite::Lax));
 /// assert_eq!(cookie.signing.as_ref().unwrap().env, "COOKIE_KEYS");
 /// ```
@@ -26,8 +26,12 @@ use crate::limits;
 pub struct CookieSpec {
     /// Its name, a token.
     pub name: String,
-    /// The seconds after which it expires: 1 to [`limits::MAX_AGE`].
-    pub max_age: u64,
+    /// The seconds after which it expires: 1 to [`limits::MAX_AGE`]. Without it, browsers keep the
+    /// cookie for a session.
+    pub max_age: Option<u64>,
+    /// Whether its life begins anew while its user is active, at most once in a tenth of it. Off by
+    /// default.
+    pub renew: bool,
     /// Its attribute `Path`, `/` by default.
     pub path: String,
     /// Its attribute `Domain`, in lower case. Without it, browsers send the cookie only to the host
@@ -54,13 +58,14 @@ impl CookieSpec {
     }
 }
 
-/// The place of the keys that sign a cookie.
+/// The place of keys: those that sign a cookie, or the one of units.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signing {
     /// The path of `env` in the configuration.
     pub path: String,
     /// The environment variable of the VM that holds the keys, with commas between them. Each has at
-    /// least [`limits::SIGNING_KEY_BYTES`] bytes; the first one signs, and all of them verify.
+    /// least [`limits::SIGNING_KEY_BYTES`] bytes; the first one signs, and all of them verify. Units
+    /// have one key.
     pub env: String,
 }
 
@@ -80,8 +85,9 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Cooki
         .required("cookie", "name the cookie")
         .and_then(|field| part::cookie_name(field, errors));
     let max_age = object
-        .required("maxAge", "give how long it lasts, as in 30d")
-        .and_then(|field| duration::read(field, limits::MAX_AGE, errors));
+        .required("maxAge", "give how long it lasts, as in 30d or session")
+        .and_then(|field| max_age(field, errors));
+    let renew = object.flag("renew", false, errors);
     let attribute_path = object.given("path", attribute_path, errors);
     let domain = object.given("domain", domain, errors);
     let same_site = object.given("sameSite", same_site, errors);
@@ -92,6 +98,7 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Cooki
     let cookie = CookieSpec {
         name: name?,
         max_age: max_age?,
+        renew,
         path: attribute_path.value_or("/".to_owned())?,
         domain: domain.value(),
         same_site: same_site.value().unwrap_or(SameSite::Lax),
@@ -102,6 +109,17 @@ pub(super) fn read(object: &mut Object<'_>, errors: &mut Errors) -> Option<Cooki
     };
     check(&at, &cookie, errors);
     Some(cookie)
+}
+
+/// The word for the time until the browser ends its session.
+const SESSION: &str = "session";
+
+/// Reads the life of a cookie, in seconds; `None` within is the browser's session.
+fn max_age(field: &Field<'_>, errors: &mut Errors) -> Option<Option<u64>> {
+    match field.word() {
+        Some(SESSION) => Some(None),
+        _ => duration::read_or(field, limits::MAX_AGE, SESSION, errors).map(Some),
+    }
 }
 
 fn attribute(
@@ -144,7 +162,12 @@ fn same_site(field: &Field<'_>, errors: &mut Errors) -> Option<SameSite> {
 const SIGNING: Form = Form { before: "{ env: ", example: "SPLIT_COOKIE_KEYS", after: " }" };
 
 fn signing(field: &Field<'_>, errors: &mut Errors) -> Option<Signing> {
-    let mut object = field.object_as(SIGNING, errors)?;
+    keys(field, SIGNING, errors)
+}
+
+/// Reads the place of keys.
+pub(super) fn keys(field: &Field<'_>, form: Form, errors: &mut Errors) -> Option<Signing> {
+    let mut object = field.object_as(form, errors)?;
     let remedy = "name the environment variable of the VM that holds the keys";
     let signing = object.required("env", remedy).and_then(|field| {
         let env = field.text(limits::TEXT_BYTES, errors)?;
@@ -167,8 +190,8 @@ fn is_variable(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// Refuses a cookie that browsers would drop without a word (RFC 6265bis sections 4.1.3 and 5.7). They
-/// compare the prefixes without regard to case.
+/// Refuses a cookie that browsers would drop without a word (RFC 6265bis sections 4.1.3 and 5.7), and
+/// a renewal without a life. Browsers compare the prefixes without regard to case.
 fn check(path: &str, cookie: &CookieSpec, errors: &mut Errors) {
     let name = cookie.name.to_ascii_lowercase();
     let host = name.starts_with("__host-");
@@ -182,6 +205,10 @@ fn check(path: &str, cookie: &CookieSpec, errors: &mut Errors) {
     let why = needs_secure.iter().find(|(needs, _)| *needs).filter(|_| !cookie.secure);
     if let Some((_, what)) = why.filter(|_| !errors.has(&at)) {
         errors.required(&at, format!("{what} needs secure: true"));
+    }
+    if cookie.renew && cookie.max_age.is_none() {
+        let why = "the browser ends a session's cookie; give maxAge a duration, as in 30d";
+        errors.forbidden(&format!("{path}.renew"), why);
     }
     if host && cookie.domain.is_some() {
         errors.forbidden(&format!("{path}.domain"), "a name with __Host- has no domain");

@@ -10,13 +10,27 @@ const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1
 
 /// Reads a duration of at least a second and at most `limit`, in seconds.
 pub(super) fn read(field: &Field<'_>, limit: u64, errors: &mut Errors) -> Option<u64> {
+    read_or(field, limit, "", errors)
+}
+
+/// The same where a word may stand in its place, which errors name.
+pub(super) fn read_or(
+    field: &Field<'_>,
+    limit: u64,
+    word: &str,
+    errors: &mut Errors,
+) -> Option<u64> {
     let meant = match field.as_number() {
         Some(seconds) if seconds >= 1.0 && seconds.fract() == 0.0 => {
             format!("{}s", Decimal(seconds))
         }
         _ => "30d or 1h30m".to_owned(),
     };
-    let remedy = format!("must be a duration in d, h, m and s, as in {meant}");
+    let mut remedy = format!("must be a duration in d, h, m and s, as in {meant}");
+    if !word.is_empty() {
+        remedy.push_str(", or the word ");
+        remedy.push_str(word);
+    }
     let text = field.text_as(limits::TEXT_BYTES, &remedy, errors)?;
     match parse(text) {
         Some(seconds) if (1..=limit).contains(&seconds) => Some(seconds),

@@ -71,6 +71,7 @@ pub(super) fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token_byte)
 }
 
-pub(super) fn is_token_byte(b: u8) -> bool {
+/// Whether a character may stand in a token (RFC 9110 section 5.6.2).
+pub(crate) fn is_token_byte(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }

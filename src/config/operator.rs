@@ -35,6 +35,9 @@ pub enum Operator {
     Suffix(String),
     /// The text contains this one, which is not empty.
     Contains(String),
+    /// The text is a list with commas between its elements, and this one is an element of it: it is not
+    /// empty, and has no comma.
+    Member(String),
     /// The whole text matches this regular expression of at most [`limits::REGEX_BYTES`].
     Regex(String),
     /// The text equals one of these: 1 to [`limits::LIST`].
@@ -69,12 +72,18 @@ pub struct Cidr {
 
 type ReadOperator = fn(&Field<'_>, &mut Errors) -> Option<Operator>;
 
-const OPERATORS: [(&str, ReadOperator); 9] = [
+const OPERATORS: [(&str, ReadOperator); 10] = [
     ("exact", |field, errors| Some(Operator::Exact(operand(field, errors)?))),
     ("prefix", |field, errors| Some(Operator::Prefix(part(field, starts_blank, errors)?))),
     (PATH_PREFIX, path_prefix),
     ("suffix", |field, errors| Some(Operator::Suffix(part(field, ends_blank, errors)?))),
     ("contains", |field, errors| Some(Operator::Contains(part(field, |_| false, errors)?))),
+    ("member", |field, errors| match operand(field, errors)? {
+        text if text.is_empty() || text.contains(',') => {
+            field.wrong("must be one element, without a comma: an entry each for several", errors)
+        }
+        text => Some(Operator::Member(text)),
+    }),
     ("regex", |field, errors| {
         Some(Operator::Regex(field.text(limits::REGEX_BYTES, errors)?.to_owned()))
     }),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::error::Errors;
 use super::field::Field;
+use super::form::Form;
 use super::header;
 use crate::limits;
 
@@ -30,6 +31,35 @@ pub enum Part {
     Method,
     /// The pseudo-header `:authority`, with its port if the client sent one.
     Authority,
+    /// A property that the proxy has of the request, by its path in Envoy with NUL between the segments:
+    /// dynamic metadata or filter state.
+    Property(String),
+    /// The member of this key in the header `baggage`, percent-decoded.
+    Baggage(String),
+}
+
+impl Part {
+    /// The value of dynamic metadata under these names, the first of which is its namespace.
+    ///
+    /// ```
+    /// use traffic_split::config::Part;
+    ///
+    /// let part = Part::metadata(&["envoy.filters.http.jwt_authn", "payload", "sub"]);
+    /// assert_eq!(part.to_string(), "metadata envoy.filters.http.jwt_authn, payload, sub");
+    /// ```
+    pub fn metadata<S: AsRef<str>>(segments: &[S]) -> Part {
+        let segments: Vec<_> = segments.iter().map(S::as_ref).collect();
+        Part::Property(format!("{METADATA}{}", segments.join("\0")))
+    }
+
+    /// The filter state of this name.
+    ///
+    /// ```
+    /// assert_eq!(traffic_split::config::Part::filter_state("a.b").to_string(), "filter state a.b");
+    /// ```
+    pub fn filter_state(name: &str) -> Part {
+        Part::Property(format!("{FILTER_STATE}{name}"))
+    }
 }
 
 /// Writes the part as people call it, as in `header x-user-group`.
@@ -43,6 +73,11 @@ impl fmt::Display for Part {
             Part::Path => f.write_str("path"),
             Part::Method => f.write_str("method"),
             Part::Authority => f.write_str("authority"),
+            Part::Property(path) => match path.strip_prefix(METADATA) {
+                Some(path) => write!(f, "metadata {}", path.replace('\0', ", ")),
+                None => write!(f, "filter state {}", path.trim_start_matches(FILTER_STATE)),
+            },
+            Part::Baggage(key) => write!(f, "baggage {key}"),
         }
     }
 }
@@ -58,7 +93,7 @@ pub(super) struct NamedPart {
 }
 
 /// Every kind of named part: a new one is registered here.
-pub(super) const NAMED: [NamedPart; 3] = [
+pub(super) const NAMED: [NamedPart; 5] = [
     NamedPart {
         in_match: "headers",
         in_key: "header",
@@ -74,7 +109,58 @@ pub(super) const NAMED: [NamedPart; 3] = [
         in_key: "queryParam",
         read: |path, name, errors| check_param(path, name, errors).map(Part::QueryParam),
     },
+    NamedPart {
+        in_match: "filterState",
+        in_key: "filterState",
+        read: |path, name, errors| {
+            let name = check_segment(path, name, errors)?;
+            Some(Part::filter_state(&name))
+        },
+    },
+    NamedPart { in_match: "baggage", in_key: "baggage", read: check_member },
 ];
+
+/// The start of the path to dynamic metadata, up to its namespace.
+const METADATA: &str = "metadata\0filter_metadata\0";
+
+/// The start of the path to filter state, up to its name.
+const FILTER_STATE: &str = "filter_state\0";
+
+const PATH: Form = Form::fixed("[envoy.filters.http.jwt_authn, payload, sub]");
+
+/// Reads the path to a value of dynamic metadata.
+pub(super) fn metadata(field: &Field<'_>, errors: &mut Errors) -> Option<Part> {
+    let fields = field.list_as(limits::SEGMENTS, PATH, errors)?;
+    if fields.len() < 2 {
+        return field.wrong("must be a namespace and the names inside it", errors);
+    }
+    let mut segment = |field: &Field<'_>| {
+        check_segment(&field.path, field.text(limits::TEXT_BYTES, errors)?, errors)
+    };
+    let segments: Vec<_> = fields.iter().filter_map(&mut segment).collect();
+    let is_whole = segments.len() == fields.len();
+    is_whole.then(|| Part::metadata(&segments))
+}
+
+/// Checks a name that is a segment of a property's path.
+fn check_segment(path: &str, name: &str, errors: &mut Errors) -> Option<String> {
+    if name.is_empty() || name.contains(char::is_control) {
+        let remedy = "must be a name without control characters";
+        errors.invalid(path, format!("{name:?}"), remedy);
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+/// Checks the key of a member of `baggage`, which is a token (W3C Baggage section 3.2.1).
+fn check_member(path: &str, name: &str, errors: &mut Errors) -> Option<Part> {
+    if header::is_token(name) {
+        return Some(Part::Baggage(name.to_owned()));
+    }
+    let remedy = "must be a key of baggage: letters, digits and !#$%&'*+-.^_`|~";
+    errors.invalid(path, format!("{name:?}"), remedy);
+    None
+}
 
 /// Every part that a request has once, by the field of a `match` entry: a new one is registered
 /// here.
@@ -119,6 +205,11 @@ fn check_cookie(
         }
     }
     None
+}
+
+/// Reads the name of a query parameter.
+pub(super) fn param_name(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
+    check_param(&field.path, field.text(limits::TEXT_BYTES, errors)?, errors)
 }
 
 fn check_param(path: &str, name: &str, errors: &mut Errors) -> Option<String> {

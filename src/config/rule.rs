@@ -7,6 +7,7 @@ use super::error::Errors;
 use super::field::{Field, Given, Object};
 use super::form::Form;
 use super::mode::{self, Mode};
+use super::overrides::{self, OverrideSpec};
 use super::route::RouteSpec;
 use super::split::{self, SplitSpec};
 use super::sticky::{self, StickySpec};
@@ -40,6 +41,8 @@ pub struct RuleSpec {
     pub layer: Option<LayerSpec>,
     /// The stickiness. Without it, a split draws anew for every request.
     pub sticky: Option<StickySpec>,
+    /// The variants that clients may force.
+    pub overrides: Option<OverrideSpec>,
     /// Whether its decisions are carried out. In [`Mode::Shadow`] the next rule decides.
     pub mode: Mode,
     /// The variant or the split that matching requests go to; `None` if it could not be read.
@@ -110,6 +113,7 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
         |field, errors| sticky::read(field, context.as_ref(), errors),
         errors,
     );
+    let overrides = object.given("override", overrides::read, errors).value();
     let sticks = sticky.is_given();
     let is_layered = ["layer", "slice"].iter().any(|name| object.optional(name).is_some());
     match &action {
@@ -134,7 +138,7 @@ pub(super) fn read(field: &Field<'_>, errors: &mut Errors) -> Option<RuleSpec> {
     }
     object.finish(errors);
     let (name, sticky) = (name.unwrap_or_default(), sticky.value());
-    Some(RuleSpec { path, name, entries, layer, sticky, mode, action })
+    Some(RuleSpec { path, name, entries, layer, sticky, overrides, mode, action })
 }
 
 fn entries(field: &Field<'_>, errors: &mut Errors) -> Vec<Vec<Condition>> {

@@ -124,7 +124,7 @@ impl fmt::Display for KeySource {
 /// let rules = Config::parse(config).unwrap().rules;
 /// let Some(ActionSpec::Split(split)) = &rules[0].action else { panic!() };
 /// let persist = split.persist.as_ref().unwrap();
-/// assert_eq!((persist.cookie.max_age, persist.drain), (3_600, true));
+/// assert_eq!((persist.cookie.max_age, persist.drain), (Some(3_600), true));
 /// ```
 #[derive(Clone, Debug)]
 pub struct PersistSpec {
@@ -135,6 +135,9 @@ pub struct PersistSpec {
     /// Whether a variant of weight 0 keeps its clients, as it does by default. It plays no part where
     /// the route has the weights.
     pub drain: bool,
+    /// Whether a client with an assignment is decided anew when its browser navigates. By default it
+    /// keeps the assignment until the cookie ends.
+    pub by_page: bool,
 }
 
 const STICKY: Form = Form { before: "{ key: [ { cookie: ", example: "uid", after: " } ] }" };
@@ -209,8 +212,20 @@ pub(super) fn persist(field: &Field<'_>, errors: &mut Errors) -> Option<PersistS
     let mut object = field.object_as(PERSISTED, errors)?;
     let cookie = cookie::read(&mut object, errors);
     let drain = object.flag("drain", true, errors);
+    let by_page = object.given("reassign", reassign, errors).is_given();
     object.finish(errors);
-    Some(PersistSpec { path: field.path.clone(), cookie: cookie?, drain })
+    Some(PersistSpec { path: field.path.clone(), cookie: cookie?, drain, by_page })
+}
+
+/// Reads when a client with an assignment is decided anew.
+fn reassign(field: &Field<'_>, errors: &mut Errors) -> Option<()> {
+    match field.word() {
+        Some("navigation") => Some(()),
+        _ => field.wrong(
+            "must be navigation; leave it out to keep clients until the cookie ends",
+            errors,
+        ),
+    }
 }
 
 /// Reads the sources of a key, each with whether it is trusted.
@@ -232,11 +247,17 @@ fn key(field: &Field<'_>, errors: &mut Errors) -> Option<(KeySource, bool)> {
             given.push(part.map(KeySource::Part));
         }
     }
+    if let Some(field) = object.optional("metadata") {
+        given.push(part::metadata(field, errors).map(KeySource::Part));
+    }
     if let Some(field) = object.optional("sourceIp") {
         given.push(source_ip(field, errors));
     }
     if given.is_empty() {
-        object.miss("", "give one of header, cookie, queryParam, sourceIp");
+        object.miss(
+            "",
+            "give one of header, cookie, queryParam, filterState, baggage, metadata, sourceIp",
+        );
     }
     let json = object.given("json", json, errors);
     let decode = object.given("decode", decode, errors);
@@ -252,13 +273,22 @@ fn key(field: &Field<'_>, errors: &mut Errors) -> Option<(KeySource, bool)> {
             }
             KeySource::Part(part) if is_inner => {
                 let (json, percent) = (json.value_or(Vec::new())?, decode.value_or(false)?);
+                let proven = is_proven(&part);
                 let source = KeySource::Inner(part, Inner { percent, json });
-                Some((source, trusted.value_or(false)?))
+                Some((source, trusted.value_or(proven)?))
             }
-            source => Some((source, trusted.value_or(false)?)),
+            source => {
+                let proven = source.part().is_some_and(is_proven);
+                Some((source, trusted.value_or(proven)?))
+            }
         },
-        _ => field.wrong("must have only one of header, cookie, queryParam, sourceIp", errors),
+        _ => field.wrong("must have only one of header, cookie, queryParam, filterState, baggage, metadata, sourceIp", errors),
     }
+}
+
+/// Whether only the proxy itself writes a part.
+fn is_proven(part: &Part) -> bool {
+    matches!(part, Part::Property(_))
 }
 
 fn json(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<String>> {

@@ -13,15 +13,10 @@
 //! key of its own costs a request no more than version 1 does, however long name and salt are.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use hmac::Mac;
 
 use crate::limits;
-
-type HmacSha256 = Hmac<Sha256>;
-
-/// Bytes of a MAC as text: 32 bytes in base64url without padding (RFC 4648 section 5).
-const MAC_TEXT: usize = 43;
+use crate::mac::{HmacSha256, append, keyed};
 
 /// The end of a body of version 2. As a time of version 1 it would be long past.
 const VERSION_2: &str = ".2";
@@ -54,6 +49,11 @@ impl Keys {
         Ok(Keys { first, others: keys.collect() })
     }
 
+    /// The key, if there is no other.
+    pub(crate) fn single(self) -> Option<HmacSha256> {
+        self.others.is_empty().then_some(self.first)
+    }
+
     /// The keys for version 1 of the cookie of this name.
     fn named(mut self, name: &str) -> Self {
         for key in std::iter::once(&mut self.first).chain(&mut self.others) {
@@ -79,17 +79,11 @@ impl Keys {
     }
 }
 
-/// A MAC with this key, which may have any length.
-#[inline(never)] // The module would have this twice.
-fn keyed(key: &[u8]) -> Option<HmacSha256> {
-    HmacSha256::new_from_slice(key).ok()
-}
-
 /// A signer of the values of one cookie.
 #[derive(Debug)]
 pub(crate) struct Signer {
-    /// The keys for version 1.
-    keys: Keys,
+    /// The keys for version 1, where values of it were ever signed.
+    keys: Option<Keys>,
     /// The keys for version 2, where the cookie belongs to one rule.
     bound: Option<Keys>,
 }
@@ -99,7 +93,12 @@ impl Signer {
     /// of version 2, and opens those of version 1 as well.
     pub(crate) fn new(keys: Keys, name: &str, salt: Option<&str>) -> Self {
         let bound = salt.and_then(|salt| keys.owned(name, salt));
-        Signer { keys: keys.named(name), bound }
+        Signer { keys: Some(keys.named(name)), bound }
+    }
+
+    /// A signer of version 2 alone.
+    pub(crate) fn bound(keys: &Keys, name: &str, salt: &str) -> Self {
+        Signer { keys: None, bound: keys.owned(name, salt) }
     }
 
     /// The signed value of a payload. The times are in Unix seconds.
@@ -108,35 +107,39 @@ impl Signer {
         if self.bound.is_some() {
             value.push_str(VERSION_2);
         }
-        let keys = self.bound.as_ref().unwrap_or(&self.keys);
-        let mac = mac(&keys.first, scope, value.as_bytes()).finalize().into_bytes();
-        let mut text = [0_u8; MAC_TEXT];
-        if let Ok(text) = Base64UrlUnpadded::encode(&mac, &mut text) {
-            value.push('.');
-            value.push_str(text);
-        }
+        let Some(keys) = self.bound.as_ref().or(self.keys.as_ref()) else { return value };
+        let mac = mac(&keys.first, scope, value.as_bytes());
+        value.push('.');
+        append(mac, &mut value);
         value
     }
 
     /// The payload of a value, if one of the keys signed it, it has not expired, and it was issued no
-    /// later than [`limits::CLOCK_SKEW`] from now.
-    pub(crate) fn open<'a>(&self, value: &'a [u8], scope: &[u8], now: u64) -> Option<&'a [u8]> {
-        let (body, text) = split_last(value)?;
-        let (timed, keys) = match body.strip_suffix(VERSION_2.as_bytes()) {
-            Some(timed) => (timed, self.bound.as_ref()?),
-            None => (body, &self.keys),
+    /// later than [`limits::CLOCK_SKEW`] from now; and the time of its issue, in Unix seconds. A value
+    /// of version 1 that a rule reads has none, since nothing may renew it: it says nothing of its rule.
+    pub(crate) fn open<'a>(
+        &self,
+        value: &'a [u8],
+        scope: &[u8],
+        now: u64,
+    ) -> Option<(&'a [u8], Option<u64>)> {
+        let (body, text) = split_last(value, '.')?;
+        let (timed, keys, renews) = match body.strip_suffix(VERSION_2.as_bytes()) {
+            Some(timed) => (timed, self.bound.as_ref()?, true),
+            None => (body, self.keys.as_ref()?, self.bound.is_none()),
         };
-        let (rest, expires) = split_last(timed)?;
-        let (payload, issued) = split_last(rest)?;
-        let latest = now.saturating_add(limits::CLOCK_SKEW);
-        if time(issued)? > latest || time(expires)? <= now {
+        let (rest, expires) = split_last(timed, '.')?;
+        let (payload, issued) = split_last(rest, '.')?;
+        let (issued, latest) = (time(issued)?, now.saturating_add(limits::CLOCK_SKEW));
+        if issued > latest || time(expires)? <= now {
             return None;
         }
         let mut bytes = [0_u8; 32];
         let bytes = Base64UrlUnpadded::decode(text, &mut bytes).ok()?;
         let mut keys = std::iter::once(&keys.first).chain(&keys.others);
         // `verify_slice` takes the same time whichever byte differs.
-        keys.any(|key| mac(key, scope, body).verify_slice(bytes).is_ok()).then_some(payload)
+        let verifies = keys.any(|key| mac(key, scope, body).verify_slice(bytes).is_ok());
+        verifies.then_some((payload, renews.then_some(issued)))
     }
 }
 
@@ -148,14 +151,15 @@ fn mac(key: &HmacSha256, scope: &[u8], body: &[u8]) -> HmacSha256 {
     mac
 }
 
-/// The text before and the text after the last dot; `None` if there is no dot.
-fn split_last(value: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (head, tail) = value.split_at_checked(value.iter().rposition(|b| *b == b'.')?)?;
+/// The text before and the text after the last of these signs, of ASCII; `None` if there is none.
+pub(super) fn split_last(value: &[u8], sign: char) -> Option<(&[u8], &[u8])> {
+    let place = value.iter().rposition(|b| char::from(*b) == sign)?;
+    let (head, tail) = value.split_at_checked(place)?;
     Some((head, tail.get(1..)?))
 }
 
 /// A time in hexadecimal.
-fn time(text: &[u8]) -> Option<u64> {
+pub(super) fn time(text: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok()
 }
 
@@ -200,7 +204,8 @@ mod tests {
             assert_eq!(ours.close(payload, scope.as_bytes(), *issued, *expires), *value);
             let opens = |signer: &Signer, scope: &str, now| {
                 let opened = signer.open(value.as_bytes(), scope.as_bytes(), now);
-                assert!(opened.is_none_or(|opened| opened == payload.as_bytes()), "{value}");
+                let as_signed = |(opened, _): (&[u8], _)| opened == payload.as_bytes();
+                assert!(opened.is_none_or(as_signed), "{value}");
                 opened.is_some()
             };
             let host = scope.to_uppercase();
@@ -212,6 +217,13 @@ mod tests {
             let elsewhere = opens(&signer(name, Some("another rule")), scope, *issued);
             assert_eq!(elsewhere, *version == 1, "{value}");
             assert_eq!(opens(&signer(name, None), scope, *issued), *version == 1, "{value}");
+            // What a rule may renew is bound to it: else the first rule that reads it would have it.
+            let at = |salt| {
+                let opened = signer(name, salt).open(value.as_bytes(), scope.as_bytes(), *issued);
+                opened.and_then(|(_, issued)| issued)
+            };
+            assert_eq!(at(salt), Some(*issued), "{value}");
+            assert_eq!(at(Some("rule")), None, "{value}");
         }
     }
 

@@ -5,18 +5,16 @@
 //! (istio/pkg/wasm/imagefetcher.go). This is the first: every registry and client takes it. Beside the
 //! module lie the licences of what it is linked from.
 
+use crate::archive::{File, gzip, sha256, tar};
 use anyhow::{Context, Result};
-use flate2::{Compression, GzBuilder};
 use oci_spec::image::{
     ANNOTATION_LICENSES, ANNOTATION_TITLE, ANNOTATION_VERSION, Arch, ConfigBuilder, Descriptor,
     ImageConfigurationBuilder, ImageIndexBuilder, ImageManifestBuilder, MediaType,
     OciLayoutBuilder, Os, RootFsBuilder, SCHEMA_VERSION, Sha256Digest,
 };
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 /// Writes the layout of `module` and its licences in `folder`, in the place of an older one; the image's
@@ -33,9 +31,10 @@ pub fn write(module: &Path, licenses: &str, folder: &Path) -> Result<String> {
     let layout = OciLayoutBuilder::default().image_layout_version("1.0.0").build()?;
     fs::write(folder.join("oci-layout"), json(&layout)?)?;
 
-    let archive = archive(&[("plugin.wasm", &module), ("licenses.txt", licenses.as_bytes())])?;
+    let archive = tar(&[File::new("plugin.wasm", module), File::new("licenses.txt", licenses)])?;
     let layer = blob(folder, MediaType::ImageLayerGzip, gzip(&archive)?)?;
-    let root = RootFsBuilder::default().diff_ids([format!("sha256:{}", hex(&archive))]).build()?;
+    let root =
+        RootFsBuilder::default().diff_ids([format!("sha256:{}", sha256(&archive))]).build()?;
     let config = ImageConfigurationBuilder::default()
         .architecture(Arch::Wasm)
         .os(Os::Other("wasip1".into()))
@@ -69,34 +68,11 @@ fn labels() -> HashMap<String, String> {
     labels.map(|(name, value)| (name.into(), value.into())).into()
 }
 
-/// These files, with neither owner nor date.
-fn archive(files: &[(&str, &[u8])]) -> Result<Vec<u8>> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (name, bytes) in files {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(bytes.len().try_into()?);
-        header.set_mode(0o644);
-        header.set_mtime(0);
-        builder.append_data(&mut header, name, *bytes)?;
-    }
-    Ok(builder.into_inner()?)
-}
-
-fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut encoder = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
-    encoder.write_all(bytes)?;
-    Ok(encoder.finish()?)
-}
-
 fn blob(folder: &Path, media_type: MediaType, bytes: Vec<u8>) -> Result<Descriptor> {
-    let name = hex(&bytes);
+    let name = sha256(&bytes);
     fs::write(folder.join("blobs/sha256").join(&name), &bytes)?;
     let digest: Sha256Digest = name.parse()?;
     Ok(Descriptor::new(media_type, bytes.len().try_into()?, digest))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// By way of a `Value`, which sorts the names of the unordered maps.

@@ -146,7 +146,7 @@ fn a_guard_takes_its_variant_away() {
 #[test]
 fn a_slice_of_a_layer_comes_first() {
     let plan = growthbook(json!({ "layer": "l", "slice": [0, 50], "otherwise": "c" }));
-    let slice = plan.rules[0].slice.as_ref().unwrap();
+    let slice = plan.rules[0].slice().unwrap();
     for user in (0..100).map(|user| format!("user-{user}")) {
         let decided = chosen(&plan, Some(&user)).is_some();
         assert_eq!(decided, slice.holds(user.as_bytes()), "{user}");

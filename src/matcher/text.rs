@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::list::List;
 use super::search::Search;
 use crate::regex::Regex;
-use crate::request::{Ignored, IgnoredSet};
+use crate::request::{Ignored, IgnoredSet, elements};
 use crate::{config, limits};
 
 /// A question to a value.
@@ -18,6 +18,8 @@ pub(crate) enum Text {
     Suffix(Operand),
     /// A search, and the steps that it may take in a request.
     Contains(Search, u32),
+    /// An element of a list, and the steps that the search for it may take in a request.
+    Member(Operand, u32),
     In(List),
     /// An expression, and the steps that it may take in a request. Matches no value that is not UTF-8.
     Regex(Regex, u32),
@@ -48,6 +50,10 @@ impl Text {
             Text::Contains(search, steps) => {
                 let left = left.get_or_insert(*steps);
                 searched(value, ignored, |value| search.found_in(value, left))
+            }
+            Text::Member(operand, steps) => {
+                let left = left.get_or_insert(*steps);
+                searched(value, ignored, |value| operand.is_member(value, left))
             }
             Text::In(list) => list.contains(value),
             Text::Regex(regex, steps) => {
@@ -120,6 +126,13 @@ impl Operand {
             .is_some_and(|(head, rest)| matches!(rest, [] | [b'/', ..]) && self.equals(head))
     }
 
+    /// Whether it is an element of a list; `None` if that takes more steps than are left.
+    #[inline(never)]
+    fn is_member(&self, list: &[u8], left: &mut u32) -> Option<bool> {
+        *left = left.checked_sub(u32::try_from(list.len()).ok()?)?;
+        Some(elements(list).any(|element| self.equals(element)))
+    }
+
     fn equals(&self, value: &[u8]) -> bool {
         if self.ignore_case {
             self.bytes.eq_ignore_ascii_case(value)
@@ -168,6 +181,19 @@ mod tests {
             (Text::PathPrefix(operand("", false)), &["/", "/a", ""], &["*"]),
             (Text::Suffix(operand("com", false)), &["com", "a.com"], &["COM", "om", "", "comx"]),
             (Text::Suffix(operand("com", true)), &["a.COM"], &["om"]),
+            (
+                Text::Member(operand("beta", false), 1_000),
+                &[
+                    "beta",
+                    "staff, beta",
+                    "beta,staff",
+                    " a ,\tbeta , ,b",
+                    ",,beta",
+                    "\"a,b\", beta",
+                ],
+                &["notbeta", "beta2", "Beta", "", "staff beta", "\"x, beta, y\"", "beta;q=1"],
+            ),
+            (Text::Member(operand("beta", true), 1_000), &["a, BETA"], &["betas"]),
             (Text::In(list(false)), &["beta", "Alpha", "0"], &["alpha", "Beta", "", "00"]),
             (Text::In(list(true)), &["BETA", "alpha"], &["betas", ""]),
             (
@@ -198,6 +224,8 @@ mod tests {
         for (text, length, matched, noted) in [
             (Text::Contains(Search::new("aa", false), u32::MAX), at, true, false),
             (Text::Contains(Search::new("aa", false), u32::MAX), beyond, false, true),
+            (Text::Member(operand(&"a".repeat(at), false), u32::MAX), at, true, false),
+            (Text::Member(operand("aa", false), u32::MAX), beyond, false, true),
             (regex("a*"), at, true, false),
             (regex("a*"), beyond, false, true),
             (Text::Prefix(operand("aa", false)), beyond, true, false),

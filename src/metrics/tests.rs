@@ -30,6 +30,7 @@ fn nothing_is_defined_that_cannot_be_counted() {
         "what=.=query;.;tsplit_absent_total",
         "what=.=search;.;tsplit_absent_total",
         "tsplit_config_generation",
+        "tsplit_version",
         "rule=.=pin;.;variant=.=a;.;reason=.=pinned;.;tsplit_requests_total",
         "rule=.=try;.;variant=.=b;.;reason=.=shadow;.;tsplit_requests_total",
         "rule=.=try;.;variant=.=b;.;tsplit_shadow_changed_total",
@@ -39,7 +40,7 @@ fn nothing_is_defined_that_cannot_be_counted() {
     ];
     assert_eq!(names("counts"), counts);
     let mut full = counts.map(str::to_owned).to_vec();
-    for (at, rule) in [(9, "pin"), (21, "r")] {
+    for (at, rule) in [(10, "pin"), (22, "r")] {
         let tags = format!("rule=.={rule};.;variant=.=a;.;");
         let classes = ["2xx", "3xx", "4xx", "5xx", "reset"];
         let classes = classes.map(|c| format!("{tags}class=.={c};.;tsplit_responses_total"));

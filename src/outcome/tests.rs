@@ -8,7 +8,10 @@ use crate::request::HeaderList;
 use crate::testing::FixedEnvironment;
 
 mod assigned;
+mod navigation;
+mod renewal;
 mod route;
+mod state;
 
 const DAY: u64 = 86_400;
 
@@ -294,10 +297,17 @@ fn an_outcome_says_what_is_counted() {
         "rule=.=live;.;variant=.=a;.;tsplit_shadow_changed_total",
     ];
     assert_eq!(counted(&plan, &outcome), [live, tried].concat());
-    let state = [("rule", "live"), ("variant", "a"), ("reason", "shadow"), ("shadow", "tried=b")];
+    let generation = plan.generation().to_string();
+    let state = [
+        ("rule", "live"),
+        ("variant", "a"),
+        ("reason", "shadow"),
+        ("generation", &generation),
+        ("analysis", "0"),
+        ("shadow", "tried=b"),
+    ];
     let named = outcome.filter_state();
-    let named: Vec<_> =
-        named.iter().map(|(n, value)| (&n["tsplit.".len()..], value.as_str())).collect();
+    let named: Vec<_> = named.iter().map(|(n, value)| (&n["tsplit.".len()..], &**value)).collect();
     assert_eq!(named, state);
     let response = outcome.into_response();
     assert!(response.observed.is_none(), "what is only counted has no response of its own");

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{IgnoredSet, Request};
+use super::{IgnoredSet, Request, Texts};
 
 /// A request given as a list of header fields.
 ///
@@ -14,13 +14,16 @@ use super::{IgnoredSet, Request};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct HeaderList {
-    /// Names, in lower case, and values in the order of arrival; pseudo-headers among them.
+    /// Names, in lower case, and values in the order of arrival; pseudo-headers among them. A property
+    /// that the proxy has of the request stands here under its path, which has NUL between its segments,
+    /// as no header's name does.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The client's address, as the proxy sees it.
     pub source: Option<IpAddr>,
     /// The names of the headers that an earlier filter of this kind wrote, in lower case.
     pub written_earlier: Vec<String>,
     ignored: IgnoredSet,
+    texts: Texts,
 }
 
 impl HeaderList {
@@ -30,6 +33,11 @@ impl HeaderList {
     ) -> Self {
         let headers = headers.into_iter().map(|(name, value)| (name.into(), value.into()));
         HeaderList { headers: headers.collect(), ..HeaderList::default() }
+    }
+
+    /// Forgets what was made of its headers, which have changed.
+    pub fn changed(&mut self) {
+        self.texts = Texts::default();
     }
 
     /// The same request from a client with this address.
@@ -49,6 +57,14 @@ impl Request for HeaderList {
 
     fn source_address(&self) -> Option<IpAddr> {
         self.source
+    }
+
+    fn property(&self, path: &str) -> Option<Vec<u8>> {
+        self.find_header(path, |value| Some(value.to_vec()))
+    }
+
+    fn texts(&self) -> Option<&Texts> {
+        Some(&self.texts)
     }
 
     fn is_written_earlier(&self, name: &str) -> bool {

@@ -1,6 +1,6 @@
 //! The one reader of a request's parts: matchers, keys, the index and explanations ask it.
 
-use super::{Request, find_cookie, find_cookie_any_case, find_value, path, query_param};
+use super::{Request, find_cookie, find_cookie_any_case, find_value, path, query_param, texts};
 use crate::config::Part;
 
 impl Part {
@@ -19,6 +19,8 @@ impl Part {
             Part::CookieAnyCase(name) => find_cookie_any_case(request, name, find),
             Part::QueryParam(name) => find(query_param(request, name)?),
             Part::Path => find(path(request)?),
+            Part::Property(path) => find(texts::property(request, path)?),
+            Part::Baggage(key) => find(texts::baggage(request, key)?),
         }
     }
 
@@ -51,7 +53,12 @@ impl Part {
             Part::Header(name) => Some(name),
             Part::Method => Some(METHOD),
             Part::Authority => Some(AUTHORITY),
-            Part::Cookie(_) | Part::CookieAnyCase(_) | Part::QueryParam(_) | Part::Path => None,
+            Part::Cookie(_)
+            | Part::CookieAnyCase(_)
+            | Part::QueryParam(_)
+            | Part::Path
+            | Part::Property(_)
+            | Part::Baggage(_) => None,
         }
     }
 }
@@ -72,6 +79,8 @@ mod tests {
             ("x", "1"),
             ("x", "2"),
             ("cookie", "c=1; c=2"),
+            ("filter_state\0f", "/p"),
+            ("baggage", "b=other"),
         ])
     }
 
@@ -85,6 +94,8 @@ mod tests {
             (Part::CookieAnyCase("C".into()), &["1"], None),
             (Part::QueryParam("q".into()), &["1"], None),
             (Part::Path, &["/p"], None),
+            (Part::Property("filter_state\0f".into()), &["/p"], None),
+            (Part::Baggage("b".into()), &["other"], None),
             (Part::Header("y".into()), &[], Some("y")),
         ] {
             let request = request();

@@ -13,15 +13,38 @@ pub(crate) fn query_param<'a>(request: &'a impl Request, name: &str) -> Option<&
             let pairs = known.query();
             (pairs.of(name.as_bytes()).next(), pairs.cut)
         }
-        None => find(request, |pair| {
-            let behind = pair.strip_prefix(name.as_bytes())?;
-            if behind.is_empty() { Some(behind) } else { behind.strip_prefix(b"=") }
-        }),
+        None => find(target(request), |pair| value_of(pair, name)),
     };
     if value.is_none() && cut {
         request.ignored().insert(Ignored::Query);
     }
     value.filter(|value| is_clean(value))
+}
+
+/// The same of the request as its client sent it: the proxy may have followed a redirect to another query.
+#[inline(never)]
+pub(crate) fn asked_param<'a>(request: &'a impl Request, name: &str) -> Option<&'a [u8]> {
+    let target = request.first_path().unwrap_or_else(|| target(request));
+    // Each of many rules may ask anew.
+    let found = match request.spent().is_none_or(|spent| spent.scan(target.len())) {
+        true => find(target, |pair| value_of(pair, name)),
+        false => (None, true),
+    };
+    match found {
+        (Some(value), _) => Some(value).filter(|value| is_clean(value)),
+        (None, cut) => {
+            if cut {
+                request.ignored().insert(Ignored::Query);
+            }
+            None
+        }
+    }
+}
+
+/// The value of a parameter that has this name.
+fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let behind = pair.strip_prefix(name.as_bytes())?;
+    if behind.is_empty() { Some(behind) } else { behind.strip_prefix(b"=") }
 }
 
 /// Looks at all parameters, names and values; whether there are more than may be looked at.
@@ -30,7 +53,7 @@ pub(crate) fn each_param<'a>(
     request: &'a impl Request,
     mut look: impl FnMut(&'a [u8], &'a [u8]),
 ) -> bool {
-    let (_, cut) = find(request, |pair| -> Option<()> {
+    let (_, cut) = find(target(request), |pair| -> Option<()> {
         let (name, value) = split_at_byte(pair, b'=');
         look(name, value.unwrap_or_default());
         None
@@ -45,13 +68,13 @@ pub(super) fn pairs(request: &impl Request) -> Pairs<'_> {
     pairs
 }
 
-/// Calls `find` on each parameter and returns its first answer, and whether there are more than may be
-/// looked at.
-fn find<'a, T>(
-    request: &'a impl Request,
-    mut find: impl FnMut(&'a [u8]) -> Option<T>,
-) -> (Option<T>, bool) {
-    let target = request.find_header(PATH, Some).map(trim).unwrap_or_default();
+fn target(request: &impl Request) -> &[u8] {
+    request.find_header(PATH, Some).map(trim).unwrap_or_default()
+}
+
+/// Calls `find` on each parameter of a path with its query, and returns its first answer, and whether
+/// there are more than may be looked at.
+fn find<'a, T>(target: &'a [u8], mut find: impl FnMut(&'a [u8]) -> Option<T>) -> (Option<T>, bool) {
     let (path, query) = split_at_byte(target, b'?');
     let mut rest = query.filter(|_| split_at_byte(path, b'#').1.is_none());
     rest = rest.map(|query| split_at_byte(query, b'#').0);

@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 
-use super::{IgnoredSet, Request, Spent, authority, fits, path, query};
+use super::{IgnoredSet, Request, Spent, Texts, authority, fits, path, query};
 
 /// What has been found in a request.
 pub trait Known {
@@ -104,6 +104,18 @@ impl<R: Request> Request for Reader<'_, R> {
 
     fn first_authority(&self) -> Option<&[u8]> {
         self.request.first_authority()
+    }
+
+    fn first_path(&self) -> Option<&[u8]> {
+        self.request.first_path()
+    }
+
+    fn property(&self, path: &str) -> Option<Vec<u8>> {
+        self.request.property(path)
+    }
+
+    fn texts(&self) -> Option<&Texts> {
+        self.request.texts()
     }
 
     fn source_address(&self) -> Option<IpAddr> {

@@ -12,7 +12,7 @@ const LONG: usize = 4 * BLOCK;
 
 /// Splits a text at the first such byte, which is left out.
 #[inline(never)]
-pub(super) fn split_at_byte(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
+pub(crate) fn split_at_byte(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
     match find(text, byte).and_then(|place| text.split_at_checked(place)) {
         Some((head, rest)) => (head, rest.get(1..)),
         None => (text, None),

@@ -19,6 +19,8 @@ pub struct Spent {
     /// For each cookie that issues identities, by its number: the place among its values of the one with
     /// an identity, from 2; 1 where there is none, 0 where nobody has looked.
     returned: Cell<[u16; limits::IDENTITIES]>,
+    /// The cookies whose identity is to be set anew, as bits.
+    due: Cell<u8>,
 }
 
 /// Bytes that each value counts for beside its own: to look at the shortest one takes time as well.
@@ -32,6 +34,7 @@ impl Default for Spent {
             inner: Cell::new(limits::INNER_BYTES),
             repeated: Cell::new(limits::REPEATED_BYTES),
             returned: Cell::default(),
+            due: Cell::new(0),
         }
     }
 }
@@ -71,6 +74,16 @@ impl Spent {
             *slot = known.unwrap_or(1);
         }
         self.returned.set(returned);
+    }
+
+    /// The cookies whose identity is to be set anew, as bits.
+    pub(crate) fn due(&self) -> u8 {
+        self.due.get()
+    }
+
+    /// Notes that the identity of the cookie with this bit is to be set anew.
+    pub(crate) fn note_due(&self, bit: u8) {
+        self.due.set(self.due.get() | bit);
     }
 }
 

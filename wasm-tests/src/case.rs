@@ -47,6 +47,8 @@ pub struct Expected {
     pub variant: Option<String>,
     /// The point that is written.
     pub point: Option<u64>,
+    /// The values of `baggage` that the upstream sees; not looked at where none are given.
+    pub baggage: Option<Vec<Value>>,
 }
 
 impl Asked {

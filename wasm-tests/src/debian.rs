@@ -3,11 +3,24 @@
 use crate::find::{run, which};
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The folder that a package is unpacked into, as its root; none where there is no apt.
 pub fn unpacked(package: &str) -> Result<Option<PathBuf>> {
+    fetched(package, &["download", package])
+}
+
+/// The same of a package with every other one that it needs and that the system does not have. Versions
+/// are those of the system's Debian, whose signatures apt checks: a browser of last year is not to be
+/// had there any more.
+pub fn unpacked_with_needs(package: &str) -> Result<Option<PathBuf>> {
+    let only = ["--download-only", "--no-install-recommends", "--yes", "-o", "Debug::NoLocking=1"];
+    fetched(package, &[&["install"], &only[..], &[package]].concat())
+}
+
+/// The folder with what apt downloads by these arguments.
+fn fetched(package: &str, arguments: &[&str]) -> Result<Option<PathBuf>> {
     let folder = crate::target().join("debian");
     let root = folder.join(package);
     if root.is_dir() {
@@ -37,14 +50,19 @@ pub fn unpacked(package: &str) -> Result<Option<PathBuf>> {
         run(&mut command)
     };
     apt(&["update"])?;
-    apt(&["download", package])?;
-    let mut files = fs::read_dir(&partial)?.filter_map(|file| Some(file.ok()?.path()));
-    let archive = files.find(|file| file.extension().is_some_and(|extension| extension == "deb"));
-    let archive = archive.with_context(|| format!("apt-get downloaded no {package}"))?;
+    apt(arguments)?;
     let unpacking = partial.join("root");
-    run(Command::new("dpkg-deb").arg("--extract").arg(archive).arg(&unpacking))?;
-    ensure!(unpacking.is_dir(), "{package} is empty");
+    for archive in archives(&partial)?.into_iter().chain(archives(&partial.join("archives"))?) {
+        run(Command::new("dpkg-deb").arg("--extract").arg(archive).arg(&unpacking))?;
+    }
+    ensure!(unpacking.is_dir(), "apt-get downloaded no {package}");
     fs::rename(unpacking, &root)?;
     fs::remove_dir_all(partial)?;
     Ok(Some(root))
+}
+
+/// The packages in a folder.
+fn archives(folder: &Path) -> Result<Vec<PathBuf>> {
+    let files = fs::read_dir(folder)?.filter_map(|file| Some(file.ok()?.path()));
+    Ok(files.filter(|file| file.extension().is_some_and(|it| it == "deb")).collect())
 }

@@ -1,16 +1,16 @@
 //! gRPC's own client and server (the wheel `grpcio`), installed into `target/`.
 
 use crate::process::Process;
-use crate::{envoy, target};
+use crate::{envoy, wheels};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
 
+/// About 18 MB.
 const GRPCIO: &str = "grpcio==1.76.0";
 const TYPING: &str = "typing-extensions==4.15.0";
 
@@ -61,29 +61,7 @@ pub fn call(address: SocketAddr, method: &str, count: u32, answer: &str) -> Resu
 /// The arguments of `env` that run the script.
 fn words() -> Result<[OsString; 3]> {
     let mut path = OsString::from("PYTHONPATH=");
-    path.push(installed()?);
+    path.push(wheels::installed("gRPC", &[GRPCIO, TYPING])?);
     let script = crate::root().join("wasm-tests/src/grpc/peer.py");
     Ok([path, "python3".into(), script.into()])
-}
-
-/// The folder with the wheels, about 18 MB.
-fn installed() -> Result<PathBuf> {
-    let folder = target().join("grpc");
-    let packages = folder.join(GRPCIO);
-    fs::create_dir_all(&folder)?;
-    let lock = File::create(folder.join("lock"))?;
-    lock.lock().context("waiting for another process that installs gRPC")?;
-    if packages.is_dir() {
-        return Ok(packages);
-    }
-    crate::say(&format!("Installing {GRPCIO} into target/, once ..."));
-    let partial = folder.join("partial");
-    if partial.exists() {
-        fs::remove_dir_all(&partial)?;
-    }
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "install", "--root-user-action", "ignore", "--no-deps", "--target"]);
-    crate::wheels::install(pip.arg(&partial), &[GRPCIO, TYPING])?;
-    fs::rename(&partial, &packages)?;
-    Ok(packages)
 }

@@ -10,6 +10,7 @@
 //!   [`reports`] what it is told of pods; [`weights`] are those that arrive in Envoy.
 
 pub mod analysis;
+pub mod chart;
 pub mod control_plane;
 pub mod controller;
 pub mod folder;

@@ -8,16 +8,20 @@
 //! - [`updated`] is one whose configuration changes while it serves.
 //! - [`discovery`] is a filter that changes without its listener.
 //! - [`upstream`] answers behind it, [`client`], [`raw`] and [`load`] ask in front of it.
+//! - [`held`] is connections that stay open meanwhile.
+//! - [`gateway`] is Envoy Gateway.
 //! - [`grpc`] is gRPC's own client and server.
 //! - [`traffic`] is users who keep asking, while something changes.
 //! - [`prometheus`] runs a Prometheus that scrapes it, brought by [`debian`]; [`picture`] draws what
 //!   that knows.
+//! - [`browser`] is a headless Chromium before it.
 //! - [`session`] runs a program of ours as a person does; [`splitctl`] is one.
 //! - [`sdk`] asks the SDKs of flag engines, and nginx.
 //! - [`host`] runs its module without Envoy, in an interpreter that counts.
 //! - [`fault`] puts a fault into the module, for Envoy to run.
 //! - [`attack`] sends requests at random, and checks each answer.
 //! - [`soak`] keeps an Envoy under load for long.
+//! - [`release`] writes the files of a release, and [`istio::chart`] has helm render the chart.
 //! - [`case`] reads the cases that [`native`], the core itself, and Envoy both have to pass.
 
 use std::io::Write;
@@ -25,15 +29,19 @@ use std::path::PathBuf;
 
 pub mod attack;
 pub mod bootstrap;
+pub mod browser;
 pub mod case;
 pub mod client;
 pub mod costly;
 pub mod debian;
 pub mod discovery;
+pub mod duckdb;
 pub mod envoy;
 pub mod fault;
 pub mod find;
+pub mod gateway;
 pub mod grpc;
+pub mod held;
 pub mod host;
 pub mod istio;
 pub mod load;
@@ -46,6 +54,7 @@ pub mod prometheus;
 pub mod raw;
 pub mod readme;
 pub mod redirects;
+pub mod release;
 pub mod route;
 pub mod scene;
 pub mod sdk;

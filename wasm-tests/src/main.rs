@@ -1,15 +1,16 @@
 //! `make demo` and `make run`.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use serde_json::Value;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use wasm_tests::attack::{self, Attack};
-use wasm_tests::envoy::{Envoy, Setup};
+use wasm_tests::envoy::Envoy;
+use wasm_tests::find;
+use wasm_tests::manifest::{self, FILTER};
 use wasm_tests::soak::{self, Scale};
 use wasm_tests::upstream::Upstream;
-use wasm_tests::{find, manifest};
 
 mod bench;
 mod demo;
@@ -85,14 +86,13 @@ async fn until_signal(work: impl Future<Output = Result<ExitCode>>) -> Result<Ex
 async fn serve(configuration: Option<&Value>) -> Result<(Envoy, [Upstream; 2])> {
     let stable = Upstream::start("stable").await?;
     let canary = Upstream::start("canary").await?;
-    let mut bootstrap = manifest::runnable(stable.address.port(), canary.address.port())?;
+    let mut manifest = manifest::runnable(stable.address.port(), canary.address.port())?;
     if let Some(configuration) = configuration {
-        bootstrap = manifest::reconfigured(&bootstrap, configuration)?;
+        manifest = manifest.reconfigured(configuration)?;
     }
     let launcher = find::launcher()?;
     eprintln!("Starting {} with manifests/envoy.yaml ...", launcher.program.display());
-    let setup = Setup { bootstrap, concurrency: 2, listeners: 1, folder: None };
-    Ok((Envoy::start(&launcher, setup).await?, [stable, canary]))
+    Ok((Envoy::start(&launcher, manifest.setup(2)?).await?, [stable, canary]))
 }
 
 /// Runs a soak; a failure if any request failed, or if memory grew by more than 2 %.
@@ -131,6 +131,9 @@ fn envoy() -> Result<ExitCode> {
 async fn run() -> Result<ExitCode> {
     let (mut envoy, _upstreams) = serve(None).await?;
     let url = format!("http://{}", envoy.address(manifest::LISTENER)?);
+    let admin = format!("http://{}", envoy.admin());
+    let file = manifest::filter_of(&envoy);
+    let folder = file.parent().context("no folder")?.display();
     println!(
         "Envoy serves; every answer says which upstream gave it, and what that upstream saw. Try:
 
@@ -142,11 +145,17 @@ async fn run() -> Result<ExitCode> {
   curl {url}/ratings                         random: canary for every fourth
   curl {url}/ -H 'x-split-cluster: canary'   not for a client to say: stable
 
+New weights, while it runs (Envoy reads the file when another one is moved into its place):
+
+  cd {folder}
+  sed 's/\"stable\": 90, \"canary\": 10/\"stable\": 50, \"canary\": 50/' {FILTER} > next.yaml
+  mv next.yaml {FILTER}
+  curl '{admin}/stats?filter=config_reload|config_fail'   one more reload, and no failure
+
 Envoy's log: {}
-Its admin interface: http://{}
+Its admin interface: {admin}
 Ctrl-C ends it.",
         envoy.log_path().display(),
-        envoy.admin()
     );
     let status = envoy.ended().await?;
     bail!("Envoy ended with {status}:\n{}", envoy.log())

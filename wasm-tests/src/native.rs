@@ -36,6 +36,23 @@ pub fn variant_in(
     decision.variant().map(|variant| variant.name.clone())
 }
 
+/// The values of a request header as the next hop gets them.
+pub fn sent_on(plan: &Plan, message: &Request, name: &str) -> Vec<Vec<u8>> {
+    let (request, snapshot) = (request(message), Snapshot::new(plan, 0));
+    let outcome = Outcome::decide(plan, &snapshot, &request, &mut FixedEnvironment::default());
+    match outcome
+        .request_headers()
+        .chain(outcome.baggage_change())
+        .find(|change| change.name == name)
+    {
+        Some(change) => change.value.map(<[u8]>::to_vec).into_iter().collect(),
+        None => {
+            let named = request.headers.iter().filter(|(known, _)| known == name);
+            named.map(|(_, value)| value.clone()).collect()
+        }
+    }
+}
+
 /// The first `Set-Cookie` field that the core answers this request with, in this environment.
 pub fn set_cookie(
     plan: &Plan,
@@ -82,7 +99,8 @@ pub fn forgeries(configuration: &Value, variant: &str, now: u64) -> Result<Vec<S
 }
 
 /// The environment of every filter under test, which holds its signing keys.
-pub const ENVIRONMENT: [(&str, &str); 2] = [
+pub const ENVIRONMENT: [(&str, &str); 3] = [
+    ("SPLIT_UNIT_KEY", "the key of units: one for all tests"),
     ("SPLIT_COOKIE_KEYS", "the first of two keys: it signs too,the second of two keys: verifies"),
     ("SHORT", "a key of thirty-two bytes or more,a short one"),
 ];

@@ -46,6 +46,15 @@ impl Connection {
         Ok(reply)
     }
 
+    /// Writes these bytes, and reads as many back.
+    pub async fn echo(&mut self, bytes: &[u8]) -> Result<Vec<u8>> {
+        self.write(bytes).await?;
+        while self.read.len() < bytes.len() {
+            self.more().await?;
+        }
+        Ok(self.read.drain(..bytes.len()).collect())
+    }
+
     async fn more(&mut self) -> Result<()> {
         ensure!(self.stream.read_buf(&mut self.read).await? > 0, "the connection ended in a reply");
         Ok(())
@@ -77,17 +86,22 @@ pub async fn upgrade(
     protocol: &str,
     payload: &[u8],
 ) -> Result<(Reply, Vec<u8>)> {
+    let (reply, mut connection) = upgraded(address, request, protocol).await?;
+    let echoed =
+        if reply.status == 101 { connection.echo(payload).await? } else { connection.read };
+    Ok((reply, echoed))
+}
+
+/// Asks for an upgrade to `protocol`; the reply, and the connection, which goes on.
+pub async fn upgraded(
+    address: SocketAddr,
+    request: &Request,
+    protocol: &str,
+) -> Result<(Reply, Connection)> {
     let mut connection = Connection::open(address, request.source).await?;
     let upgrade = format!("connection: upgrade\r\nupgrade: {protocol}\r\n");
     connection.write(&written(request, &upgrade)).await?;
-    let reply = connection.read().await?;
-    if reply.status == 101 {
-        connection.write(payload).await?;
-        while connection.read.len() < payload.len() {
-            connection.more().await?;
-        }
-    }
-    Ok((reply, connection.read))
+    Ok((connection.read().await?, connection))
 }
 
 /// A request in HTTP/1.1, with these lines more.

@@ -4,10 +4,13 @@ use anyhow::Result;
 use std::fs;
 
 /// Every document, by its path.
-pub const DOCUMENTS: [&str; 16] = [
+pub const DOCUMENTS: [&str; 21] = [
     "README.md",
     "manifests/argo-rollouts/README.md",
+    "manifests/chart/README.md",
     "manifests/engines/README.md",
+    "manifests/envoy-gateway/README.md",
+    "manifests/envoy.md",
     "manifests/flagger/README.md",
     "manifests/import/README.md",
     "manifests/istio/README.md",
@@ -17,6 +20,8 @@ pub const DOCUMENTS: [&str; 16] = [
     "manifests/overlays/README.md",
     "src/changes.md",
     "src/configuration.md",
+    "src/dist/releases.md",
+    "src/jobs.md",
     "src/numbers.md",
     "src/security.md",
     "src/wire-contract.md",

@@ -31,7 +31,17 @@ impl Updated {
         environment: &[(&str, &str)],
         clusters: &[&str],
     ) -> Result<Self> {
-        let upstreams = upstream::start(clusters.iter().copied().chain([DEFAULT])).await?;
+        Self::before(configuration, environment, upstream::start(clusters.iter().copied()).await?)
+            .await
+    }
+
+    /// Starts it before these upstreams.
+    pub async fn before(
+        configuration: &Value,
+        environment: &[(&str, &str)],
+        mut upstreams: BTreeMap<String, Upstream>,
+    ) -> Result<Self> {
+        upstreams.extend(upstream::start([DEFAULT]).await?);
         let folder = envoy::folder()?;
         let path = folder.path().join("listeners.json");
         std::fs::write(&path, listeners(configuration, environment, 0)?.to_string())?;

@@ -1,6 +1,7 @@
 //! Wheels from PyPI, each by its hash: what is installed is what was listed.
 
-use std::fs;
+use std::fs::{self, File};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -25,6 +26,32 @@ pub fn install(pip: &mut Command, packages: &[&str]) -> Result<()> {
         ":all:",
     ]);
     crate::find::run(pip.arg("--requirement").arg(requirements.path()))
+}
+
+/// A folder in `target/` with these packages, for `PYTHONPATH`. They are installed once; `name` says in
+/// words what they are.
+///
+/// # Errors
+/// There are no hashes of a package, or pip fails.
+pub fn installed(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let folder = crate::target().join("wheels");
+    let all = folder.join(packages.join("+"));
+    fs::create_dir_all(&folder)?;
+    let lock = File::create(folder.join("lock"))?;
+    lock.lock().with_context(|| format!("waiting for another process that installs {name}"))?;
+    if all.is_dir() {
+        return Ok(all);
+    }
+    crate::say(&format!("Installing {name} ({}) into target/, once ...", packages.join(", ")));
+    let partial = folder.join("partial");
+    if partial.exists() {
+        fs::remove_dir_all(&partial)?;
+    }
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--root-user-action", "ignore", "--no-deps", "--target"]);
+    install(pip.arg(&partial), packages)?;
+    fs::rename(&partial, &all)?;
+    Ok(all)
 }
 
 /// The line of a package.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use wasm_tests::client::{Client, Protocol};
-use wasm_tests::envoy::{self, Envoy, Setup};
+use wasm_tests::envoy::{self, Envoy};
 use wasm_tests::message::Request;
 use wasm_tests::process::Process;
 use wasm_tests::{find, manifest, sdk};
@@ -33,9 +33,8 @@ async fn application() -> Result<Option<(Process, tempfile::TempDir, [u16; 2])>>
 }
 
 async fn gateway([control, treatment]: [u16; 2]) -> Result<(Envoy, SocketAddr)> {
-    let bootstrap = manifest::runnable_of("engines/envoy.yaml", control, treatment)?;
-    let setup = Setup { bootstrap, concurrency: 1, listeners: 1, folder: None };
-    let envoy = Envoy::start(&find::launcher()?, setup).await?;
+    let manifest = manifest::runnable_of("engines/envoy.yaml", control, treatment)?;
+    let envoy = Envoy::start(&find::launcher()?, manifest.setup(1)?).await?;
     let address = envoy.address(manifest::LISTENER)?;
     Ok((envoy, address))
 }

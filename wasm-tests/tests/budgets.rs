@@ -19,6 +19,10 @@ struct Budgets {
     counts: Request,
     /// The same with `metrics: full`, by which responses are counted.
     full: Request,
+    /// The same with `metrics: full` and `unit`.
+    unit: Request,
+    /// The standard set with `baggage`, of which the client sends none.
+    baggage: Request,
     /// A client that is issued a signed identity, and assigned.
     new_client: Request,
     /// The same client, which returns with both cookies.
@@ -118,6 +122,28 @@ fn a_request_of_the_standard_set() -> Result<()> {
         let (mut host, root) = start(&configuration)?;
         let fuel = fuel(&mut host, root, &standard)?;
         check(metrics, &mut host, fuel, &bound)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_unit_and_the_variant_in_baggage() -> Result<()> {
+    let standard = Standard::read()?;
+    let budgets = budgets()?;
+    for (what, field, value, metrics, bound) in [
+        ("a unit", "unit", json!({"env": "KEY"}), "full", budgets.unit),
+        ("baggage", "baggage", json!(true), "off", budgets.baggage),
+    ] {
+        let mut configuration = standard.configuration.clone();
+        configuration["metrics"] = metrics.into();
+        configuration[field] = value;
+        let mut host = Host::load(&wasm_tests::module()?)?;
+        host.world().environment.insert("KEY".into(), "k".repeat(32));
+        let root = host.configure(configuration.to_string().as_bytes())?;
+        let root = root.with_context(|| host.world().logged())?;
+        let fuel = fuel(&mut host, root, &standard)?;
+        println!("{fuel:>12} {what}");
+        check(what, &mut host, fuel, &bound)?;
     }
     Ok(())
 }

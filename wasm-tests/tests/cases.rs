@@ -12,7 +12,7 @@ use wasm_tests::bootstrap::{
 use wasm_tests::case::{self, Asked, Case};
 use wasm_tests::client::{Client, Protocol};
 use wasm_tests::envoy::{Envoy, Setup};
-use wasm_tests::message::Reply;
+use wasm_tests::message::{Reply, Value};
 use wasm_tests::native;
 use wasm_tests::{find, raw, upstream};
 
@@ -36,6 +36,11 @@ fn in_the_native_core() -> Result<()> {
             let got = (decision.rule(), variant, decision.point());
             if got != expected {
                 wrong.push(format!("{} / {}: {got:?}, not {expected:?}", case.name, asked.name));
+            }
+            let baggage = native::sent_on(&plan, &request, "baggage");
+            let baggage: Vec<_> = baggage.into_iter().map(Value).collect();
+            if expect.baggage.as_ref().is_some_and(|expected| *expected != baggage) {
+                wrong.push(format!("{} / {}: baggage {baggage:?}", case.name, asked.name));
             }
         }
     }
@@ -126,5 +131,10 @@ fn differs(case: &Case, asked: &Asked, reply: &Reply) -> Result<Option<String>> 
     );
     let routing = (text(CLUSTER_HEADER), text(VARIANT_HEADER), text(POINT_HEADER));
     let got = (seen.upstream.as_str(), routing.0, routing.1, routing.2);
+    let baggage = seen.all("baggage").into_iter().map(|value| Value(value.to_vec()));
+    let baggage: Vec<_> = baggage.collect();
+    if asked.expect.baggage.as_ref().is_some_and(|expected| *expected != baggage) {
+        return Ok(Some(format!("baggage {baggage:?}, not {:?}", asked.expect.baggage)));
+    }
     Ok((got != expected).then(|| format!("{got:?}, not {expected:?}")))
 }

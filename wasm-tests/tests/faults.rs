@@ -319,9 +319,8 @@ async fn row_44_of_five_thousand_headers_none_is_lost() -> Result<()> {
 async fn row_49_a_path_is_matched_as_envoy_normalised_it() -> Result<()> {
     let upstreams = [Upstream::start("stable").await?, Upstream::start("canary").await?];
     let [stable, canary] = &upstreams;
-    let bootstrap = manifest::runnable(stable.address.port(), canary.address.port())?;
-    let setup = Setup { bootstrap, concurrency: 1, listeners: 1, folder: None };
-    let envoy = Envoy::start(&find::launcher()?, setup).await?;
+    let manifest = manifest::runnable(stable.address.port(), canary.address.port())?;
+    let envoy = Envoy::start(&find::launcher()?, manifest.setup(1)?).await?;
     for (path, seen_as, matched) in [
         ("/reviews", "/reviews", true),
         ("//reviews", "/reviews", true),

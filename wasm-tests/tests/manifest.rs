@@ -2,17 +2,17 @@
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use wasm_tests::envoy::{Envoy, Setup};
+use wasm_tests::envoy::Envoy;
+use wasm_tests::manifest::Runnable;
 use wasm_tests::message::Request;
 use wasm_tests::upstream::Upstream;
 use wasm_tests::{find, manifest, native, raw};
 
-async fn serve(bootstrap: String) -> Result<Envoy> {
-    let setup = Setup { bootstrap, concurrency: 1, listeners: 1, folder: None };
-    Envoy::start(&find::launcher()?, setup).await
+async fn serve(manifest: Runnable) -> Result<Envoy> {
+    Envoy::start(&find::launcher()?, manifest.setup(1)?).await
 }
 
-async fn runnable() -> Result<(String, [Upstream; 2])> {
+async fn runnable() -> Result<(Runnable, [Upstream; 2])> {
     let (upstreams, [stable, canary]) = upstreams().await?;
     Ok((manifest::runnable(stable, canary)?, upstreams))
 }
@@ -24,20 +24,21 @@ async fn upstreams() -> Result<([Upstream; 2], [u16; 2])> {
     Ok((upstreams, ports))
 }
 
-async fn weighted() -> Result<(String, [Upstream; 2])> {
+async fn weighted() -> Result<(Runnable, [Upstream; 2])> {
     let (upstreams, [stable, canary]) = upstreams().await?;
     Ok((manifest::runnable_of(manifest::ROUTE_WEIGHTS, stable, canary)?, upstreams))
 }
 
-/// The same bootstrap without the filter.
-fn bare(text: &str) -> Result<String> {
-    let mut bootstrap: Value = serde_saphyr::from_str(text)?;
-    let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-    let filters = bootstrap.pointer_mut(&format!("{manager}/http_filters"));
-    let filters = filters.and_then(Value::as_array_mut).context("no filters")?;
-    filters.retain(|filter| filter["name"] != "envoy.filters.http.wasm");
-    assert_eq!(filters.len(), 1, "only the router is left");
-    Ok(bootstrap.to_string())
+/// The same without the filter.
+fn bare(manifest: Runnable) -> Result<Runnable> {
+    manifest.changed(|bootstrap| {
+        let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+        let filters = bootstrap.pointer_mut(&format!("{manager}/http_filters"));
+        let filters = filters.and_then(Value::as_array_mut).context("no filters")?;
+        filters.retain(|filter| filter["name"] == "envoy.filters.http.router");
+        assert_eq!(filters.len(), 1, "only the router is left");
+        Ok(())
+    })
 }
 
 /// Every way for a client to ask for the canary itself.
@@ -81,8 +82,8 @@ fn the_demos_command_is_the_one_that_is_tested() -> Result<()> {
 
 #[tokio::test]
 async fn with_the_filter() -> Result<()> {
-    let (text, _upstreams) = runnable().await?;
-    let envoy = serve(text).await?;
+    let (manifest, _upstreams) = runnable().await?;
+    let envoy = serve(manifest).await?;
     assert_not_spoofed(&envoy).await?;
     let request = Request::get("/").with("x-user-group", "beta").with("x-split-cluster", "stable");
     let seen = raw::send(envoy.address(manifest::LISTENER)?, &request).await?.seen()?;
@@ -95,15 +96,15 @@ async fn with_the_filter() -> Result<()> {
 
 #[tokio::test]
 async fn without_the_filter() -> Result<()> {
-    let (text, _upstreams) = runnable().await?;
-    let envoy = serve(bare(&text)?).await?;
+    let (manifest, _upstreams) = runnable().await?;
+    let envoy = serve(bare(manifest)?).await?;
     assert_not_spoofed(&envoy).await
 }
 
 #[tokio::test]
 async fn weights_in_the_route_with_the_filter() -> Result<()> {
-    let (text, _upstreams) = weighted().await?;
-    let envoy = serve(text).await?;
+    let (manifest, _upstreams) = weighted().await?;
+    let envoy = serve(manifest).await?;
     let address = envoy.address(manifest::LISTENER)?;
     let reviews = Request::get("/reviews/1");
     let mut canary = 0;
@@ -135,8 +136,8 @@ async fn weights_in_the_route_with_the_filter() -> Result<()> {
 /// canary, and more than 50 come once in 10^9 runs.
 #[tokio::test]
 async fn weights_in_the_route_without_the_filter() -> Result<()> {
-    let (text, _upstreams) = weighted().await?;
-    let envoy = serve(bare(&text)?).await?;
+    let (manifest, _upstreams) = weighted().await?;
+    let envoy = serve(bare(manifest)?).await?;
     let mut canary = 0;
     for _ in 0..200 {
         let request = Request::get("/reviews/1").with("x-split-point", "99");

@@ -98,6 +98,9 @@ async fn every_metric_with_its_labels_exactly() -> Result<()> {
     let mut metrics = counted(&scene.envoy, latency, 27.0).await?;
     let generation = metrics.remove("tsplit_config_generation").context("no generation")?;
     assert!(generation > 0.0 && generation <= f64::from(u32::MAX));
+    let version = metrics.remove("tsplit_version").context("no version")? as u64;
+    let parts = [version / 1_000_000, version / 1_000 % 1_000, version % 1_000];
+    assert_eq!(parts.map(|part| part.to_string()).join("."), traffic_split::VERSION);
     let expected = [
         ("tsplit_requests_total{rule=\"testers\",variant=\"canary\",reason=\"pinned\"}", 24.0),
         ("tsplit_requests_total{rule=\"rollout\",variant=\"canary\",reason=\"sticky\"}", 7.0),
@@ -155,6 +158,7 @@ async fn each_level_defines_what_it_counts() -> Result<()> {
             "tsplit_config_generation",
             "tsplit_requests_total",
             "tsplit_unmatched_total",
+            "tsplit_version",
             "tsplit_weight_ppm",
         ]
         .map(str::to_owned),

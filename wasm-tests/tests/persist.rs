@@ -152,6 +152,92 @@ async fn row_25_an_assignment_of_another_experiment_is_reassigned() -> Result<()
     Ok(())
 }
 
+/// An hour and a half may pass, and the client keeps its variant: it has come back meanwhile.
+#[tokio::test]
+async fn an_active_client_is_renewed() -> Result<()> {
+    let renewed = |signed: bool, renew: bool| {
+        let mut configuration = configuration(json!({"a": 1, "b": 1_000_000}), None);
+        let persist = &mut configuration["rules"][0]["persist"];
+        persist["renew"] = json!(renew);
+        if !signed {
+            persist.as_object_mut().map(|persist| persist.remove("signing"));
+        }
+        configuration
+    };
+    let mut site = Site::start(json!({"b": 1})).await?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    for signed in [true, false] {
+        site.0.update(&renewed(signed, true), &ENVIRONMENT).await?;
+        let mut all_a = renewed(signed, true);
+        all_a["rules"][0]["split"] = json!({"a": 1});
+        let plan = native::plan(&all_a.to_string())?;
+        let issued = |at| -> Result<String> {
+            let mut environment = native::issuing([0; 16], at);
+            let set = native::set_cookie(&plan, &Request::get("/"), &mut environment)?;
+            Ok(pair(&set).to_owned())
+        };
+        assert_eq!(site.visit(&issued(now - 100)?).await?, kept("to-a"), "young");
+        let (went, set) = site.visit(&issued(now - 3000)?).await?;
+        assert_eq!((went.as_str(), set.is_some()), ("to-a", true), "old");
+        let mut client = Client::connect(Protocol::Http1, site.0.address()?).await?;
+        let request = Request::get("/").with("cookie", issued(now - 3000)?.as_str());
+        let set = client.send(&request).await?.all("set-cookie").concat();
+        assert!(set.contains("; Max-Age=3600; Path=/"), "{set}");
+        assert_eq!(site.visit(pair(&set)).await?, kept("to-a"), "it begins anew");
+        let ended = site.visit(&issued(now - 3600)?).await?;
+        let expected = if signed { reassigned("b").0 } else { "to-a".into() };
+        assert_eq!(ended.0, expected, "only a signature ends by itself");
+        // Without renewal it is read all the same.
+        site.0.update(&renewed(signed, false), &ENVIRONMENT).await?;
+        assert_eq!(site.visit(&issued(now - 3000)?).await?, kept("to-a"));
+    }
+    Ok(())
+}
+
+/// A session's cookie has no time for the browser.
+#[tokio::test]
+async fn a_session_has_no_max_age() -> Result<()> {
+    let mut configuration = configuration(json!({"a": 1}), None);
+    configuration["rules"][0]["persist"]["maxAge"] = json!("session");
+    configuration["rules"][0]["sticky"] = json!({"issue": {
+        "cookie": "split-id", "maxAge": "session", "signing": {"env": "SPLIT_COOKIE_KEYS"}}});
+    let clusters = ["to-a", "to-b", "to-c"];
+    let site = Site(Updated::start(&configuration, &ENVIRONMENT, &clusters).await?);
+    let mut client = Client::connect(Protocol::Http1, site.0.address()?).await?;
+    let set = client.send(&Request::get("/")).await?.all("set-cookie");
+    let pairs: Vec<_> = set.iter().map(|set| pair(set)).collect();
+    for (set, pair) in set.iter().zip(&pairs) {
+        assert_eq!(set.strip_prefix(pair), Some("; Path=/; SameSite=Lax; HttpOnly"));
+    }
+    assert_eq!(pairs.len(), 2, "{set:?}");
+    assert_eq!(site.visit(&pairs.join("; ")).await?, kept("to-a"));
+    Ok(())
+}
+
+/// Every value with a time of the wire contract is read, by its payload.
+#[tokio::test]
+async fn every_dated_cookie_of_the_wire_contract() -> Result<()> {
+    let path = wasm_tests::root().join("wasm-tests/vectors/dated-v1.json");
+    let all: Value = serde_json::from_slice(&std::fs::read(path)?)?;
+    let vectors: Vec<_> = all["vectors"].as_array().into_iter().flatten().collect();
+    let mut configuration = configuration(json!({"b": 1}), None);
+    configuration["rules"][0]["persist"].as_object_mut().map(|persist| persist.remove("signing"));
+    for vector in &vectors {
+        let payload = vector["payload"].as_str().unwrap_or_default();
+        configuration["variants"][payload] = json!({"cluster": "to-a"});
+        configuration["rules"][0]["split"][payload] = json!(0);
+    }
+    let clusters = ["to-a", "to-b", "to-c"];
+    let site = Site(Updated::start(&configuration, &ENVIRONMENT, &clusters).await?);
+    for vector in &vectors {
+        let cookie = format!("split-variant={}", vector["value"].as_str().unwrap_or_default());
+        assert_eq!(site.visit(&cookie).await?, kept("to-a"), "{vector}");
+        assert_eq!(site.visit(&format!("{cookie}x")).await?, reassigned("b"), "{vector}");
+    }
+    assert_eq!(vectors.len(), 8);
+    Ok(())
+}
+
 /// Version 1 says nothing of its rule: it is believed for as long as it lasts.
 #[tokio::test]
 async fn every_signed_cookie_of_the_wire_contract() -> Result<()> {

@@ -48,8 +48,12 @@ fn every_block_is_run() -> Result<()> {
             // The picture is not run. The second is the demo's guard, the third a list of errors.
             "text" => text.contains('┌') || begins(&["second ", "rules["]),
             "sh" if document == "manifests/engines/README.md" => true, // `tests/agreement.rs`
-            // `tests/istio/`: `readme.rs`, and the file of the controller.
+            "sh" if document == "src/dist/releases.md" => true,        // `tests/release.rs`
+            "sh" if document == "manifests/envoy.md" => true,          // `tests/standalone.rs`
+            // `tests/istio/`: `readme.rs`, and the file of the controller; `istio_manifests/pipelines.rs`.
             "sh" => document == "README.md" || in_the_mesh(document),
+            // `tests/exposures.rs`
+            "sql" => document == "manifests/monitoring/experiments.md",
             // `tests/monitoring/main.rs`
             "promql" => document == "manifests/monitoring/README.md",
             // Doctests of what includes the document.
@@ -64,7 +68,7 @@ fn every_block_is_run() -> Result<()> {
 
 /// Whether this document's commands are run in the mesh.
 fn in_the_mesh(document: &str) -> bool {
-    ["argo-rollouts", "flagger", "istio", "overlays"]
+    ["argo-rollouts", "chart", "envoy-gateway", "flagger", "istio", "overlays"]
         .iter()
         .any(|folder| document == format!("manifests/{folder}/README.md"))
 }
@@ -108,9 +112,9 @@ fn included(document: &str) -> Result<bool> {
     Ok(text("src/lib.rs")?.contains(&include) || text("src/config.rs")?.contains(&include))
 }
 
-/// README's commands for the mesh are among those that `tests/istio/` runs.
+/// README's commands are among those of the pages, which tests run.
 #[test]
-fn every_command_for_the_mesh_is_one_that_is_tested() -> Result<()> {
+fn every_command_is_one_that_is_tested() -> Result<()> {
     let mut blocks = readme::all()?;
     blocks.retain(|block| block.language == "sh");
     let (ours, tested): (Vec<_>, Vec<_>) =
@@ -210,6 +214,17 @@ fn every_answer_of_splitctl_is_one_that_is_tested() -> Result<()> {
     assert!(!shown.is_empty());
     for text in shown {
         assert!(transcripts.contains(text.as_str()), "{text}");
+    }
+    Ok(())
+}
+
+/// The configurations of the jobs are the files that transcripts have.
+#[test]
+fn the_jobs_configurations_are_those_that_are_tested() -> Result<()> {
+    let shown = blocks("yaml")?;
+    for file in ["canary-job.yaml", "pricing-job.yaml"] {
+        let file = text(Path::new("wasm-tests/splitctl").join(file))?;
+        assert!(shown.contains(&file), "{file}");
     }
     Ok(())
 }

@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use traffic_split::VERSION;
 use wasm_tests::bootstrap::{self, DEFAULT, Listener};
 use wasm_tests::envoy::{self, Envoy, Setup};
 use wasm_tests::message::Request;
 use wasm_tests::{find, raw, root, splitctl, upstream};
 
-const FORMS: [&str; 5] = ["configuration", "wasm-plugin", "envoy-filter", "ecds", "bootstrap"];
+const FORMS: [&str; 6] =
+    ["configuration", "wasm-plugin", "envoy-extension-policy", "envoy-filter", "ecds", "bootstrap"];
 /// A configuration with testers, a split and a salt.
 const REVIEWS: &str = "wasm-tests/splitctl/reviews.yaml";
 
@@ -31,8 +33,8 @@ fn run(arguments: &[&str]) -> Result<String> {
 }
 
 fn render(file: &str, form: &str, more: &[&str]) -> Result<String> {
-    let image =
-        if form == "wasm-plugin" { &["--code", "oci://registry.test/split:1"][..] } else { &[] };
+    let has_image = ["wasm-plugin", "envoy-extension-policy"].contains(&form);
+    let image = if has_image { &["--code", "oci://registry.test/split:1"][..] } else { &[] };
     run(&[&["render", "-f", file, "--to", form], image, more].concat())
 }
 
@@ -52,7 +54,7 @@ fn every_form_is_read_again_as_the_same() -> Result<()> {
     for sample in ["every-field", "every-engine", "reviews", "by-route", "rollout", "envoy"] {
         let sample = match sample {
             // The same split in Envoy's own configuration.
-            "envoy" => "manifests/envoy.yaml".to_owned(),
+            "envoy" => "manifests/traffic-split.yaml".to_owned(),
             name => format!("wasm-tests/splitctl/{name}.yaml"),
         };
         let expected = generation(&sample)?;
@@ -105,15 +107,15 @@ fn resources_of_istio_look_like_the_manifests() -> Result<()> {
     let name = |patch: &Value| patch["match"]["listener"]["filterChain"]["filter"]["name"].clone();
     assert_eq!(name(patch), name(known));
     // The filter itself is that of the manifest for Envoy.
-    let filters =
-        "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
-    let known = manifest("envoy.yaml")?.pointer(filters).context("no filters")?[0].clone();
+    let known = manifest("traffic-split.yaml")?["resources"][0].clone();
     let ours = &patch["patch"]["value"]["typed_config"];
     assert_eq!(ours["@type"], known["typed_config"]["@type"]);
     assert_eq!(unknown(&ours["config"], &known["typed_config"]["config"]), [""; 0]);
     // The manifest's VM has a variable more, for rules that sign.
     let mut vm = known["typed_config"]["config"]["vm_config"].clone();
     vm.as_object_mut().context("no VM")?.remove("environment_variables");
+    // There the path is one of the repository.
+    vm["code"]["local"]["filename"] = "/etc/envoy/traffic_split.wasm".into();
     assert_eq!(ours["config"]["vm_config"], vm);
     Ok(())
 }
@@ -142,7 +144,8 @@ impl Served {
         let seen = raw::send(address, &tester).await?.seen()?;
         ensure!(seen.upstream == "reviews-v3", "{seen:?}\n{}", self.envoy.log());
         let expected = generation(REVIEWS)?;
-        let line = format!("configured: rules testers, rollout; generation {expected}");
+        let rules = "configured: rules testers, rollout";
+        let line = format!("{rules}; generation {expected}; version {VERSION}");
         ensure!(self.envoy.log().contains(&line), "no {line}: {}", self.envoy.log());
         let gauges = self.envoy.prometheus().await?;
         let shown = gauges.iter().find(|(name, _)| name.contains("tsplit_config_generation"));

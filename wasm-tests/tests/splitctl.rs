@@ -50,11 +50,13 @@ fn no_manifest_is_warned_of() {
     let manifests = wasm_tests::root().join("manifests");
     let program = wasm_tests::splitctl::program().unwrap();
     for files in [
-        &["envoy.yaml"][..],
+        &["envoy.yaml", "traffic-split.yaml"][..],
         &["envoy-route-weights.yaml"],
         &["inner-hop.yaml"],
         &["engines"],
         &["bookinfo"],
+        &["envoy-gateway/gateway.yaml", "envoy-gateway/variant-header.yaml"],
+        &["envoy-gateway/gateway.yaml", "envoy-gateway/route-weights.yaml"],
         &["istio/plugin", "istio/components/variant-header"],
         &["istio/plugin", "istio/components/gateway-api"],
     ] {

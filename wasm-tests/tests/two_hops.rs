@@ -6,7 +6,8 @@ use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr};
 use traffic_split::Plan;
 use wasm_tests::client::{Client, Protocol};
-use wasm_tests::envoy::{Envoy, Setup};
+use wasm_tests::envoy::Envoy;
+use wasm_tests::manifest::Runnable;
 use wasm_tests::message::{Reply, Request};
 use wasm_tests::upstream::Upstream;
 use wasm_tests::{find, manifest, native, raw};
@@ -22,9 +23,8 @@ struct Hops {
     _upstreams: [Upstream; 2],
 }
 
-async fn serve(bootstrap: String) -> Result<Envoy> {
-    let setup = Setup { bootstrap, concurrency: 1, listeners: 1, folder: None };
-    Envoy::start(&find::launcher()?, setup).await
+async fn serve(manifest: Runnable) -> Result<Envoy> {
+    Envoy::start(&find::launcher()?, manifest.setup(1)?).await
 }
 
 impl Hops {
@@ -32,15 +32,18 @@ impl Hops {
     async fn start(change: impl Fn(&mut Vec<Value>)) -> Result<Self> {
         let upstreams = [Upstream::start("stable").await?, Upstream::start("canary").await?];
         let [stable, canary] = &upstreams;
-        let text = manifest::inner_hop(stable.address.port(), canary.address.port())?;
-        let mut bootstrap: Value = serde_saphyr::from_str(&text)?;
-        let filters =
-            "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
-        let filters = bootstrap.pointer_mut(filters).and_then(Value::as_array_mut);
-        let filters = filters.context("no filters")?;
-        let configuration = filters[1]["typed_config"]["config"]["configuration"]["value"].clone();
-        change(filters);
-        let inner = serve(bootstrap.to_string()).await?;
+        let manifest = manifest::inner_hop(stable.address.port(), canary.address.port())?;
+        let mut configuration = Value::Null;
+        let manifest = manifest.changed(|bootstrap| {
+            let filters =
+                "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
+            let filters = bootstrap.pointer_mut(filters).and_then(Value::as_array_mut);
+            let filters = filters.context("no filters")?;
+            configuration = filters[1]["typed_config"]["config"]["configuration"]["value"].clone();
+            change(filters);
+            Ok(())
+        })?;
+        let inner = serve(manifest).await?;
         let port = inner.address(manifest::LISTENER)?.port();
         let outer = serve(manifest::runnable(port, port)?).await?;
         let configuration = configuration.as_str().context("no configuration")?;

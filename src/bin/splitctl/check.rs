@@ -18,9 +18,9 @@ pub struct Checked {
     pub snapshot: Snapshot,
     pub config: Config,
     pub tree: Node,
-    /// The environment variables with signing keys that are not set here. The filter finds them in
+    /// The environment variables with keys that are not set here. The filter finds them in
     /// its VM's environment. Without them, signed cookies cannot be verified here.
-    pub unset: Vec<String>,
+    unset: Vec<String>,
 }
 
 /// An error of a configuration, and its place in the file.
@@ -98,6 +98,28 @@ fn compile(plugin: &Plugin) -> Result<Checked, Vec<Mistake>> {
 impl Checked {
     pub fn when(self, now: u64) -> Self {
         Checked { snapshot: Snapshot::new(&self.plan, now), ..self }
+    }
+
+    /// Whether the configuration needs this environment variable, which is not set here.
+    pub fn lacks(&self, name: &str) -> bool {
+        self.unset.iter().any(|unset| unset == name)
+    }
+
+    /// The environment variables that are not set here, and whether each holds keys of cookies: units
+    /// decide nothing.
+    pub fn unset(&self) -> impl Iterator<Item = (&str, bool)> {
+        let unit = self.config.unit.as_ref().map(|unit| unit.env.as_str());
+        self.unset.iter().map(move |name| (name.as_str(), unit != Some(name.as_str())))
+    }
+
+    /// The same configuration without its `hold`: what comes back when that is taken out.
+    pub fn without_hold(&self) -> anyhow::Result<Self> {
+        let plugin = Plugin::of_tree("configuration", None, &self.tree.without("hold"));
+        let released = check(&plugin).map_err(|mistakes| {
+            let lines: Vec<_> = mistakes.iter().map(|it| it.display("without hold")).collect();
+            anyhow::anyhow!(lines.join("; "))
+        })?;
+        Ok(released.when(self.snapshot.now()))
     }
 
     /// The time at which it is evaluated, if a ramp makes that a difference.

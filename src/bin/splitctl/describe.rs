@@ -105,6 +105,7 @@ fn asked(operator: &Operator) -> String {
         Operator::PathPrefix(text) => format!("have the path prefix {text:?}"),
         Operator::Suffix(text) => format!("end with {text:?}"),
         Operator::Contains(text) => format!("contain {text:?}"),
+        Operator::Member(text) => format!("have the member {text:?}"),
         Operator::Regex(text) => format!("match the regex {text:?}"),
         Operator::In(texts) => {
             format!("be one of {}", list(texts.iter().map(|text| format!("{text:?}"))))

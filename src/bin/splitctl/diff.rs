@@ -132,7 +132,8 @@ impl Diff {
         let carried = compare::carried(&pairs, [old, new]);
         let accepted = compare::accepted([old, new]);
         let requests = self.requests([old, new], &pairs, &carried)?;
-        let (groups, left_out) = group::groups(sides, requests, &carried, &accepted);
+        let made_up = matches!(keys, Source::Sequence(_));
+        let (groups, left_out) = group::groups(sides, requests, &carried, &accepted, made_up);
         // During a hold no cookie is set.
         let counts = self.persisted && old.hold.is_none();
         let kept = if counts { compare::kept(&pairs) } else { Vec::new() };

@@ -134,6 +134,15 @@ impl Node {
         Node { line: self.line, value, written: None, key: None }
     }
 
+    /// The same object without one of its fields.
+    pub fn without(&self, name: &str) -> Node {
+        let mut node = self.clone();
+        if let Value::Object(fields) = &mut node.value {
+            fields.retain(|(key, _)| key != name);
+        }
+        node
+    }
+
     /// The first integer of the tree that an `f64` does not keep exactly, with its line.
     pub fn large(&self) -> Option<(usize, i128)> {
         match &self.value {

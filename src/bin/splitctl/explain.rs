@@ -24,8 +24,9 @@ pub use explained::Explained;
 /// Say which variant a request gets, and why
 ///
 /// Goes through the rules as the filter does. Give the request as the filter would see it. Where the file
-/// has several plugins of Istio, the request goes through all of them in Istio's order, by phase and
-/// then by priority, and the answer says which header survives.
+/// has several plugins of one chain, the request goes through all of them, and the answer says which
+/// header survives: plugins of Istio by phase and then by priority, filters of Envoy in the order of
+/// `http_filters`, and those of Envoy Gateway in the order of `wasm`.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl explain -f envoy.yaml -H 'cookie: uid=7' --path /reviews/1
@@ -51,6 +52,12 @@ pub struct Explain {
     /// The authority (host) [default: that of -H 'host: ...', or none]
     #[arg(long)]
     authority: Option<String>,
+    /// A value of dynamic metadata, as in NAMESPACE,NAME=VALUE; may be repeated
+    #[arg(long, value_name = "PATH=VALUE", value_parser = given::metadata)]
+    metadata: Vec<(String, String)>,
+    /// A value of filter state; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = given::filter_state)]
+    filter_state: Vec<(String, String)>,
     /// The client's address, as Envoy would see it
     #[arg(long, value_name = "ADDRESS")]
     source_ip: Option<IpAddr>,
@@ -83,7 +90,8 @@ impl Explain {
         let pseudo = pseudo.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let mut headers: Vec<_> =
             pseudo.map(|(name, value)| (name.to_owned(), value.clone())).collect();
-        headers.extend(self.headers.iter().cloned());
+        let properties = self.metadata.iter().chain(&self.filter_state);
+        headers.extend(self.headers.iter().chain(properties).cloned());
         HeaderList::new(headers).with_source(self.source_ip)
     }
 }

@@ -1,6 +1,7 @@
 //! The parts of a request that are given on the command line, and the environment for it.
 
 use traffic_split::Environment;
+use traffic_split::config::Part;
 
 /// An environment whose chance is fixed. That is no harm, since an outcome that depends on chance is
 /// never shown as certain.
@@ -32,6 +33,26 @@ pub fn header(text: &str) -> Result<(String, String), String> {
     let name = name.to_ascii_lowercase();
     let name = if name == "host" { ":authority".to_owned() } else { name };
     Ok((name, value.to_owned()))
+}
+
+/// Reads `NAMESPACE,NAME,...=VALUE` as a property of the request.
+pub fn metadata(text: &str) -> Result<(String, String), String> {
+    let (path, value) = text.split_once('=').unwrap_or_default();
+    let segments: Vec<_> = path.split(',').map(str::trim).collect();
+    match Part::metadata(&segments) {
+        Part::Property(path) if segments.len() > 1 && !segments.contains(&"") => {
+            Ok((path, value.trim().to_owned()))
+        }
+        _ => Err("give it as 'namespace,name=value', with a comma before each further name".into()),
+    }
+}
+
+/// Reads `NAME=VALUE` as a property of the request.
+pub fn filter_state(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=').map(|(name, value)| (Part::filter_state(name), value)) {
+        Some((Part::Property(path), value)) => Ok((path, value.trim().to_owned())),
+        _ => Err("give it as 'name=value'".into()),
+    }
 }
 
 #[cfg(test)]

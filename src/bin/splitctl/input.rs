@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::check::{Checked, check};
+use crate::discovery;
 use crate::document::{self, Node};
 use crate::folder;
 use crate::output::one_line;
@@ -67,6 +68,14 @@ impl Choice {
                 [file] => file.name.clone(),
                 _ => paths.join(", "),
             };
+            let discovered =
+                files.iter().flat_map(|file| &file.documents).flat_map(discovery::files);
+            if let Some(path) = discovered.into_iter().next() {
+                bail!(
+                    "{name}: no configuration found; Envoy reads the filter from {path} \
+                     (config_discovery): give that file"
+                );
+            }
             let others =
                 files.iter().map(|file| file.others.as_str()).find(|others| !others.is_empty());
             bail!(
@@ -96,12 +105,17 @@ impl Choice {
         checked(&file.name, plugin, now)
     }
 
-    /// Reads a file or a folder, and returns its only chosen configuration, or all that run in one chain
-    /// of Istio, in their order.
+    /// Reads a file or a folder, and returns its only chosen configuration, or all that run in one
+    /// chain, in their order.
     pub fn read_chain(&self, path: &str, now: u64) -> Result<Vec<(Plugin, Checked)>> {
         let files = self.read_all(&[path.to_owned()])?;
-        if !is_chain(&files) {
-            only(path, &files)?;
+        let count = files.iter().flat_map(|file| &file.plugins).count();
+        if count != 1 && !is_chain(&files) {
+            bail!(
+                "{}: {count} plugins found that are not of one chain; choose one with --plugin NAME: {}",
+                shown(path),
+                titles(&files)
+            );
         }
         let named = |file: File| {
             let name = file.name;
@@ -126,16 +140,30 @@ fn only<'f>(path: &str, files: &'f [File]) -> Result<(&'f File, &'f Plugin)> {
     match plugins.as_slice() {
         [only] => Ok(*only),
         several => bail!(
-            "{}: {} plugins found, choose one with --plugin NAME: {}",
-            if path == "-" { "standard input" } else { path },
+            "{}: {} plugins found, and this command decides by one (`splitctl explain` runs a chain of \
+             them); choose it with --plugin NAME: {}",
+            shown(path),
             several.len(),
             titles(files)
         ),
     }
 }
 
-/// Whether Istio gives one proxy all of these plugins.
+fn shown(path: &str) -> &str {
+    if path == "-" { "standard input" } else { path }
+}
+
+/// Whether one proxy runs all of these plugins: Istio's of one workload, or the filters of one list.
 fn is_chain(files: &[File]) -> bool {
+    let listed = files.iter().enumerate().flat_map(|(number, file)| {
+        file.plugins.iter().map(move |it| Some((number, it.place.listed?)))
+    });
+    if let Some(listed) = listed.collect::<Option<Vec<_>>>() {
+        let lists: BTreeSet<_> = listed.iter().map(|(file, it)| (file, it.list)).collect();
+        // In a text of one line, two lists have the same line.
+        let numbers: BTreeSet<_> = listed.iter().map(|(_, it)| it.number).collect();
+        return lists.len() == 1 && numbers.len() == listed.len();
+    }
     let plugins = || files.iter().flat_map(|file| &file.plugins);
     let is_istios = |plugin: &Plugin| ["WasmPlugin", "TrafficExtension"].contains(&plugin.kind);
     let meets = |a: &Plugin| plugins().all(|b| a.place.meets(&b.place));

@@ -25,7 +25,7 @@ use crate::document::Node;
 use crate::output::one_line;
 
 pub use resources::{Source, across};
-pub use table::Lint;
+pub use table::{Lint, TABLE};
 
 /// A warning, and its place in a file.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -105,18 +105,20 @@ pub fn of(checked: &Checked, circumstances: Circumstances) -> Vec<Finding> {
 fn unused(config: &Config) -> Vec<Finding> {
     let by_route = config.rules.iter().any(|r| matches!(r.action, Some(ActionSpec::Route(_))));
     let is_used = |name: &str| {
-        config.rules.iter().any(|rule| match &rule.action {
-            Some(ActionSpec::To(variant)) => variant == name,
-            Some(ActionSpec::Split(split)) => {
-                let weights = split.weights.iter().chain(split.history.iter().flatten());
-                let mut names = weights.map(|it| it.variant.as_str());
-                names.any(|known| known == name) || split.otherwise.as_deref() == Some(name)
-            }
-            Some(ActionSpec::Route(route)) => {
-                route.guard.as_ref().is_some_and(|it| it.watch == name || it.fallback == name)
-            }
-            None => false,
-        })
+        let forced = config.rules.iter().filter_map(|rule| rule.overrides.as_ref());
+        forced.flat_map(|it| &it.variants).any(|known| known == name)
+            || config.rules.iter().any(|rule| match &rule.action {
+                Some(ActionSpec::To(variant)) => variant == name,
+                Some(ActionSpec::Split(split)) => {
+                    let weights = split.weights.iter().chain(split.history.iter().flatten());
+                    let mut names = weights.map(|it| it.variant.as_str());
+                    names.any(|known| known == name) || split.otherwise.as_deref() == Some(name)
+                }
+                Some(ActionSpec::Route(route)) => {
+                    route.guard.as_ref().is_some_and(|it| it.watch == name || it.fallback == name)
+                }
+                None => false,
+            })
     };
     let is_compared = |cluster: &Option<String>| by_route && cluster.is_some();
     let unused = config.variants.iter().filter(|variant| {

@@ -26,6 +26,7 @@ mod completion;
 mod curve;
 mod describe;
 mod diff;
+mod discovery;
 mod document;
 mod effort;
 mod explain;
@@ -35,7 +36,9 @@ mod hint;
 mod import;
 mod input;
 mod keys;
+mod link;
 mod lint;
+mod man;
 mod misread;
 mod movement;
 mod output;
@@ -71,8 +74,9 @@ use output::{Answer, BAD, one_line};
   splitctl diff -f old.yaml -f new.yaml
   splitctl import -f ingress.yaml --key cookie=uid
   splitctl test -f envoy.yaml expect.yaml
-  splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
-  splitctl analyze --log access.jsonl -f envoy.yaml --baseline stable
+  splitctl link -f traffic-split.yaml --rule rollout --variant canary
+  splitctl watch --prometheus http://localhost:9090 -f traffic-split.yaml --baseline stable
+  splitctl analyze --log access.jsonl -f traffic-split.yaml --baseline stable
 
 The exit code is 1 if a configuration is not valid, a test fails, an import with --strict loses
 something, a variant is worse, a sample ratio is broken or more clients move than --max-moved
@@ -91,11 +95,15 @@ enum Command {
     Diff(diff::Diff),
     Import(import::command::Import),
     Test(test::Test),
+    Link(link::Link),
     Watch(watch::Watch),
     Analyze(analyze::Analyze),
     Render(render::Render),
     Schema(schema::Schema),
     Completion(completion::Completion),
+    Man(man::Man),
+    /// Print the version, which is the filter's too
+    Version,
 }
 
 fn main() -> ExitCode {
@@ -134,11 +142,14 @@ impl Command {
             Command::Diff(diff) => diff.run(),
             Command::Import(import) => import.run(),
             Command::Test(test) => test.run(),
+            Command::Link(link) => link.run(),
             Command::Watch(watch) => watch.run(),
             Command::Analyze(analyze) => analyze.run(),
             Command::Render(render) => render.run(),
             Command::Schema(schema) => schema.run(),
             Command::Completion(completion) => completion.run(&mut Cli::command()),
+            Command::Man(man) => man.run(Cli::command()),
+            Command::Version => Ok(Answer::good(Cli::command().render_version())),
         }
     }
 }

@@ -3,7 +3,7 @@
 mod place;
 mod resource;
 
-pub use place::Place;
+pub use place::{Listed, Place};
 
 use crate::document::{self, Node, Value};
 use crate::output::one_line;
@@ -67,7 +67,11 @@ pub fn resources(documents: &[Node]) -> Vec<&Node> {
 fn search(node: &Node, name: Option<&str>, text: &str, found: &mut Vec<Plugin>) {
     let own_name = node.at(&["metadata", "name"]).and_then(Node::text).or(name);
     if let Some(plugins) = resource::find(node, own_name) {
-        let placed = |plugin| Plugin { place: Place::of(node), ..plugin };
+        let placed = |plugin: Plugin| {
+            let mut place = Place::of(node);
+            place.listed = plugin.place.listed;
+            Plugin { place, ..plugin }
+        };
         return found.extend(plugins.into_iter().map(placed));
     }
     let is_wasm = ["vm_config", "vmConfig"].iter().any(|field| node.get(field).is_some());
@@ -77,7 +81,18 @@ fn search(node: &Node, name: Option<&str>, text: &str, found: &mut Vec<Plugin>) 
         let name = named.filter_map(|field| node.get(field)?.text()).next().or(name);
         return found.push(filter(node, configuration, name, text));
     }
-    node.fields().iter().for_each(|(_, node)| search(node, own_name, text, found));
+    for (field, node) in node.fields() {
+        if !matches!(field.as_str(), "http_filters" | "httpFilters") {
+            search(node, own_name, text, found);
+            continue;
+        }
+        for (number, filter) in node.elements().iter().enumerate() {
+            let before = found.len();
+            search(filter, own_name, text, found);
+            let listed = Some(Listed { list: node.line, number });
+            found.iter_mut().skip(before).for_each(|plugin| plugin.place.listed = listed);
+        }
+    }
     node.elements().iter().for_each(|node| search(node, own_name, text, found));
 }
 
@@ -132,7 +147,8 @@ impl Plugin {
         Plugin { bytes: Err(problem), ..Plugin::empty("configuration", None, line) }
     }
 
-    fn of_tree(kind: &'static str, name: Option<String>, tree: &Node) -> Self {
+    /// A plugin with this configuration.
+    pub fn of_tree(kind: &'static str, name: Option<String>, tree: &Node) -> Self {
         let bytes = serde_json::to_vec(tree).map_err(|error| error.to_string());
         let place = Place::default();
         Plugin { kind, name, line: tree.line, bytes, tree: Some(tree.clone()), place }
@@ -243,6 +259,21 @@ mod tests {
             ("admin:\n- root_id: c\n  vm_config: {}", "Wasm filter c", 2, ""),
         ] {
             assert_eq!(found(yaml), [(title.into(), line, Ok(bytes.into()))], "{yaml}");
+        }
+    }
+
+    #[test]
+    fn filters_know_their_place_in_a_list() {
+        let bootstrap = "static_resources:\n  http_filters:\n  - {config: {name: z, vm_config: {}}}\n  \
+                         - {name: other}\n  - {config: {name: a, vm_config: {}}}";
+        let policy = "kind: EnvoyExtensionPolicy\nspec:\n\n  wasm:\n  - {name: z, config: {rules: []}}\n  \
+                      - {name: a, config: {rules: []}}";
+        for (yaml, list, numbers) in [(bootstrap, 2, [0, 2]), (policy, 4, [0, 1])] {
+            let mut plugins = find(&document::parse(yaml).unwrap(), yaml);
+            plugins.sort_by(|a, b| b.place.order(&a.place));
+            let seen = plugins.iter().map(|it| (it.name.as_deref(), it.place.listed));
+            let [first, second] = numbers.map(|number| Some(Listed { list, number }));
+            assert_eq!(seen.collect::<Vec<_>>(), [(Some("a"), second), (Some("z"), first)]);
         }
     }
 

@@ -18,10 +18,10 @@ const MODULE: &str = "/etc/envoy/traffic_split.wasm";
 /// The name of the filter where nobody gave it another one.
 const NAME: &str = "traffic-split";
 
-/// Print a configuration as what Istio or Envoy takes, or the configuration in such a thing
+/// Print a configuration as what Istio, Envoy Gateway or Envoy takes, or the configuration in such a thing
 ///
 /// Reads what validate reads. What is printed has the filter's own part, and is complete but for where it
-/// applies: add a selector or targetRefs to a WasmPlugin. Comments are lost. A configuration that is not
+/// applies: add a selector or targetRefs to a WasmPlugin, and targetRefs to an EnvoyExtensionPolicy. Comments are lost. A configuration that is not
 /// valid is not rendered.
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -44,7 +44,8 @@ pub struct Render {
     /// The namespace of the resource
     #[arg(long)]
     namespace: Option<String>,
-    /// The filter's module: the URL of its image for a WasmPlugin, else its path in Envoy's file system
+    /// The filter's module: the URL of its image for a WasmPlugin or an EnvoyExtensionPolicy, else its path
+    /// in Envoy's file system
     /// [default: /etc/envoy/traffic_split.wasm, for Envoy]
     #[arg(long)]
     code: Option<String>,
@@ -62,6 +63,8 @@ enum Target {
     WasmPlugin,
     /// Istio's EnvoyFilter
     EnvoyFilter,
+    /// Envoy Gateway's EnvoyExtensionPolicy
+    EnvoyExtensionPolicy,
     /// A file for Envoy's extension config discovery: a path_config_source
     Ecds,
     /// The field `configuration` of a Wasm filter in Envoy's own configuration
@@ -90,6 +93,7 @@ impl Render {
             Target::Configuration => checked.tree,
             Target::WasmPlugin => host.wasm_plugin(checked.tree),
             Target::EnvoyFilter => host.envoy_filter(&checked.tree)?,
+            Target::EnvoyExtensionPolicy => host.extension_policy(checked.tree),
             Target::Ecds => host.discovery(&checked.tree)?,
             Target::Bootstrap => {
                 host::object([("configuration", host::string_value(&checked.tree)?)])
@@ -103,7 +107,7 @@ impl Render {
 
     fn code(&self) -> Result<&str> {
         match (&self.code, self.to) {
-            (None, Target::WasmPlugin) => {
+            (None, Target::WasmPlugin | Target::EnvoyExtensionPolicy) => {
                 bail!("give the image by --code, as in --code oci://HOST/NAME:TAG")
             }
             (Some(code), Target::EnvoyFilter | Target::Ecds) if code.contains("://") => {
@@ -119,7 +123,7 @@ fn yaml(tree: &Node) -> Result<String> {
     Ok(serde_saphyr::to_string(tree)?)
 }
 
-/// The environment variables that hold keys of cookies, each once.
+/// The environment variables that hold keys of cookies and of units, each once.
 fn environment(config: &Config) -> Vec<String> {
     let cookies = config.rules.iter().flat_map(|rule| {
         let persist = match &rule.action {
@@ -130,8 +134,8 @@ fn environment(config: &Config) -> Vec<String> {
         let issued = rule.sticky.as_ref().and_then(|sticky| sticky.issue.as_ref());
         issued.into_iter().chain(persist.map(|persist| &persist.cookie))
     });
-    let mut names: Vec<_> =
-        cookies.filter_map(|it| Some(it.signing.as_ref()?.env.clone())).collect();
+    let signing = cookies.filter_map(|it| it.signing.as_ref());
+    let mut names: Vec<_> = signing.chain(&config.unit).map(|keys| keys.env.clone()).collect();
     names.sort();
     names.dedup();
     names

@@ -159,6 +159,9 @@ mod tests {
         assert_eq!(weighted, [true, false, true, true]);
         assert_eq!(found.all[3].header.as_deref(), Some("x-p"));
         assert_eq!(found.headers, ["x-p"]);
+        let patch = "kind: EnvoyPatchPolicy\nspec: {jsonPatches: [{operation: {op: add, path: \
+                     header_name, value: X-P}}, {operation: {op: add, path: /a/b, value: x}}]}";
+        assert_eq!(routes(patch).headers, ["x-p"]);
     }
 
     /// The arithmetic of `wasm-tests/vectors/point-v1.json`, which a real Envoy is held to.

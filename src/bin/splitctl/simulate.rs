@@ -21,7 +21,7 @@ use crate::when::When;
 /// Hashes each key as the filter does, and shows the share of each variant beside the expected one.
 /// The rule's `match` is ignored: every key stands for a client whose requests match. A rule with a
 /// ramp is evaluated at one time, and its ramp is shown as a whole; while it runs, with the lines to
-/// write so that it waits, and later goes on.
+/// write so that it waits, and later goes on. During a `hold`, the answer is what comes back without it.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl simulate -f envoy.yaml
@@ -54,6 +54,9 @@ struct Simulation {
     /// The time of the evaluation, if a ramp makes that a difference.
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<String>,
+    /// The variant of a hold, which everyone gets for now; the rules are as they come back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<String>,
     rules: Vec<Shares>,
     /// The rules whose weights are in a route that is not given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -82,8 +85,12 @@ struct Share {
 impl Simulate {
     pub fn run(&self) -> Result<Answer> {
         let file = self.files.first().map_or("-", String::as_str);
-        let checked = self.choice.read_one(file, self.when.seconds())?;
+        let mut checked = self.choice.read_one(file, self.when.seconds())?;
         let routes = Routes::read(&self.files)?;
+        let held = checked.plan.held().map(|variant| variant.name.clone());
+        if held.is_some() {
+            checked = checked.without_hold()?;
+        }
         let chosen: Vec<&Rule> = match &self.rule {
             Some(name) => vec![rules::find(&checked.plan, name, file)?],
             None => checked.plan.rules().iter().filter(|rule| rule.is_split()).collect(),
@@ -93,10 +100,7 @@ impl Simulate {
         let (known, unknown): (Vec<&Rule>, Vec<&Rule>) =
             chosen.iter().partition(|r| has_weights(r));
         let chosen = if known.is_empty() { chosen } else { known };
-        if let Some(variant) = checked.plan.held() {
-            bail!("{file}: `hold: {}` sends everyone there: no split is in force", variant.name);
-        }
-        if chosen.is_empty() {
+        if chosen.is_empty() && held.is_none() {
             bail!("{file}: no rule has a split: there is nothing to simulate");
         }
         let keys = self.keys.read()?;
@@ -104,14 +108,24 @@ impl Simulate {
         let rules = chosen.into_iter().map(|rule| Ok(simulate(at(rule)?, &checked, &keys)));
         let rules = rules.collect::<Result<_>>()?;
         let without_route = unknown.iter().map(|rule| rule.name().to_owned()).collect();
-        let simulation = Simulation { keys: keys.count(), at: checked.at(), rules, without_route };
+        let (keys_count, at) = (keys.count(), checked.at());
+        let simulation = Simulation { keys: keys_count, at, held, rules, without_route };
         let table = || {
             let at = simulation.at.as_deref();
+            let held = simulation.held.iter().map(|variant| {
+                let back = match simulation.rules.is_empty() {
+                    true => "no rule has a split",
+                    false => "without it, this comes back",
+                };
+                format!(
+                    "hold: every request that matches a rule goes to {STRONG}{variant}{STRONG:#}; {back}\n\n"
+                )
+            });
             let rules = simulation.rules.iter().map(|shares| table(shares, &keys, at));
             let others = simulation.without_route.iter().map(|rule| {
                 format!("{rule}: its weights are in the route; give that as another -f FILE\n")
             });
-            rules.chain(others).collect::<String>()
+            held.chain(rules).chain(others).collect::<String>()
         };
         Ok(Answer::good(self.output.write(&simulation, table)?))
     }

@@ -2,9 +2,11 @@
 
 use anyhow::Result;
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 
 use crate::check::{Checked, Mistake, check};
+use crate::discovery;
 use crate::document::Node;
 use crate::effort;
 use crate::input::{Choice, File};
@@ -21,11 +23,12 @@ use crate::when::When;
 ///
 /// A warning tells of a rule that can never decide, of a condition that no request meets, and the like,
 /// also across resources: give the plugins of a namespace together with their routes. Each ends with the
-/// name of its lint. With --strict, a warning fails as well.
+/// name of its lint. With --strict, a warning fails as well, unless its lint is one to --allow.
 #[derive(Args)]
 #[command(after_help = "Examples:
   splitctl validate -f wasm-plugin.yaml
   splitctl validate --strict -f manifests/
+  splitctl validate --strict --allow ramp-ahead --allow insecure-cookie -f split.yaml
   splitctl validate -f envoy.yaml -f gateway.yaml -o json
   splitctl validate --rate 200 -f wasm-plugin.yaml
   kubectl get wasmplugin,virtualservice,destinationrule -A -o yaml | splitctl validate -f -")]
@@ -38,6 +41,9 @@ pub struct Validate {
     /// Fail on warnings too
     #[arg(long)]
     strict: bool,
+    /// Leave out the warnings of this lint, as in ramp-ahead; may be repeated
+    #[arg(long, value_name = "LINT", value_parser = lints(), hide_possible_values = true)]
+    allow: Vec<String>,
     /// The requests a second that a rule gets in one proxy: warns of guards that are blind at this rate
     #[arg(long, value_name = "RATE", value_parser = rate)]
     rate: Option<f64>,
@@ -101,14 +107,20 @@ impl Validate {
         let sources: Vec<_> = files.iter().map(Validated::source).collect();
         let mut warnings = lint::across(&sources);
         for (source, Validated { file, .. }) in sources.iter().zip(files) {
-            let circumstances =
-                Circumstances { rate: self.rate, is_plain: file.documents.iter().any(is_plain) };
+            let names = file.documents.iter().flat_map(discovery::resources);
+            let names: Vec<_> = names.map(|(name, _)| name).collect();
+            let documents = files.iter().flat_map(|it| &it.file.documents);
+            let mut hosts =
+                documents.filter(|it| names.iter().any(|name| discovery::is_host(it, name)));
+            let is_plain = file.documents.iter().any(is_plain) || hosts.any(is_plain);
+            let circumstances = Circumstances { rate: self.rate, is_plain };
             for (_, checked) in &source.checked {
                 let own = lint::of(checked, circumstances).into_iter();
                 warnings.extend(own.map(|finding| finding.at(&file.name, &checked.tree)));
                 warnings.extend(routes::warnings(&checked.config, &routes));
             }
         }
+        warnings.retain(|warning| !self.allow.iter().any(|allowed| allowed == warning.lint));
         let place = |file: &str| files.iter().position(|it| it.file.name == file);
         warnings.sort_by_key(|warning| (place(&warning.file), warning.line));
         warnings.dedup();
@@ -154,6 +166,11 @@ impl Validated {
     }
 }
 
+/// The names of all lints.
+fn lints() -> PossibleValuesParser {
+    lint::TABLE.map(|(_, name, _)| name).into()
+}
+
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(rate) if rate > 0.0 && f64::is_finite(rate) => Ok(rate),
@@ -180,8 +197,9 @@ fn summary(checked: &Checked) -> String {
     if let Some(effort) = effort::told(&checked.config, &checked.plan) {
         text += &format!("; {effort}");
     }
-    for name in &checked.unset {
-        text += &format!("; signing needs {name} in the VM's environment");
+    for (name, signs) in checked.unset() {
+        let what = if signs { "signing" } else { "unit" };
+        text += &format!("; {what} needs {name} in the VM's environment");
     }
     text
 }

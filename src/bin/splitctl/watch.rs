@@ -54,7 +54,7 @@ use verdict::{Test, Users};
 /// extrapolated to its ends.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --baseline stable
+  splitctl watch --prometheus http://localhost:9090 -f traffic-split.yaml --baseline stable
   splitctl watch --prometheus http://localhost:9090 -f reviews.yaml --rule rollout --window 24h
   splitctl watch --prometheus http://localhost:9090 -f wasm-plugin.yaml -l 'namespace=\"shop\"' --once
   splitctl watch --prometheus http://localhost:9090 -f reviews.yaml --once -o json

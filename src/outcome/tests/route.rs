@@ -297,7 +297,7 @@ fn a_rule_in_shadow_is_counted_and_writes_nothing() {
     let shadow = "rule=.=r;.;reason=.=shadow;.;tsplit_requests_total";
     let changed = "rule=.=r;.;tsplit_shadow_changed_total";
     assert_eq!(counted(&plan, &outcome), ["tsplit_unmatched_total", shadow, changed]);
-    assert!(outcome.filter_state().contains(&("tsplit.shadow", "r=-".to_owned())));
+    assert!(outcome.filter_state().contains(&("tsplit.shadow", "r=-".into())));
     assert_eq!(outcome.into_response().headers[0].value, "rule=-; variant=-; reason=unmatched");
     let all = by_route(json!({}), json!({ "mode": "shadow", "debugHeader": "x-d" }));
     let (headers, outcome) = asked(&all, &snapshot, "uid=7");

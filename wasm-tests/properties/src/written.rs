@@ -15,7 +15,7 @@ const TIMES: [&str; 5] = [
     "2026-02-30T00:00:00Z",
     "2026-12-01T09:00:00+01:00",
 ];
-const DURATIONS: [&str; 6] = ["30d", "1h30m", "0s", "401d", "10s", "x"];
+const DURATIONS: [&str; 6] = ["30d", "1h30m", "0s", "401d", "10s", "session"];
 const OPERATORS: [&str; 10] = [
     "exact",
     "prefix",
@@ -149,6 +149,8 @@ fn cookie(u: &mut Unstructured<'_>) -> Result<Value> {
             ("partitioned", 2, &|_| Ok(json!(true))),
             ("drain", 2, &|_| Ok(json!(false))),
             ("signing", 8, &|u| Ok(json!({"env": text(u)?}))),
+            ("renew", 8, &|_| Ok(json!(true))),
+            ("reassign", 4, &|u| Ok(json!(u.choose(&["navigation", "never"])?))),
         ],
     )
 }

@@ -125,6 +125,15 @@ fn what_is_installed_is_pinned() {
         }
     }
     assert!(pips == 1 && crates == 4, "{pips} {crates}");
+    let workflow = std::fs::read_to_string(root().join(".github/workflows/release.yml"));
+    let workflow = workflow.expect("release.yml");
+    let mut actions = workflow.split("uses: ").skip(1).peekable();
+    assert!(actions.peek().is_some(), "{workflow}");
+    for action in actions {
+        let (_, commit) = action.split_once('@').expect("an action's commit");
+        let hash = commit.split(' ').next().unwrap_or_default();
+        assert!(hash.len() == 40 && hash.bytes().all(|b| b.is_ascii_hexdigit()), "{action}");
+    }
     let engines = std::fs::read_to_string(root().join("wasm-tests/engines/requirements.txt"));
     let engines = engines.expect("requirements.txt");
     for line in engines.lines().filter(|line| !line.starts_with('#')) {

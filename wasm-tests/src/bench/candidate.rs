@@ -29,6 +29,20 @@ pub fn chains(standard: &Standard, length: usize) -> Result<Vec<Candidate>> {
         configuration["metrics"] = json!(metrics);
         configuration
     };
+    // In a VM of its own each, as all candidates; the key is the same for every run.
+    let exposing = || -> Result<Value> {
+        let mut configuration = counting("full");
+        configuration["unit"] = json!({"env": "SPLIT_UNIT_KEY"});
+        let mut filter = ours(UNIT, configuration)?;
+        filter["typed_config"]["config"]["vm_config"]["environment_variables"] =
+            json!({"key_values": {"SPLIT_UNIT_KEY": "a key of thirty-two bytes or more"}});
+        Ok(filter)
+    };
+    let told = || {
+        let mut configuration = standard.configuration.clone();
+        configuration["baggage"] = json!(true);
+        ours(BAGGAGE, configuration)
+    };
     let decides = |reply: &Reply| is_reviews(reply, "x-cluster");
     let leaves = |reply: &Reply| !is_reviews(reply, "x-cluster");
     let chain = |name: &str, filter: Option<Value>, expected| {
@@ -60,6 +74,8 @@ pub fn chains(standard: &Standard, length: usize) -> Result<Vec<Candidate>> {
         chain(STANDARD, Some(ours(STANDARD, standard.configuration.clone())?), decides),
         chain(COUNTS, Some(ours(COUNTS, counting("counts"))?), decides),
         chain(FULL, Some(ours(FULL, counting("full"))?), decides),
+        chain(UNIT, Some(exposing()?), decides),
+        chain(BAGGAGE, Some(told()?), decides),
         chain(ONE_RULE, Some(ours(ONE_RULE, standard.rules(1))?), decides),
         chain(THOUSAND_RULES, Some(ours(THOUSAND_RULES, standard.rules(1000))?), decides),
         chain(EXACT, Some(ours(EXACT, standard.exact())?), decides),
@@ -87,6 +103,8 @@ pub const STANDARD: &str = "ours, standard set";
 pub const BASELINE: &str = "BASELINE, standard set";
 pub const COUNTS: &str = "ours, metrics: counts";
 pub const FULL: &str = "ours, metrics: full";
+pub const UNIT: &str = "ours, metrics: full, unit";
+pub const BAGGAGE: &str = "ours, baggage";
 pub const ONE_RULE: &str = "ours, 1 rule";
 pub const THOUSAND_RULES: &str = "ours, 1,000 rules";
 pub const EXACT: &str = "ours, one exact value";

@@ -1,8 +1,8 @@
 //! The tables that a run prints.
 
-use super::candidate::{BASELINE, COUNTS, EMPTY, EXACT, FULL, LIST, LUA, NO_FILTER, ONE_RULE};
+use super::candidate::{BAGGAGE, BASELINE, COUNTS, EMPTY, EXACT, FULL, LIST, LUA, NO_FILTER};
 use super::candidate::{
-    BY_ROUTE, HASHED, ONE_READ, SAME_CALLS, STANDARD, THOUSAND_RULES, WEIGHTED,
+    BY_ROUTE, HASHED, ONE_READ, ONE_RULE, SAME_CALLS, STANDARD, THOUSAND_RULES, UNIT, WEIGHTED,
 };
 
 use super::configure::{Configured, RULES};
@@ -35,6 +35,8 @@ pub fn print(chains: &Results, whole: &Results, length: usize, smoke: bool) {
         (STANDARD, SAME_CALLS),
         (STANDARD, BASELINE),
         (FULL, STANDARD),
+        (UNIT, FULL),
+        (BAGGAGE, STANDARD),
         (THOUSAND_RULES, ONE_RULE),
         (LIST, EXACT),
     ] {

@@ -4,6 +4,7 @@ use super::free_port;
 use super::tools::Tools;
 use crate::process::Process;
 use anyhow::{Context, Result, ensure};
+use dist::packages::MODULE;
 use std::path::Path;
 
 /// A running registry. It ends when this value is dropped.
@@ -32,7 +33,8 @@ impl Registry {
     /// it.
     pub fn push(&self, tools: &Tools, folder: &Path) -> Result<String> {
         let layout = folder.join("image");
-        let digest = dist::image::write(&crate::module()?, &dist::licenses::text()?, &layout)?;
+        let digest =
+            dist::image::write(&crate::module()?, &dist::licenses::text(MODULE)?, &layout)?;
         let name = self.image("traffic-split:test");
         let layout = layout.to_str().context("the path is not UTF-8")?;
         let pushed = tools.run("crane", &["push", layout, &name])?;

@@ -4,6 +4,7 @@
 mod argo_rollouts;
 mod bookinfo;
 mod callers;
+mod chart;
 mod crowd;
 mod drawn;
 mod existing;
@@ -12,7 +13,6 @@ mod fetch;
 mod flagger;
 mod imported;
 mod order;
-mod pipeline;
 mod places;
 mod readme;
 mod route_weights;

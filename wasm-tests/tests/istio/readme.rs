@@ -61,9 +61,10 @@ async fn its_commands_lead_to_a_canary_and_back() -> Result<()> {
     }
 
     // The emergency, and back.
-    run(hold)?;
+    let own = |script: &str| script.replace("-n NAMESPACE", &format!("-n {}", place.namespace));
+    run(&own(hold))?;
     eventually("everyone on stable", async || reaches(address, &tester, "v1").await).await?;
-    run(release)?;
+    run(&own(release))?;
     eventually("the testers back", async || reaches(address, &tester, "v3").await).await?;
 
     // The response's header.

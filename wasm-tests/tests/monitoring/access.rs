@@ -51,7 +51,7 @@ async fn a_password_and_a_certificate_open_the_way_to_prometheus() -> Result<()>
         command.current_dir(folder.path()).env_remove("PROMETHEUS_TOKEN");
         command.env("PROMETHEUS_URL", format!("https://{}", prometheus.address));
         command.args(["watch", "--once", "--rule", "rollout", "--baseline", "stable", "-f"]);
-        command.arg(root().join("manifests/envoy.yaml")).args(more);
+        command.arg(root().join("manifests/traffic-split.yaml")).args(more);
         let output = command.output()?;
         anyhow::Ok(String::from_utf8([output.stdout, output.stderr].concat())?)
     };

@@ -15,7 +15,7 @@ const SHOP: &str = "app=\"shop\"";
 
 fn command(program: &Path, prometheus: &Prometheus, labels: &str, more: &[&str]) -> Command {
     let mut command = Command::new(program);
-    command.current_dir(root().join("manifests")).args(["watch", "-f", "envoy.yaml"]);
+    command.current_dir(root().join("manifests")).args(["watch", "-f", "traffic-split.yaml"]);
     command.args(["--prometheus", &format!("http://{}", prometheus.address)]);
     command.args(["-l", labels]).args(more);
     command
@@ -68,8 +68,12 @@ pub fn while_all_is_well(program: &Path, prometheus: &Prometheus) -> Result<()> 
             &["--baseline", "stable"],
             "error: --selector \"app=\" is no list of labels: give it as in 'namespace=\"shop\"",
         ),
-        (SHOP, &["--rule", "testers"], "error: envoy.yaml: rule testers has one variant"),
-        (SHOP, &["--rule", "sample"], "error: envoy.yaml: rule sample: neither a guard nor a ramp"),
+        (SHOP, &["--rule", "testers"], "error: traffic-split.yaml: rule testers has one variant"),
+        (
+            SHOP,
+            &["--rule", "sample"],
+            "error: traffic-split.yaml: rule sample: neither a guard nor a ramp",
+        ),
     ] {
         let (code, text) = once(labels, more)?;
         ensure!(code == Some(2) && text.starts_with(expected), "{code:?} {text}");
@@ -101,7 +105,7 @@ pub fn while_the_canary_fails(program: &Path, prometheus: &Prometheus) -> Result
     let shown = blocks.iter().find(|text| text.starts_with("$ splitctl watch "));
     let (line, shown) =
         shown.and_then(|text| text.split_once('\n')).context("no document shows it")?;
-    let asked = "$ splitctl watch --prometheus http://localhost:9090 -f envoy.yaml --rule rollout \
+    let asked = "$ splitctl watch --prometheus http://localhost:9090 -f traffic-split.yaml --rule rollout \
                  --baseline stable --window 1m --once";
     ensure!(line == asked, "{line}");
     let mut command =

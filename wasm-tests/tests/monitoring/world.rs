@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
 use traffic_split::Snapshot;
-use wasm_tests::envoy::{Envoy, Setup};
+use wasm_tests::envoy::Envoy;
+use wasm_tests::manifest::{self, Runnable};
 use wasm_tests::message::Request;
 use wasm_tests::traffic::Traffic;
 use wasm_tests::upstream::Upstream;
-use wasm_tests::{find, manifest, native};
+use wasm_tests::{find, native};
 
 pub struct World {
     shop: Envoy,
@@ -96,25 +97,27 @@ fn lost(n: usize) -> Request {
 async fn serve(
     stable: &Upstream,
     canary: &Upstream,
-    change: impl FnOnce(Value) -> Result<Value>,
+    change: impl FnOnce(Runnable) -> Result<Runnable>,
 ) -> Result<Envoy> {
-    let text = manifest::runnable(stable.address.port(), canary.address.port())?;
-    let mut bootstrap = change(serde_saphyr::from_str(&text)?)?;
-    // As often as it is scraped: histograms are renewed when statistics are flushed.
-    bootstrap["stats_flush_interval"] = json!("1s");
-    let bootstrap = bootstrap.to_string();
-    let setup = Setup { bootstrap, concurrency: 1, listeners: 1, folder: None };
-    Envoy::start(&find::launcher()?, setup).await
+    let manifest = change(manifest::runnable(stable.address.port(), canary.address.port())?)?;
+    let manifest = manifest.changed(|bootstrap| {
+        // As often as it is scraped: histograms are renewed when statistics are flushed.
+        bootstrap["stats_flush_interval"] = json!("1s");
+        Ok(())
+    })?;
+    Envoy::start(&find::launcher()?, manifest.setup(1)?).await
 }
 
-fn reconfigured(bootstrap: Value) -> Result<Value> {
-    Ok(serde_json::from_str(&manifest::reconfigured(&bootstrap.to_string(), &other())?)?)
+fn reconfigured(manifest: Runnable) -> Result<Runnable> {
+    manifest.reconfigured(&other())
 }
 
-fn without_filter(mut bootstrap: Value) -> Result<Value> {
-    let filters = bootstrap.pointer_mut(FILTERS).and_then(Value::as_array_mut);
-    filters.context("no filters")?.remove(0);
-    Ok(bootstrap)
+fn without_filter(manifest: Runnable) -> Result<Runnable> {
+    manifest.changed(|bootstrap| {
+        let filters = bootstrap.pointer_mut(FILTERS).and_then(Value::as_array_mut);
+        filters.context("no filters")?.remove(0);
+        Ok(())
+    })
 }
 
 impl World {

@@ -1,6 +1,8 @@
 //! The differences between two configurations that can move clients, in words.
 
-use traffic_split::config::{ActionSpec, Config, LayerSpec, Mode, RampSpec, RuleSpec, SplitSpec};
+use traffic_split::config::{
+    ActionSpec, Config, LayerSpec, Mode, OverrideSpec, RampSpec, RuleSpec, SplitSpec,
+};
 
 use super::pairs::{Pair, Pairs, entries};
 use super::{sticky, variants};
@@ -162,6 +164,7 @@ fn rule(pair: &Pair<'_>) -> Vec<String> {
         _ => None,
     });
     causes.extend(action(old, new));
+    causes.extend(forced(old, new));
     match (&old.sticky, &new.sticky) {
         (Some(a), Some(b)) => causes.extend(sticky::changes(pair, a, b)),
         (Some(_), None) if is_split(new) => causes.push(format!(
@@ -177,6 +180,24 @@ fn rule(pair: &Pair<'_>) -> Vec<String> {
         _ => {}
     }
     causes
+}
+
+/// The clients whose forced variants end. No other client is moved by an override.
+fn forced(old: &RuleSpec, new: &RuleSpec) -> Option<String> {
+    let (name, before) = (&new.name, old.overrides.as_ref()?);
+    let Some(after) = &new.overrides else {
+        return Some(format!("The rule {name} has no `override` now: forced variants end."));
+    };
+    let env = |it: &OverrideSpec| it.cookie.signing.as_ref().map(|signing| signing.env.clone());
+    if before.cookie.name != after.cookie.name || env(before) != env(after) {
+        return Some(format!(
+            "The `override` of the rule {name} has another cookie: forced variants end."
+        ));
+    }
+    let gone = before.variants.iter().filter(|it| !after.variants.contains(it));
+    let gone: Vec<_> = gone.map(String::as_str).collect();
+    (!gone.is_empty())
+        .then(|| format!("The `override` of the rule {name} no longer lists {}.", gone.join(", ")))
 }
 
 fn is_split(rule: &RuleSpec) -> bool {

@@ -153,6 +153,7 @@ impl Shape {
             value.clear();
             pieces.iter().for_each(|piece| piece.write(client, value));
         }
+        request.changed();
         request.source = match self.source {
             Source::Unknown => None,
             Source::Given(address) => Some(address),

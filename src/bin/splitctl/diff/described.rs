@@ -16,10 +16,12 @@ pub struct Described {
     pub method: Option<String>,
     pub path: Option<String>,
     pub authority: Option<String>,
-    /// Names and values of headers, cookies and query parameters.
+    /// Names and values of headers, cookies and query parameters. A property stands under its path.
     pub headers: Vec<(String, String)>,
     pub cookies: Vec<(String, String)>,
     pub params: Vec<(String, String)>,
+    /// Members of the header `baggage`.
+    pub baggage: Vec<(String, String)>,
     pub source: Option<IpAddr>,
     /// The parts that it must not have.
     pub without: Vec<Part>,
@@ -124,7 +126,15 @@ impl Described {
         let authority = request.authority.take();
         headers.extend(authority.map(|host| (":authority".to_owned(), pieces(&host))));
         headers.extend(given(&request.headers));
-        headers.extend(key(|part| if let Part::Header(name) = part { Some(name) } else { None }));
+        headers.extend(key(|part| match part {
+            Part::Header(name) | Part::Property(name) => Some(name),
+            _ => None,
+        }));
+        let mut members = given(&request.baggage);
+        members.extend(key(|part| if let Part::Baggage(name) = part { Some(name) } else { None }));
+        if !members.is_empty() {
+            headers.push(("baggage".to_owned(), joined(members, ",")));
+        }
         if !cookies.is_empty() {
             headers.push(("cookie".to_owned(), joined(cookies, "; ")));
         }
@@ -133,7 +143,7 @@ impl Described {
 
     /// Whether it is given with the place of a client's key.
     fn is_marked(&self) -> bool {
-        let texts = [&self.headers, &self.cookies, &self.params];
+        let texts = [&self.headers, &self.cookies, &self.params, &self.baggage];
         let mut values = texts.into_iter().flatten().map(|(_, value)| value).chain(&self.path);
         self.is_given && values.any(|value| value.contains(KEY))
     }
@@ -152,7 +162,8 @@ impl Described {
         };
         self.without.contains(part)
             || match part {
-                Part::Header(name) => named(&self.headers, name),
+                Part::Header(name) | Part::Property(name) => named(&self.headers, name),
+                Part::Baggage(name) => named(&self.baggage, name),
                 Part::Cookie(name) | Part::CookieAnyCase(name) => {
                     named(&self.cookies, name) || cookie(name)
                 }
@@ -184,7 +195,13 @@ impl fmt::Display for Described {
             write!(f, ", host: {host}")?;
         }
         for (name, value) in &self.headers {
-            write!(f, ", {name}: {value}")?;
+            match name.contains('\0') {
+                true => write!(f, ", {} {value}", Part::Property(name.clone()))?,
+                false => write!(f, ", {name}: {value}")?,
+            }
+        }
+        for (name, value) in &self.baggage {
+            write!(f, ", baggage: {name}={value}")?;
         }
         for (name, value) in &self.cookies {
             write!(f, ", cookie: {name}={value}")?;

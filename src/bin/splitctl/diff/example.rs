@@ -51,7 +51,8 @@ impl Setting {
             Setting::Value(part, value) => {
                 let pair = |name: &String| (name.clone(), value.clone());
                 match part {
-                    Part::Header(name) => request.headers.push(pair(name)),
+                    Part::Header(name) | Part::Property(name) => request.headers.push(pair(name)),
+                    Part::Baggage(name) => request.baggage.push(pair(name)),
                     Part::Cookie(name) | Part::CookieAnyCase(name) => {
                         request.cookies.push(pair(name));
                     }
@@ -101,6 +102,7 @@ fn texts(part: &Part, operator: &Operator, is_key: bool, other: &Operands) -> Ve
     match operator {
         Operator::Exact(text) => vec![set(text.clone())],
         Operator::Prefix(text) | Operator::PathPrefix(text) => vec![set(format!("{text}{key}"))],
+        Operator::Member(text) => vec![set(text.clone())],
         Operator::Suffix(text) | Operator::Contains(text) => {
             vec![set(format!("{}{key}{text}", slash(text)))]
         }

@@ -117,11 +117,12 @@ impl<'a> Side<'a> {
     }
 }
 
-/// Leaves out the signing of cookies.
+/// Leaves out what needs keys and decides nothing: the signing of cookies, and units.
 fn unsign(json: &mut Value) {
+    json.as_object_mut().map(|fields| fields.remove("unit"));
     let rules = json.get_mut("rules").and_then(Value::as_array_mut);
     for rule in rules.into_iter().flatten() {
-        for path in ["/sticky/issue", "/persist"] {
+        for path in ["/sticky/issue", "/persist", "/override"] {
             let cookie = rule.pointer_mut(path).and_then(Value::as_object_mut);
             cookie.map(|cookie| cookie.remove("signing"));
         }

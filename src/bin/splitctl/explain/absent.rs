@@ -81,7 +81,7 @@ fn searched(config: &Config, request: &HeaderList) -> Vec<String> {
         .filter_map(|condition| match &condition.test {
             ConditionTest::Text {
                 part,
-                operator: Operator::Regex(_) | Operator::Contains(_),
+                operator: Operator::Regex(_) | Operator::Contains(_) | Operator::Member(_),
                 ..
             } => Some(part),
             _ => None,
@@ -96,4 +96,20 @@ fn searched(config: &Config, request: &HeaderList) -> Vec<String> {
 /// A number with commas between thousands.
 fn number(number: usize) -> HumanCount {
     HumanCount(number as u64)
+}
+
+/// The links and cookies of a request that force no variant, although the rule has an override.
+pub fn choices(rule: &RuleSpec, request: &HeaderList) -> Vec<String> {
+    let Some(overrides) = &rule.overrides else { return Vec::new() };
+    let link = Part::QueryParam(overrides.query_param.clone());
+    let ends = link.values(request).first().is_some_and(|value| value.is_empty());
+    let cookie = Part::Cookie(overrides.cookie.name.clone());
+    let parts = [link, cookie].into_iter().filter(|part| !ends && !part.values(request).is_empty());
+    let note = |part: Part| {
+        format!(
+            "{part} is there, and forces nothing: it names no variant of `override`, does not verify, or \
+             is over"
+        )
+    };
+    parts.map(note).collect()
 }

@@ -26,6 +26,9 @@ pub struct Link {
     pub plugin: String,
     pub phase: Option<String>,
     pub priority: Option<f64>,
+    /// The line of its configuration, where the file has the chain itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
     #[serde(flatten)]
     pub explained: Explained,
 }
@@ -54,10 +57,11 @@ pub fn run(plugins: &[(Plugin, Checked)], request: &HeaderList, routes: &Routes)
         let explained = Explained::new(checked, &request, routes);
         let (plan, environment) = (&checked.plan, &mut example(checked));
         let outcome = Outcome::decide(plan, &checked.snapshot, &request, environment);
-        for change in outcome.request_headers() {
+        for change in outcome.request_headers().chain(outcome.baggage_change()) {
             headers.retain(|(name, _)| name != change.name);
             headers.extend(change.value.map(|value| (change.name.to_owned(), value.to_vec())));
-            if change.name == "cookie" {
+            // What a filter puts into these stands beside what others did.
+            if matches!(change.name, "cookie" | "baggage") {
                 continue;
             }
             if outcome.is_carried_out() && !written.iter().any(|name| name == change.name) {
@@ -67,10 +71,12 @@ pub fn run(plugins: &[(Plugin, Checked)], request: &HeaderList, routes: &Routes)
             let value = text.map(|text| explained.is_certain.then_some(text));
             chain.write(change.name, value, &plugin.full_title());
         }
+        written.extend(outcome.written_in_baggage().map(str::to_owned));
         chain.plugins.push(Link {
             plugin: plugin.full_title(),
             phase: plugin.place.phase.clone(),
             priority: plugin.place.priority,
+            line: plugin.place.listed.map(|_| plugin.line),
             explained,
         });
     }
@@ -113,11 +119,8 @@ impl Chain {
     pub fn table(&self) -> String {
         let mut text = String::new();
         for (link, number) in self.plugins.iter().zip(1..) {
-            let phase = link.phase.as_deref().unwrap_or("before the router");
-            let priority =
-                link.priority.map_or("no priority".to_owned(), |it| format!("priority {it}"));
-            let place = format!("{FAINT}({phase}, {priority}){FAINT:#}");
-            text += &format!("{number}. {STRONG}{}{STRONG:#} {place}\n\n", link.plugin);
+            let (name, place) = (&link.plugin, link.place());
+            text += &format!("{number}. {STRONG}{name}{STRONG:#} {FAINT}({place}){FAINT:#}\n\n");
             for line in table::table(&link.explained).lines() {
                 text += format!("   {line}").trim_end();
                 text.push('\n');
@@ -139,6 +142,20 @@ impl Chain {
             text += &format!("   note: {note}\n");
         }
         text
+    }
+}
+
+impl Link {
+    /// What decides its place in the chain.
+    fn place(&self) -> String {
+        if let Some(line) = self.line {
+            return format!("line {line}");
+        }
+        let phase = self.phase.as_deref().unwrap_or("before the router");
+        match self.priority {
+            Some(priority) => format!("{phase}, priority {priority}"),
+            None => format!("{phase}, no priority"),
+        }
     }
 }
 

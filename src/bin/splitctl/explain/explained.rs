@@ -3,7 +3,8 @@
 use serde::Serialize;
 use traffic_split::config::{Mode, RuleSpec};
 use traffic_split::{
-    Decision, Explanation, HeaderChange, HeaderList, Outcome, Reason, Rule, Snapshot, explain,
+    Decision, Explanation, HeaderChange, HeaderList, Outcome, Reason, ResponseHeader, Rule,
+    Snapshot, explain,
 };
 
 use super::absent;
@@ -40,6 +41,9 @@ pub struct Explained {
     pub headers: Ordered<Option<String>>,
     /// The names of the cookies that are set.
     pub cookies: Vec<String>,
+    /// The names of the cookies that are ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<String>,
     pub rules: Vec<Step>,
     /// The reasons for which the client may get another variant later.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -116,6 +120,8 @@ impl Explained {
         let headers = routing.filter(|_| certain).map(header).collect();
         let set_cookies = outcome.into_response().headers.into_iter();
         let set_cookies = set_cookies.filter(|header| header.name == "set-cookie");
+        let ends = |header: &ResponseHeader| header.value.contains("; Max-Age=0;");
+        let (ended, set_cookies): (Vec<_>, Vec<_>) = set_cookies.partition(ends);
         let name = |value: &str| value.split('=').next().unwrap_or_default().to_owned();
         Explained {
             rule: decision.rule().map(str::to_owned),
@@ -135,7 +141,8 @@ impl Explained {
                 .map(|step| chances(step.rule, &checked.snapshot, route))
                 .filter(|Ordered(chances)| !chances.is_empty()),
             headers: Ordered(headers),
-            cookies: set_cookies.map(|header| name(&header.value)).collect(),
+            cookies: set_cookies.iter().map(|header| name(&header.value)).collect(),
+            ended: ended.iter().map(|header| name(&header.value)).collect(),
             rules: steps(checked, request, &explanation),
             flips: flips::reasons(checked, &explanation, request),
             notes: notes(checked, decision, request),
@@ -213,9 +220,9 @@ fn draw(checked: &Checked, rule: Option<&str>, request: &HeaderList) -> String {
 }
 
 fn notes(checked: &Checked, decision: &Decision<'_>, request: &HeaderList) -> Vec<String> {
-    let note = |name: &String| {
-        format!("{name} is not set here, so no cookie signed with its keys is believed")
-    };
+    let unset = checked.unset().filter(|(_, signs)| *signs).map(|(name, _)| {
+        format!("{name} is not set here, so no cookie and no link signed with its keys is believed")
+    });
     let shadow = (checked.config.mode == Mode::Shadow)
         .then(|| "mode: shadow: this is counted, and nothing is written into the request".into());
     let ramp = decision.rule().and_then(|rule| curve::ramp(&checked.config, rule));
@@ -225,6 +232,9 @@ fn notes(checked: &Checked, decision: &Decision<'_>, request: &HeaderList) -> Ve
     let rules = checked.config.rules.iter().filter(|_| !drawn);
     let mut keys: Vec<_> = rules.flat_map(|rule| absent::keys(rule, request)).collect();
     keys.dedup();
-    let absent = absent::notes(&checked.config, request).into_iter().chain(keys);
-    checked.unset.iter().map(note).chain(shadow).chain(ramped).chain(absent).collect()
+    let unforced =
+        decided(checked, decision.rule()).filter(|_| decision.reason() != Reason::Override);
+    let unforced = unforced.map(|rule| absent::choices(rule, request)).unwrap_or_default();
+    let absent = absent::notes(&checked.config, request).into_iter().chain(keys).chain(unforced);
+    unset.chain(shadow).chain(ramped).chain(absent).collect()
 }

@@ -33,7 +33,8 @@ pub fn reasons(
     let mut reasons = outside(checked, explanation);
     let decision = &explanation.decision;
     let spec = |name: &str| checked.config.rules.iter().find(|rule| rule.name == name);
-    let spec = decision.rule().filter(|_| decision.reason() != Reason::Hold).and_then(spec);
+    let is_free = !matches!(decision.reason(), Reason::Hold | Reason::Override);
+    let spec = decision.rule().filter(|_| is_free).and_then(spec);
     if let (Some(spec), Some(step)) = (spec, explanation.steps.last()) {
         let decided = Decided {
             checked,

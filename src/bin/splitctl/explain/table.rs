@@ -56,6 +56,9 @@ pub fn table(explained: &Explained) -> String {
     for cookie in &explained.cookies {
         fact("cookie", &format!("{cookie} is set"));
     }
+    for cookie in &explained.ended {
+        fact("cookie", &format!("{cookie} ends"));
+    }
     for flip in &explained.flips {
         fact("may flip", flip);
     }
@@ -76,6 +79,10 @@ fn reason(explained: &Explained) -> String {
         ("pinned", _) => "the rule names the variant",
         ("sticky", _) if engine(explained).is_some() => "the bucket of the flag engine chooses",
         ("hold", _) => "everyone is held at this variant",
+        ("override", _) if explained.cookies.is_empty() => {
+            "the cookie that a link set names the variant"
+        }
+        ("override", _) => "the link names the variant, and a cookie keeps it",
         ("otherwise", _) => "the flag engine leaves the client out",
         ("sticky", Some(key)) if key.issued => {
             return format!("{name}: a new identity is issued in {}, and hashed", key.source);

@@ -80,8 +80,9 @@ fn persist(pair: &Pair<'_>, persisted: bool) -> Option<String> {
         true => "The clients counted have it.",
         false => "The clients counted do not have it; --persisted counts clients who do.",
     };
+    let end = if after.by_page { "their browser navigates" } else { "it expires" };
     Some(format!(
-        "Clients with the cookie {cookie} keep their variant until it expires, {drain}, if the rule \
-         {name} still has it. {counted}"
+        "Clients with the cookie {cookie} keep their variant until {end}, {drain}, if the rule {name} \
+         still has it. {counted}"
     ))
 }

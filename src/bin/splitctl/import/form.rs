@@ -84,8 +84,8 @@ pub enum Action {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Split {
     pub weights: Vec<(Destination, f64)>,
-    /// The seconds for which a client keeps what it drew.
-    pub session: Option<u64>,
+    /// The seconds for which a client keeps what it drew; `None` within is the browser's session.
+    pub session: Option<Option<u64>>,
     pub engine: Option<Engine>,
 }
 

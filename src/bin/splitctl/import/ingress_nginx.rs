@@ -166,9 +166,6 @@ fn weights(
 /// The longest time that a cookie may be kept, in seconds.
 const LONGEST: u64 = 400 * 86_400;
 
-/// The time for which a session is kept where the source has one without end, in seconds.
-const DAY: u64 = 86_400;
-
 /// Session affinity of the primary: a client keeps the side that it drew.
 fn sessions(
     location: &Location<'_, '_>,
@@ -188,13 +185,9 @@ fn sessions(
     let max_age =
         primary.text("session-cookie-max-age").or_else(|| primary.text("session-cookie-expires"));
     let max_age = max_age.and_then(|text| text.parse::<u64>().ok()).filter(|seconds| *seconds > 0);
-    let text = match (legacy, max_age) {
-        (true, _) => lost.to_owned(),
-        (false, Some(_)) => format!("{lost}; a cookie of its own keeps the variant (persist)"),
-        (false, None) => format!(
-            "{lost}; a cookie of its own keeps the variant for a day (persist), since a cookie \
-             without max-age has no counterpart"
-        ),
+    let text = match legacy {
+        true => lost.to_owned(),
+        false => format!("{lost}; a cookie of its own keeps the variant (persist)"),
     };
     remarks.push(source.lost(node, &field, text));
     if has_pins {
@@ -212,6 +205,6 @@ fn sessions(
             [stable, canary].map(|it| (it.clone(), if it == to { 100.0 } else { 0.0 })).to_vec()
         }
     };
-    let session = Some(max_age.unwrap_or(DAY).min(LONGEST));
+    let session = Some(max_age.map(|seconds| seconds.min(LONGEST)));
     *rest = Action::Split(Split { weights, session, ..Split::default() });
 }

@@ -165,7 +165,8 @@ fn keeping(rule: &Rule, split: &Split, draft: &Draft) -> String {
         None => {}
     }
     if let Some(seconds) = split.session {
-        let (cookie, age) = (text(&format!("split-{}", rule.name)), duration(seconds));
+        let age = seconds.map_or("session".to_owned(), duration);
+        let cookie = text(&format!("split-{}", rule.name));
         out += &format!("  persist: {{ cookie: {cookie}, maxAge: {age} }}\n");
     }
     out

@@ -152,6 +152,8 @@ impl<'c> Test<'c> {
                             | Part::Cookie(_)
                             | Part::CookieAnyCase(_)
                             | Part::QueryParam(_)
+                            | Part::Property(_)
+                            | Part::Baggage(_)
                     );
                     has_one && own.exclude(others)
                 }

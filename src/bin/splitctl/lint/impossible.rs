@@ -47,6 +47,7 @@ pub fn find(condition: &Condition) -> Vec<Finding> {
         Operator::PathPrefix(text) => one("pathPrefix", Place::Start, text).into_iter().collect(),
         Operator::Suffix(text) => one("suffix", Place::Inside, text).into_iter().collect(),
         Operator::Contains(text) => one("contains", Place::Inside, text).into_iter().collect(),
+        Operator::Member(text) => one("member", Place::Inside, text).into_iter().collect(),
         Operator::In(texts) => {
             let texts = texts.iter().enumerate();
             let found = texts.filter_map(|(i, text)| one(&format!("in[{i}]"), Place::Whole, text));
@@ -88,7 +89,7 @@ pub fn operand(part: &Part, place: Place, text: &str, ignore_case: bool) -> Opti
     }
     let with = |wrong: &dyn Fn(char) -> bool| text.chars().find(|c| wrong(*c));
     match part {
-        Part::Header(_) => None,
+        Part::Header(_) | Part::Property(_) | Part::Baggage(_) => None,
         Part::Path => match (place, with(&|c| c == '?' || c == '#'), with(&is_encoded)) {
             (_, Some('?'), _) => {
                 impossible("a path ends before ?: ask for a parameter by queryParams".into())

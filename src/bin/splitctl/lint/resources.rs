@@ -4,8 +4,9 @@ use super::placeholder;
 use super::routing::{self, Routing};
 use super::salt::{self, Place};
 use super::workload::Placed;
-use super::{Warning, neighbours};
+use super::{Lint, Warning, neighbours};
 use crate::check::Checked;
+use crate::discovery;
 use crate::document::Node;
 use crate::plugin;
 
@@ -22,6 +23,9 @@ const KINDS: [&str; 9] = [
     "WasmPlugin",
 ];
 
+/// The kinds of resources that have a filter. Of routes, two versions are given to be compared.
+const OURS: [&str; 4] = ["EnvoyExtensionPolicy", "EnvoyFilter", "TrafficExtension", "WasmPlugin"];
+
 /// A file with its valid configurations, each with the line where it begins.
 pub struct Source<'c> {
     pub file: &'c str,
@@ -35,14 +39,24 @@ pub fn across(sources: &[Source<'_>]) -> Vec<Warning> {
     for source in sources {
         for document in source.documents {
             let plugins = source.placed(document);
-            found.extend(plugins.iter().flat_map(|it| routing::unknown_clusters(it, document)));
+            let unknown = |it| routing::unknown_clusters(it, source.file, document);
+            found.extend(plugins.iter().flat_map(unknown));
             placed.extend(plugins);
+            for (name, resource) in discovery::resources(document) {
+                let plugins = source.discovered(resource);
+                for (file, host) in hosts(sources, name) {
+                    let unknown = |it| routing::unknown_clusters(it, file, host);
+                    found.extend(plugins.iter().flat_map(unknown));
+                }
+                placed.extend(plugins);
+            }
         }
         for resource in plugin::resources(source.documents) {
             routing.add(source.file, resource);
         }
         found.extend(source.placeholders());
     }
+    found.extend(repeated(sources));
     found.extend(neighbours::find(&placed));
     found.extend(routing.find(&placed));
     let mut places = Vec::new();
@@ -55,6 +69,48 @@ pub fn across(sources: &[Source<'_>]) -> Vec<Warning> {
     }
     found.extend(salt::shared(&places));
     found
+}
+
+/// The resources whose kind, namespace and name an earlier one has, with other contents.
+fn repeated(sources: &[Source<'_>]) -> Vec<Warning> {
+    let mut seen: Vec<(String, &str, &Node)> = Vec::new();
+    let mut found = Vec::new();
+    for source in sources {
+        for resource in plugin::resources(source.documents) {
+            let Some(title) = title(resource) else { continue };
+            match seen.iter().find(|(known, ..)| *known == title) {
+                None => seen.push((title, source.file, resource)),
+                Some((_, file, known))
+                    if serde_json::to_value(known).ok() != serde_json::to_value(resource).ok() =>
+                {
+                    let message = format!(
+                        "{title} is in line {} of {file} as well, and is not the same there",
+                        known.line
+                    );
+                    let (lint, line) = (Lint::RepeatedResource, resource.line);
+                    found.push(Warning::new(lint, source.file, line, message));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    found
+}
+
+/// The kind, the namespace and the name of a resource with a filter.
+fn title(resource: &Node) -> Option<String> {
+    let kind = resource.get("kind")?.text().filter(|kind| OURS.contains(kind))?;
+    let name = resource.at(&["metadata", "name"])?.text()?;
+    Some(match resource.at(&["metadata", "namespace"]).and_then(Node::text) {
+        Some(namespace) => format!("{kind} {namespace}/{name}"),
+        None => format!("{kind} {name}"),
+    })
+}
+
+/// The files and documents that discover the filter of this name.
+fn hosts<'c>(sources: &[Source<'c>], name: &str) -> impl Iterator<Item = (&'c str, &'c Node)> {
+    let documents = sources.iter().flat_map(|it| it.documents.iter().map(|node| (it.file, node)));
+    documents.filter(move |(_, document)| discovery::is_host(document, name))
 }
 
 impl<'c> Source<'c> {
@@ -95,6 +151,12 @@ impl<'c> Source<'c> {
             }
         }
         node.elements().iter().for_each(|element| self.chains(element, placed));
+    }
+
+    /// The plugins in a filter that has a file of its own.
+    fn discovered(&self, resource: &'c Node) -> Vec<Placed<'c>> {
+        let own = self.within(resource);
+        own.map(|(line, it)| Placed::of_chain(self.file, resource, resource, line, it)).collect()
     }
 
     fn chain(&self, chain: &'c Node) -> Vec<Placed<'c>> {

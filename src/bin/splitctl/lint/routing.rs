@@ -216,8 +216,8 @@ fn are_alike(one: &str, other: &str) -> bool {
 
 /// The variants to which rules send somebody.
 fn used(config: &Config) -> BTreeSet<&str> {
-    let live = config.rules.iter().filter(|rule| rule.mode == Mode::Enforce);
-    live.flat_map(|rule| match &rule.action {
+    let live = || config.rules.iter().filter(|rule| rule.mode == Mode::Enforce);
+    let chosen = live().flat_map(|rule| match &rule.action {
         Some(ActionSpec::To(name)) => vec![name.as_str()],
         Some(ActionSpec::Split(split)) => split
             .weights
@@ -226,12 +226,13 @@ fn used(config: &Config) -> BTreeSet<&str> {
             .chain(split.otherwise.as_deref())
             .collect(),
         _ => Vec::new(),
-    })
-    .collect()
+    });
+    let forced = live().filter_map(|rule| rule.overrides.as_ref()).flat_map(|it| &it.variants);
+    chosen.chain(forced.map(String::as_str)).collect()
 }
 
-/// The variants of a filter in a bootstrap whose clusters it does not define.
-pub fn unknown_clusters(plugin: &Placed<'_>, document: &Node) -> Vec<Warning> {
+/// The variants of a filter whose clusters its bootstrap, a document of this file, does not define.
+pub fn unknown_clusters(plugin: &Placed<'_>, file: &str, document: &Node) -> Vec<Warning> {
     let either = |one: &[&str], other: &[&str]| document.at(one).or_else(|| document.at(other));
     let clusters = either(&["static_resources", "clusters"], &["staticResources", "clusters"]);
     let dynamic = either(&["dynamic_resources", "cds_config"], &["dynamicResources", "cdsConfig"]);
@@ -243,7 +244,8 @@ pub fn unknown_clusters(plugin: &Placed<'_>, document: &Node) -> Vec<Warning> {
     let missing = variants.filter(|it| it.cluster.as_deref().is_some_and(|name| !is_known(name)));
     let warning = |variant: &traffic_split::config::VariantSpec| {
         let cluster = variant.cluster.as_deref().unwrap_or_default();
-        let message = format!("there is no cluster {cluster} in this file");
+        let place = if file == plugin.file { "this file" } else { file };
+        let message = format!("there is no cluster {cluster} in {place}");
         plugin.warning(Lint::UnknownCluster, &format!("variants.{}.cluster", variant.name), message)
     };
     missing.map(warning).collect()

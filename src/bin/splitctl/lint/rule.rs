@@ -32,6 +32,8 @@ pub fn find(rule: &RuleSpec, checked: &Checked, circumstances: Circumstances) ->
     if let Some((sticky, cookie)) = issued {
         found.extend(insecure(&format!("{}.issue", sticky.path), cookie, circumstances));
     }
+    let forced = rule.overrides.as_ref();
+    found.extend(forced.and_then(|it| insecure(&it.path, &it.cookie, circumstances)));
     let (persist, guard) = match &rule.action {
         Some(ActionSpec::Split(split)) => {
             found.extend(idle_history(&rule.path, split));
@@ -76,8 +78,9 @@ fn long(rule: &RuleSpec) -> Vec<Finding> {
     });
     let searched = rule.entries.iter().flatten().flatten().filter_map(|condition| {
         let ConditionTest::Text { part, operator, .. } = &condition.test else { return None };
-        let why =
-            why(part).filter(|_| matches!(operator, Operator::Regex(_) | Operator::Contains(_)))?;
+        let why = why(part).filter(|_| {
+            matches!(operator, Operator::Regex(_) | Operator::Contains(_) | Operator::Member(_))
+        })?;
         let most = limits::SEARCH_BYTES;
         let message = format!("regex and contains look at no value over {most} bytes: {why}");
         Some(Finding::new(Lint::LongKey, &condition.path, message))
@@ -164,7 +167,8 @@ fn drained(split: &SplitSpec, persist: &PersistSpec) -> Vec<Finding> {
         );
         Finding::new(Lint::DrainedVariant, &persist.path, why)
     };
-    empty.filter(|_| persist.drain).map(finding).collect()
+    // By page, they keep it no longer than the page.
+    empty.filter(|_| persist.drain && !persist.by_page).map(finding).collect()
 }
 
 fn narrow(guard: &GuardSpec) -> Option<Finding> {

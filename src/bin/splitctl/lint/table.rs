@@ -14,12 +14,14 @@ pub enum Lint {
     DrainedVariant,
     InsecureCookie,
     UntrustedKey,
+    UnsignedOverride,
     LongKey,
     Placeholder,
     BlindGuard,
     NarrowLatency,
     IdleHistory,
     SharedSalt,
+    RepeatedResource,
     SharedHeader,
     SharedRule,
     SharedPluginName,
@@ -32,7 +34,7 @@ pub enum Lint {
 }
 
 /// Every lint with its name and the remedy.
-pub const TABLE: [(Lint, &str, &str); 26] = [
+pub const TABLE: [(Lint, &str, &str); 28] = [
     (
         Lint::UnreachableRule,
         "unreachable-rule",
@@ -73,6 +75,7 @@ pub const TABLE: [(Lint, &str, &str); 26] = [
         "untrusted-key",
         "give trusted: true if an earlier filter sets or removes it, or key by what one has proven",
     ),
+    (Lint::UnsignedOverride, "unsigned-override", "sign it as well, or leave the others unsigned"),
     (
         Lint::LongKey,
         "long-key",
@@ -95,6 +98,12 @@ pub const TABLE: [(Lint, &str, &str); 26] = [
         "shared-salt",
         "one salt gives a user the same variant in both only with the same names and the same history; \
          make them equal, or give each its own salt",
+    ),
+    (
+        Lint::RepeatedResource,
+        "repeated-resource",
+        "give each its own name or namespace (kustomize: namePrefix), or leave one out: the one that is \
+         applied last replaces the other",
     ),
     (
         Lint::SharedHeader,

@@ -81,6 +81,10 @@ impl<'c> Values<'c> {
             Operator::PathPrefix(_) => begins_path(&value, &text),
             Operator::Suffix(_) => value.ends_with(&*text),
             Operator::Contains(_) => value.contains(&*text),
+            Operator::Member(text) => {
+                let text = self.folded(text);
+                value.split(',').any(|element| element.trim() == text)
+            }
             Operator::Regex(pattern) => self.regex(pattern).is_some_and(|it| it.is_match(&value)),
             Operator::In(texts) => {
                 let folded = || texts.iter().map(|text| self.folded(text).into_owned()).collect();

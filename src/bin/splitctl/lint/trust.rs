@@ -4,13 +4,30 @@ use traffic_split::config::{ActionSpec, CookieSpec, RuleSpec};
 
 use super::{Finding, Lint};
 
-/// One warning for each source of a rule's key that nobody vouches for.
+/// One warning for each source of a rule's key that nobody vouches for, and for an unsigned override.
 pub fn find(rule: &RuleSpec) -> Vec<Finding> {
-    let Some(sticky) = &rule.sticky else { return Vec::new() };
     let signed: Vec<_> = signed(rule).map(|cookie| cookie.name.as_str()).collect();
     if signed.is_empty() {
         return Vec::new();
     }
+    let mut found: Vec<_> = unsigned(rule, &signed).into_iter().collect();
+    found.extend(untrusted(rule, &signed));
+    found
+}
+
+/// An override by which anyone chooses a variant.
+fn unsigned(rule: &RuleSpec, signed: &[&str]) -> Option<Finding> {
+    let overrides = rule.overrides.as_ref().filter(|it| it.cookie.signing.is_none())?;
+    let message = format!(
+        "anyone chooses a variant by the query parameter {}: signing {} proves nothing",
+        overrides.query_param,
+        signed.join(" and ")
+    );
+    Some(Finding::new(Lint::UnsignedOverride, &overrides.path, message))
+}
+
+fn untrusted(rule: &RuleSpec, signed: &[&str]) -> Vec<Finding> {
+    let Some(sticky) = &rule.sticky else { return Vec::new() };
     let sources = sticky.key.iter().zip(&sticky.trusted).enumerate();
     // Nobody sends an address.
     let chosen = sources.filter(|(_, (source, trusted))| !**trusted && source.part().is_some());

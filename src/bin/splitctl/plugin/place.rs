@@ -17,6 +17,16 @@ pub struct Place {
     created: Option<String>,
     /// The labels of the workloads that run it; none for all.
     labels: Vec<(String, String)>,
+    /// The place in a list of filters, where Envoy's own configuration or Envoy Gateway's has one.
+    pub listed: Option<Listed>,
+}
+
+/// A place in a list of filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The line of the list in its file.
+    pub list: usize,
+    pub number: usize,
 }
 
 /// Istio's phases in the order of the chain. A plugin without a phase comes last, before the router.
@@ -40,6 +50,7 @@ impl Place {
             priority: own("priority").and_then(number),
             created: text(resource.at(&["metadata", "creationTimestamp"])),
             labels: labels.filter_map(|(k, v)| Some((k.clone(), v.text()?.to_owned()))).collect(),
+            listed: None,
         }
     }
 
@@ -68,8 +79,11 @@ impl Place {
         near && self.labels.iter().all(agrees)
     }
 
-    /// Istio's order: by phase, then from the greatest priority, then from the oldest.
+    /// The order of a list; else Istio's: by phase, then from the greatest priority, then from the oldest.
     pub fn order(&self, other: &Place) -> Ordering {
+        if let (Some(own), Some(others)) = (self.listed, other.listed) {
+            return own.number.cmp(&others.number);
+        }
         let phase = |place: &Place| {
             let phase = place.phase.as_deref();
             PHASES.iter().position(|known| Some(*known) == phase).unwrap_or(PHASES.len())

@@ -1,6 +1,6 @@
 //! The Kubernetes resources that hold configurations of the filter.
 
-use super::Plugin;
+use super::{Listed, Plugin};
 use crate::document::{Node, Value};
 
 /// Finds the configurations in a resource; `None` if its kind holds none of its own.
@@ -20,12 +20,16 @@ pub fn find(resource: &Node, name: Option<&str>) -> Option<Vec<Plugin>> {
         }
         // Envoy Gateway gives each filter its `config` as JSON.
         ("EnvoyExtensionPolicy", _) => {
-            let filters = spec.and_then(|spec| spec.get("wasm")).map_or(&[][..], Node::elements);
-            let named = |filter: &Node| {
+            let list = spec.and_then(|spec| spec.get("wasm"));
+            let line = list.map_or(0, |list| list.line);
+            let named = |(number, filter): (usize, &Node)| {
                 let own = filter.get("name").and_then(Node::text);
-                plugin("EnvoyExtensionPolicy", own.or(name), filter.line, filter.get("config"))
+                let config = filter.get("config");
+                let mut plugin = plugin("EnvoyExtensionPolicy", own.or(name), filter.line, config);
+                plugin.place.listed = Some(Listed { list: line, number });
+                plugin
             };
-            filters.iter().map(named).collect()
+            list.map_or(&[][..], Node::elements).iter().enumerate().map(named).collect()
         }
         _ => return None,
     })

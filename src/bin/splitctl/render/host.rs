@@ -43,6 +43,25 @@ impl Host<'_> {
         self.resource("extensions.istio.io/v1alpha1", "WasmPlugin", object(spec))
     }
 
+    /// Envoy Gateway's EnvoyExtensionPolicy.
+    pub fn extension_policy(&self, config: Node) -> Node {
+        // Envoy Gateway takes the name of an image as a registry does, without a scheme.
+        let url = self.code.strip_prefix("oci://").unwrap_or(self.code);
+        let image = object([("url", text(url))]);
+        let mut filter = vec![
+            ("name", text(self.name)),
+            ("rootID", text(self.name)),
+            ("code", object([("type", text("Image")), ("image", image)])),
+        ];
+        if !self.environment.is_empty() {
+            let keys = self.environment.iter().map(|name| text(name)).collect();
+            filter.push(("env", object([("hostKeys", list(keys))])));
+        }
+        filter.push(("config", config));
+        let spec = object([("wasm", list(vec![object(filter)]))]);
+        self.resource("gateway.envoyproxy.io/v1alpha1", "EnvoyExtensionPolicy", spec)
+    }
+
     /// Istio's EnvoyFilter, for the sidecars of callers.
     pub fn envoy_filter(&self, config: &Node) -> Result<Node> {
         let router = object([("name", text("envoy.filters.http.router"))]);

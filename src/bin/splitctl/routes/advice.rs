@@ -32,7 +32,7 @@ pub fn warnings(config: &Config, routes: &Routes) -> Vec<Warning> {
         }
         if !route.is_envoys && !routes.headers.contains(header) {
             let remedy = format!(
-                "it splits at random: no EnvoyFilter here sets weighted_clusters.header_name to {header}"
+                "it splits at random: nothing here sets weighted_clusters.header_name to {header}"
             );
             warn(Lint::RandomRoute, route, remedy);
         }

@@ -25,6 +25,7 @@ impl Routes {
                 self.add_destinations(file, rules, "backendRefs", &title);
             }
             Some("EnvoyFilter") => self.add_headers(node),
+            Some("EnvoyPatchPolicy") => self.add_patched(node),
             _ => {
                 if let Some(weighted) = either(node, "weighted_clusters", "weightedClusters") {
                     self.add_envoys(file, weighted);
@@ -83,6 +84,17 @@ impl Routes {
             header: header(weighted),
             is_envoys: true,
         });
+    }
+
+    /// Adds the header that a policy of Envoy Gateway puts beside the weights of a route.
+    fn add_patched(&mut self, policy: &Node) {
+        let patches = policy.at(&["spec", "jsonPatches"]).map_or(&[][..], Node::elements).iter();
+        let header = |patch: &Node| {
+            let text = |field| patch.at(&["operation", field]).and_then(Node::text);
+            let is_it = text("path")?.rsplit('/').next() == Some("header_name");
+            text("value").filter(|_| is_it).map(str::to_ascii_lowercase)
+        };
+        self.headers.extend(patches.filter_map(header));
     }
 
     fn add_headers(&mut self, node: &Node) {

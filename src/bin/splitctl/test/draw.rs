@@ -41,11 +41,14 @@ pub fn of_user(request: &HeaderList, config: &Config, rule: Option<&str>, user: 
         Some(KeySource::SourceIp) => {
             request.source = Some(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 | user)));
         }
-        Some(KeySource::Part(Part::Header(header))) => {
+        Some(KeySource::Part(Part::Header(header) | Part::Property(header))) => {
             request.headers.push((header.clone(), name.into_bytes()));
         }
         Some(KeySource::Part(Part::Cookie(cookie))) => {
             request.headers.push(("cookie".to_owned(), format!("{cookie}={name}").into_bytes()));
+        }
+        Some(KeySource::Part(Part::Baggage(key))) => {
+            request.headers.push(("baggage".to_owned(), format!("{key}={name}").into_bytes()));
         }
         Some(KeySource::Part(Part::QueryParam(parameter))) => {
             let paths = request.headers.iter_mut().filter(|(name, _)| name == ":path");

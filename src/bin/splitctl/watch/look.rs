@@ -121,8 +121,8 @@ impl Range<'_> {
 
 fn ask(prometheus: &Prometheus, range: Range<'_>) -> Result<All> {
     let mut all = All::new();
-    let mut each = |by: &str, metric: &str, take: &dyn Fn(&mut Seen, &Sample)| {
-        let samples = prometheus.query(&range.count(metric, by));
+    let mut each = |of: Range<'_>, by: &str, metric: &str, take: &dyn Fn(&mut Seen, &Sample)| {
+        let samples = prometheus.query(&of.count(metric, by));
         let samples = samples.map_err(|error| match error.downcast::<Unreadable>() {
             Ok(unreadable) => range.unreadable(&unreadable),
             Err(error) => error,
@@ -136,17 +136,21 @@ fn ask(prometheus: &Prometheus, range: Range<'_>) -> Result<All> {
         }
         anyhow::Ok(!samples.is_empty())
     };
-    if !each("rule, variant", "tsplit_requests_total", &|seen, sample| {
+    // Nobody drew the variants that clients force. Their responses are counted nowhere.
+    let chosen = format!("reason!=\"override\",{}", range.labels);
+    let of_requests = Range { labels: &chosen, ..range };
+    if !each(of_requests, "rule, variant", "tsplit_requests_total", &|seen, sample| {
         seen.requests = sample.value
     })? {
         return Err(without_requests(prometheus, range));
     }
-    let responses = each("rule, variant, class", "tsplit_responses_total", &|seen, sample| {
-        seen.responses += sample.value;
-        if matches!(sample.label("class"), "5xx" | "reset") {
-            seen.errors += sample.value;
-        }
-    })?;
+    let responses =
+        each(range, "rule, variant, class", "tsplit_responses_total", &|seen, sample| {
+            seen.responses += sample.value;
+            if matches!(sample.label("class"), "5xx" | "reset") {
+                seen.errors += sample.value;
+            }
+        })?;
     if !responses {
         bail!(
             "Prometheus has no tsplit_responses_total{{{}}}: is `metrics: full` in the \
@@ -154,7 +158,7 @@ fn ask(prometheus: &Prometheus, range: Range<'_>) -> Result<All> {
             range.labels
         );
     }
-    each("rule, variant, le", "tsplit_response_time_ms_bucket", &|seen, sample| {
+    each(range, "rule, variant, le", "tsplit_response_time_ms_bucket", &|seen, sample| {
         let bound = sample.label("le").parse().ok();
         seen.buckets.extend(bound.map(|bound| Bucket { bound, count: sample.value }));
     })?;

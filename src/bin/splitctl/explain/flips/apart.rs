@@ -61,8 +61,11 @@ fn divides(own: &RuleSpec, other: &RuleSpec) -> bool {
     })
 }
 
+/// The tests of an entry, each with its `not`.
+type Tests<'c> = Vec<(&'c ConditionTest, bool)>;
+
 /// The conditions on the path, and the others.
-fn parts(entry: &[Condition]) -> (Vec<(&ConditionTest, bool)>, Vec<(&ConditionTest, bool)>) {
+fn parts(entry: &[Condition]) -> (Tests<'_>, Tests<'_>) {
     let tests = entry.iter().map(|condition| (&condition.test, condition.not));
     tests.partition(|(test, _)| matches!(test, ConditionTest::Text { part: Part::Path, .. }))
 }

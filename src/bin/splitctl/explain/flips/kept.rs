@@ -19,17 +19,17 @@ pub fn cookie(rule: &RuleSpec) -> Option<&PersistSpec> {
 /// The reasons in the assignment that a cookie keeps.
 pub fn reasons(decided: &Decided<'_>) -> Vec<String> {
     let Some(persist) = cookie(decided.spec) else { return Vec::new() };
-    let (name, age) = (&persist.cookie.name, length(persist.cookie.max_age));
+    let (name, end) = (&persist.cookie.name, end(persist));
     let part = Part::Cookie(name.clone());
     let mut reasons = Vec::new();
     match decided.reason {
         Reason::Persisted => reasons.push(format!(
-            "cookie {name} keeps the assignment until {age} after it was set (maxAge); then {}",
+            "cookie {name} keeps the assignment until {end}; then {}",
             next(decided)
         )),
         Reason::Random => reasons.push(format!(
-            "the request has no key, so it is drawn; cookie {name} keeps the draw for {age} (maxAge), and \
-             then the client is drawn anew"
+            "the request has no key, so it is drawn; cookie {name} keeps the draw until {end}, and then \
+             the client is drawn anew"
         )),
         _ => {}
     }
@@ -39,6 +39,16 @@ pub fn reasons(decided: &Decided<'_>) -> Vec<String> {
     }
     reasons.extend(key::repeated(Some(&part), decided.request));
     reasons
+}
+
+/// What ends an assignment.
+fn end(persist: &PersistSpec) -> String {
+    match persist.cookie.max_age.map(length) {
+        _ if persist.by_page => "the browser navigates (reassign)".to_owned(),
+        Some(age) if persist.cookie.renew => format!("{age} after it was last set (maxAge, renew)"),
+        Some(age) => format!("{age} after it was set (maxAge)"),
+        None => "the browser ends its session (maxAge)".to_owned(),
+    }
 }
 
 /// What becomes of a client when its assignment ends.
@@ -95,11 +105,18 @@ fn refused(
     let why = if value.len() > limits::SIGNED_BYTES {
         Some(format!("is {} bytes; it may have {}", value.len(), limits::SIGNED_BYTES))
     } else if cookie.signing.is_none() {
-        wrong(&text)
+        wrong(undated(&text))
     } else {
         Some(unsigned(decided, cookie, &text, wrong))
     };
     why.map(|why| format!("cookie {} does not count: it {why}", cookie.name))
+}
+
+/// What is before the time in an unsigned value, which `renew` puts there: `payload~issued`.
+fn undated(value: &str) -> &str {
+    let dated = value.rsplit_once('~');
+    let is_time = |time: &str| u64::from_str_radix(time, 16).is_ok();
+    dated.filter(|(_, time)| is_time(time)).map_or(value, |(payload, _)| payload)
 }
 
 /// Why a value of a signed cookie does not count: `payload.issued.expires.mac`, or with `.2` before the
@@ -111,7 +128,8 @@ fn unsigned(
     wrong: impl FnOnce(&str) -> Option<String>,
 ) -> String {
     let env = cookie.signing.as_ref().map_or("", |signing| &signing.env);
-    let parts: Vec<_> = value.rsplitn(2, '.').nth(1).unwrap_or_default().rsplit('.').collect();
+    let body = value.rsplit_once('.').map_or("", |(body, _)| body);
+    let parts: Vec<_> = body.rsplit('.').collect();
     let parts = match parts.as_slice() {
         ["2", times @ ..] => times,
         times => times,
@@ -126,7 +144,7 @@ fn unsigned(
         format!("expired at {}", format_time(expires))
     } else if issued > now.saturating_add(limits::CLOCK_SKEW) {
         format!("was issued at {}, which is to come", format_time(issued))
-    } else if decided.checked.unset.iter().any(|unset| unset == env) {
+    } else if decided.checked.lacks(env) {
         format!("cannot be verified here, where {env} is not set")
     } else if cookie.domain.is_none() && !has_host {
         "was signed for a host, and the request has none; give --authority".to_owned()

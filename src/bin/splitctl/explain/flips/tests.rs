@@ -135,7 +135,7 @@ fn an_assignment_that_is_kept_ends() {
         let headers: Vec<_> = user.into_iter().chain([("cookie", cookie)]).collect();
         assert_eq!(told(&rule, &headers), [format!("{ends}{then}")]);
     }
-    assert_says(&rule, &[], "cookie kept keeps the draw for 1h30m (maxAge)");
+    assert_says(&rule, &[], "cookie kept keeps the draw until 1h30m after it was set (maxAge)");
 }
 
 #[test]
@@ -193,5 +193,24 @@ fn rules_for_other_paths_of_a_host_draw_apart_without_a_common_salt() {
         rules(["", ""], "authority: { exact: other.example }, "),
     ] {
         assert!(keys.iter().all(|key| say(&alike, key).is_none()), "{alike}");
+    }
+}
+
+/// What ends an assignment is named, and a value with a time counts by what is before it.
+#[test]
+fn an_assignment_ends_as_its_cookie_says() {
+    for (fields, end) in [
+        ("maxAge: 1h30m", "until 1h30m after it was set (maxAge); then"),
+        ("maxAge: 1h30m, renew: true", "until 1h30m after it was last set (maxAge, renew); then"),
+        ("maxAge: session", "until the browser ends its session (maxAge); then"),
+        ("maxAge: 1h, reassign: navigation", "until the browser navigates (reassign); then"),
+    ] {
+        let rule = format!(
+            "{{ name: r, split: {{ a: 1, b: 1 }}, persist: {{ cookie: kept, {fields} }} }}"
+        );
+        for value in ["kept=a", "kept=a~6b0e8c90"] {
+            assert_says(&rule, &[("cookie", value)], end);
+        }
+        assert_says(&rule, &[("cookie", "kept=c~6b0e8c90")], "has \"c\", which is no variant");
     }
 }

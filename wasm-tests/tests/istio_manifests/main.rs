@@ -1,5 +1,7 @@
 //! Every manifest, without a mesh: rendered, validated and analysed by Istio, compiled by the core.
 
+mod pipelines;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::fs;
@@ -114,9 +116,10 @@ fn a_placeholder_in_an_overlay_is_found() -> Result<()> {
     Ok(())
 }
 
-/// The mesh configuration that Istio's installer makes of `mesh.yaml` has the filter's labels.
+/// The mesh configuration that Istio's installer makes of `mesh.yaml` has the filter's labels, and the
+/// access log of `envoy.yaml`, for which `telemetry.yaml` asks.
 #[test]
-fn the_mesh_takes_the_labels_of_the_metrics() -> Result<()> {
+fn the_mesh_takes_the_labels_of_the_metrics_and_the_access_log() -> Result<()> {
     let tools = Tools::install("istio")?;
     let file = root().join("manifests/istio/mesh.yaml");
     let file = file.to_str().context("the path is not UTF-8")?;
@@ -126,6 +129,16 @@ fn the_mesh_takes_the_labels_of_the_metrics() -> Result<()> {
     let mesh: Value = serde_saphyr::from_str(mesh["data"]["mesh"].as_str().context("no text")?)?;
     let tags = &mesh["defaultConfig"]["extraStatTags"];
     ensure!(*tags == json!(["rule", "variant", "reason", "class", "what"]), "{mesh}");
+    let provider = &mesh["extensionProviders"][0];
+    let log = &wasm_tests::manifest::access_log()?[0]["typed_config"]["log_format"]["json_format"];
+    let labels = &provider["envoyFileAccessLog"]["logFormat"]["labels"];
+    ensure!(labels.is_object() && labels == log, "a log of its own: {provider}");
+    let telemetry = root().join("manifests/istio/telemetry.yaml");
+    let path = telemetry.to_str().context("the path is not UTF-8")?;
+    tools.run("istioctl", &["validate", "-f", path])?;
+    let telemetry: Value = serde_saphyr::from_str(&fs::read_to_string(path)?)?;
+    let asked = &telemetry["spec"]["accessLogging"][0]["providers"][0]["name"];
+    ensure!(asked.is_string() && *asked == provider["name"], "{telemetry}");
     Ok(())
 }
 

@@ -1,0 +1,17 @@
+//! Lists in one header's value.
+
+/// The elements of a list, without the blanks around them: a comma in quotes parts none (RFC 9110
+/// section 5.6.1).
+pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    let ends = move |b: &u8| {
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            _ => return *b == b',' && !quoted,
+        }
+        false
+    };
+    value.split(ends).map(<[u8]>::trim_ascii)
+}

@@ -1,0 +1,250 @@
+//! The chart renders what the folders beside it render, and the workflows are what GitHub takes.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Map, Value, json};
+use wasm_tests::istio::chart;
+use wasm_tests::istio::folder::{SETTINGS, resources};
+use wasm_tests::istio::tools::Tools;
+use wasm_tests::{native, root};
+
+/// Each folder under `manifests/istio`, and the choice of the chart that it is.
+const FOLDERS: [(&str, &str, &str); 9] = [
+    ("variant-header", "variant-header", "sidecars"),
+    ("sidecar", "variant-header", "sidecar"),
+    ("gateway", "variant-header", "gateway"),
+    ("gateway-api", "variant-header", "gateway-api"),
+    ("waypoint", "variant-header", "waypoint"),
+    ("cluster-header", "cluster-header", "sidecars"),
+    ("route-weights", "route-weights", "sidecars"),
+    ("route-weights-gateway", "route-weights", "gateway"),
+    ("route-weights-gateway-api", "route-weights", "gateway-api"),
+];
+
+/// The values that say what the folders' settings and rules say.
+fn values(route: &str, at: &str, rules: &Value) -> Result<Value> {
+    let settings = fs::read_to_string(root().join("manifests").join(SETTINGS))?;
+    let settings: Value = serde_saphyr::from_str(&settings)?;
+    let set = |name: &str| settings["data"][name].clone();
+    let port: u16 = set("port").as_str().context("no port")?.parse()?;
+    Ok(json!({
+        "route": route, "at": at, "image": set("image"), "rules": rules,
+        "service": { "host": set("host"), "port": port },
+        "variants": [
+            { "name": "stable", "labels": { "version": "v1" }, "service": set("stable-service"), "weight": 90 },
+            { "name": "canary", "labels": { "version": "v3" }, "service": set("canary-service"), "weight": 10 }
+        ],
+        "caller": set("caller"), "ingress": set("ingress"), "gateway": set("gateway"),
+        "waypoint": set("waypoint"), "hostname": set("hostname"),
+        "headers": {
+            "variant": set("variant-header"), "cluster": set("cluster-header"), "point": set("point-header")
+        }
+    }))
+}
+
+/// Resources by kind and name, without the namespace: the chart has the release's.
+fn by_name(resources: Vec<Value>) -> Result<Map<String, Value>> {
+    let mut named = Map::new();
+    for mut resource in resources {
+        let text = |value: &Value| value.as_str().map(str::to_owned).context("no name");
+        let name = format!("{}/{}", text(&resource["kind"])?, text(&resource["metadata"]["name"])?);
+        let metadata = resource["metadata"].as_object_mut().context("no metadata")?;
+        metadata.remove("namespace");
+        ensure!(named.insert(name.clone(), resource).is_none(), "{name} twice");
+    }
+    Ok(named)
+}
+
+#[test]
+fn each_choice_renders_the_objects_of_its_folder() -> Result<()> {
+    let tools = Tools::install("istio")?;
+    let temporary = tempfile::tempdir()?;
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(root().join("manifests/istio"))? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).context("a name")?;
+        let is_part = ["components", "plugin", "settings"].contains(&name);
+        folders.extend((path.is_dir() && !is_part).then(|| name.to_owned()));
+    }
+    folders.sort();
+    let mut known = FOLDERS.map(|(folder, ..)| folder);
+    known.sort_unstable();
+    ensure!(folders == known, "the chart has no choice for one of {folders:?}");
+    for (folder, route, at) in FOLDERS {
+        let path = root().join("manifests/istio").join(folder);
+        let path = path.to_str().context("the path is not UTF-8")?;
+        let expected = by_name(resources(&tools.run("kubectl", &["kustomize", path])?)?)?;
+        let plugin = &expected["WasmPlugin/traffic-split"]["spec"]["pluginConfig"];
+        let values = values(route, at, &plugin["rules"])?;
+        let rendered = chart::render(&tools, "traffic-split", &values, temporary.path())?;
+        let actual = by_name(resources(&rendered)?)?;
+        assert!(actual.keys().eq(expected.keys()), "{folder}: {:?}", actual.keys());
+        for (name, object) in &expected {
+            assert_eq!(actual[name], *object, "{folder}: {name}");
+        }
+        check(&tools, &rendered, temporary.path()).with_context(|| folder.to_owned())?;
+    }
+    Ok(())
+}
+
+/// Istio and `splitctl` find nothing wrong with what is rendered.
+fn check(tools: &Tools, rendered: &str, folder: &Path) -> Result<()> {
+    let file = folder.join("rendered.yaml");
+    fs::write(&file, rendered)?;
+    let path = file.to_str().context("the path is not UTF-8")?;
+    tools.run("istioctl", &["validate", "-f", path])?;
+    let splitctl = wasm_tests::splitctl::program()?;
+    let output = Command::new(splitctl).args(["validate", "-o", "json", "-f", path]).output()?;
+    let report: Value = serde_json::from_slice(&output.stdout).context("no report")?;
+    let warnings = report["warnings"].as_array().context("no warnings")?.iter();
+    let other: Vec<_> = warnings.filter(|each| each["lint"] != "placeholder").collect();
+    ensure!(report["valid"] == true && other.is_empty(), "{report:#}");
+    Ok(())
+}
+
+fn least() -> Value {
+    json!({
+        "image": "oci://registry.test/split@sha256:1234",
+        "service": { "host": "reviews.shop.svc.cluster.local" }
+    })
+}
+
+#[test]
+fn helm_finds_nothing_wrong() -> Result<()> {
+    let tools = Tools::install("istio")?;
+    let temporary = tempfile::tempdir()?;
+    let values = chart::values(&least(), temporary.path())?;
+    let chart = chart::folder();
+    tools.run("helm", &["lint", "--strict", "--values", &values, &chart])?;
+    // The rules that the chart brings are a canary.
+    let rendered = chart::render(&tools, "reviews", &least(), temporary.path())?;
+    check(&tools, &rendered, temporary.path())?;
+    let plugin = &by_name(resources(&rendered)?)?["WasmPlugin/reviews"]["spec"]["pluginConfig"];
+    native::plan(&plugin.to_string())?;
+    Ok(())
+}
+
+#[test]
+fn values_that_no_folder_has_are_refused() -> Result<()> {
+    let tools = Tools::install("istio")?;
+    let temporary = tempfile::tempdir()?;
+    for (changes, said) in [
+        (json!({ "image": "" }), "image"),
+        (json!({ "service": { "host": "" } }), "host"),
+        (json!({ "imagee": "x" }), "imagee"),
+        (json!({ "at": "sidecar" }), "caller"),
+        (json!({ "at": "gateway", "hostname": "a.test" }), "ingress"),
+        (json!({ "at": "gateway-api", "gateway": "g", "hostname": "a.test" }), "service"),
+        (json!({ "at": "waypoint", "waypoint": "w", "route": "cluster-header" }), "route"),
+        (
+            json!({ "at": "gateway", "ingress": "i", "hostname": "a.test", "route": "cluster-header" }),
+            "at",
+        ),
+        (json!({ "route": "route-weights" }), "rules"),
+        (json!({ "configuration": { "rules": [] } }), "configuration"),
+        (json!({ "rules": [ { "name": "a" } ] }), "rules"),
+    ] {
+        let mut values = least();
+        for (name, value) in changes.as_object().context("no changes")? {
+            values[name] = value.clone();
+        }
+        let rendered = chart::render(&tools, "reviews", &values, temporary.path());
+        let error = rendered.err().with_context(|| format!("{changes} is taken"))?.to_string();
+        ensure!(error.contains("values don't meet") && error.contains(said), "{changes}: {error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn monitoring_is_what_the_folder_has() -> Result<()> {
+    let tools = Tools::install("istio")?;
+    let temporary = tempfile::tempdir()?;
+    let mut values = least();
+    values["monitoring"] =
+        json!({ "prometheusRule": true, "dashboard": true, "labels": { "release": "prometheus" } });
+    let rendered = chart::render(&tools, "reviews", &values, temporary.path())?;
+    let all = by_name(resources(&rendered)?)?;
+    let text = |file: &str| fs::read_to_string(root().join("manifests/monitoring").join(file));
+    let rule = &all["PrometheusRule/reviews"];
+    assert_eq!(rule["spec"], serde_saphyr::from_str::<Value>(&text("rules.yaml")?)?);
+    assert_eq!(rule["metadata"]["labels"], json!({ "release": "prometheus" }));
+    let dashboard = &all["ConfigMap/reviews-dashboard"];
+    assert_eq!(
+        dashboard["data"]["traffic-split.json"].as_str(),
+        Some(text("dashboard.json")?.trim_end())
+    );
+    let labels = json!({ "release": "prometheus", "grafana_dashboard": "1" });
+    assert_eq!(dashboard["metadata"]["labels"], labels);
+    Ok(())
+}
+
+/// The archive of a release is one that helm takes, and renders the same.
+#[test]
+fn the_released_chart_is_this_chart() -> Result<()> {
+    let tools = Tools::install("istio")?;
+    let temporary = tempfile::tempdir()?;
+    let archive = temporary.path().join("chart.tgz");
+    fs::write(&archive, dist::chart::archive()?)?;
+    let archive = archive.to_str().context("the path is not UTF-8")?;
+    let shown = tools.run("helm", &["show", "chart", archive])?;
+    let shown: Value = serde_saphyr::from_str(&shown)?;
+    for version in ["version", "appVersion"] {
+        assert_eq!(shown[version], json!(traffic_split::VERSION), "{version}");
+    }
+    let values = chart::values(&least(), temporary.path())?;
+    let render = |chart: &str| tools.run("helm", &["template", "x", chart, "--values", &values]);
+    assert_eq!(render(archive)?, render(&chart::folder())?);
+    Ok(())
+}
+
+/// What Argo CD would render: the chart with these values, and a folder that is there.
+#[test]
+fn argo_cds_applications_are_of_what_there_is() -> Result<()> {
+    let tools = Tools::install("istio")?;
+    let temporary = tempfile::tempdir()?;
+    let application = |file: &str| -> Result<Value> {
+        let text = fs::read_to_string(root().join("manifests").join(file))?;
+        let application: Value = serde_saphyr::from_str(&text)?;
+        ensure!(application["kind"] == "Application", "{application}");
+        Ok(application["spec"]["source"].clone())
+    };
+    let source = application("chart/application.yaml")?;
+    assert_eq!(source["targetRevision"], traffic_split::VERSION);
+    let release = source["helm"]["releaseName"].as_str().context("no name")?;
+    let values = &source["helm"]["valuesObject"];
+    let rendered = chart::render(&tools, release, values, temporary.path())?;
+    check(&tools, &rendered, temporary.path())?;
+    let source = application("overlays/application.yaml")?;
+    assert_eq!(source["targetRevision"], format!("v{}", traffic_split::VERSION));
+    let path = root().join(source["path"].as_str().context("no path")?);
+    let path = path.to_str().context("the path is not UTF-8")?;
+    let rendered = tools.run("kubectl", &["kustomize", path])?;
+    ensure!(resources(&rendered)?.len() > 3, "{rendered}");
+    Ok(())
+}
+
+#[test]
+fn the_workflows_are_what_github_takes() -> Result<()> {
+    let tools = Tools::install("actions")?;
+    let file = root().join(".github/workflows/release.yml");
+    let path = file.to_str().context("the path is not UTF-8")?;
+    tools.run("actionlint", &[path])?;
+    // So that it can fail.
+    let temporary = tempfile::tempdir()?;
+    let wrong = temporary.path().join("wrong.yml");
+    let text = fs::read_to_string(&file)?;
+    ensure!(text.contains("needs: build"), "{text}");
+    fs::write(&wrong, text.replace("needs: build", "needs: built"))?;
+    let error = tools.run("actionlint", &[wrong.to_str().context("UTF-8")?]).err();
+    ensure!(error.is_some_and(|error| error.to_string().contains("built")), "anything is taken");
+    // What the workflow runs by make is there.
+    let makefile = fs::read_to_string(root().join("Makefile"))?;
+    let targets: Vec<_> =
+        text.split("run: make ").skip(1).filter_map(|rest| rest.split(' ').next()).collect();
+    assert_eq!(targets, ["dist", "verify", "publish"]);
+    assert!(targets.iter().all(|target| makefile.contains(&format!("\n{target}: ##"))));
+    Ok(())
+}
