@@ -191,7 +191,9 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
     let (salt, engine) = rule.sticky.map_or((None, None), |sticky| (sticky.salt, sticky.engine));
     let salt = salt.as_ref().unwrap_or(&rule.name);
     let (sticky, seed) = (key.is_some(), xxh64(salt.as_bytes(), 0));
-    let context = RuleContext { path: &rule.path, name: &name, mode, sticky, salt, seed, engine };
+    let issues = key.as_ref().is_some_and(|key| key.issue.is_some());
+    let path = &rule.path;
+    let context = RuleContext { path, name: &name, mode, sticky, issues, salt, seed, engine };
     let overrides = forced.and_then(|spec| overrides::compile(&context, &spec, parts, errors));
     let gate =
         (slice.is_some() || overrides.is_some()).then(|| Box::new(Gate { overrides, slice }));
@@ -209,6 +211,7 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
                 reasons,
                 watched: false,
                 weighed: false,
+                assigned: false,
             };
             Action::To(parts.target(&name, variant, &counted, None))
         }

@@ -153,6 +153,8 @@ pub(crate) struct TargetMetrics {
     pub(crate) tripped: MetricIndex,
     /// `tsplit_weight_ppm`
     pub(crate) weight: MetricIndex,
+    /// `tsplit_assigned_total`
+    pub(crate) assigned: MetricIndex,
 }
 
 impl TargetMetrics {
@@ -177,6 +179,8 @@ pub(crate) struct Counted<'a> {
     pub(crate) watched: bool,
     /// Whether it is one of a split, and has a weight.
     pub(crate) weighed: bool,
+    /// Whether its users are told apart from those of earlier requests.
+    pub(crate) assigned: bool,
 }
 
 impl Metrics {
@@ -222,7 +226,7 @@ impl Metrics {
     }
 
     pub(crate) fn target(&mut self, level: MetricsLevel, counted: &Counted<'_>) -> TargetMetrics {
-        let Counted { rule, variant, reasons, watched, weighed } = counted;
+        let Counted { rule, variant, reasons, watched, weighed, assigned } = counted;
         let mut metrics = TargetMetrics::default();
         if level == MetricsLevel::Off {
             return metrics;
@@ -235,6 +239,9 @@ impl Metrics {
         }
         if *weighed {
             metrics.weight = self.define(MetricKind::Gauge, tags, None, "tsplit_weight_ppm");
+        }
+        if *assigned {
+            metrics.assigned = self.define(counter, tags, None, "tsplit_assigned_total");
         }
         metrics.requests = Reason::ALL.map(|reason| {
             let tag = Some(("reason", reason.name())).filter(|_| reasons.contains(&reason));

@@ -230,6 +230,9 @@ impl<'p> Outcome<'p> {
         match self.decision.target {
             Some(target) => {
                 add(target.metrics.request(self.reason), stands);
+                if self.is_first() && matches!(self.reason, Reason::Sticky | Reason::Random) {
+                    add(target.metrics.assigned, stands);
+                }
                 // In shadow, an earlier filter or Envoy's own route decides where the request goes.
                 if !self.earlier_agrees(&self.decision) {
                     add(target.metrics.changed, stands);

@@ -38,6 +38,7 @@ fn held(rule: Rule, variant: &Arc<Variant>, parts: &mut Parts<'_>) -> Rule {
         reasons: &[Reason::Hold],
         watched: false,
         weighed: false,
+        assigned: false,
     };
     let target = parts.target(&rule.name, Arc::clone(variant), &counted, None);
     Rule { gate: None, key: None, action: Action::Hold(target), ..rule }

@@ -28,6 +28,7 @@ pub(super) fn compile(
                 reasons: &[Reason::Override],
                 watched: false,
                 weighed: false,
+                assigned: false,
             };
             targets.push(parts.target(rule.name, variant, &counted, None));
         }

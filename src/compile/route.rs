@@ -31,6 +31,7 @@ pub(super) fn compile(
         reasons: &rule.reasons(persist.is_some(), pair.is_some()),
         watched: false,
         weighed: false,
+        assigned: false,
     };
     let metrics = parts.metrics.target(parts.metrics_level, &counted);
     let mut target = Target {
@@ -109,6 +110,7 @@ fn by_cluster(
             reasons: &[],
             watched: pair.is_some_and(|[watch, _]| *watch == variant),
             weighed: false,
+            assigned: false,
         };
         let guard = guard.filter(|_| takes_part);
         let target = parts.target(rule.name, Arc::clone(&variant), &counted, guard);

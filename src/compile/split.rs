@@ -20,6 +20,8 @@ pub(super) struct RuleContext<'a> {
     /// Whether its decisions are carried out.
     pub(super) mode: Mode,
     pub(super) sticky: bool,
+    /// Whether it issues identities.
+    pub(super) issues: bool,
     pub(super) salt: &'a str,
     /// XXH64 of the salt.
     pub(super) seed: u64,
@@ -120,6 +122,7 @@ fn targets(
             watched: rule.mode == Mode::Enforce
                 && config.guard.as_ref().is_some_and(|guard| guard.watch == *name),
             weighed: true,
+            assigned: rule.mode == Mode::Enforce && (rule.issues || config.persist.is_some()),
         };
         let takes_part = |guard: &GuardSpec| guard.watch == *name || guard.fallback == *name;
         let guard = guard.filter(|_| config.guard.as_ref().is_some_and(takes_part));
@@ -159,7 +162,14 @@ fn otherwise(
         Mode::Shadow => &[Reason::Shadow],
     };
     let rule = rule.name;
-    let counted = Counted { rule, variant: Some(name), reasons, watched: false, weighed: true };
+    let counted = Counted {
+        rule,
+        variant: Some(name),
+        reasons,
+        watched: false,
+        weighed: true,
+        assigned: false,
+    };
     Some(parts.target(rule, variant, &counted, None))
 }
 

@@ -49,7 +49,7 @@ impl Outcome<'_> {
 
     /// Whether this response is the first of its unit: its rule has issued the identity, or has made an
     /// assignment for a client who returned none.
-    fn is_first(&self) -> bool {
+    pub(super) fn is_first(&self) -> bool {
         let Some(target) = self.decision.target.filter(|_| self.cookies.is_some()) else {
             return false;
         };

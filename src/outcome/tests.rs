@@ -7,6 +7,7 @@ use crate::limits;
 use crate::request::HeaderList;
 use crate::testing::FixedEnvironment;
 
+mod assigned;
 mod named;
 mod navigation;
 mod renewal;

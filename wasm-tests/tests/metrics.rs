@@ -106,6 +106,8 @@ async fn every_metric_with_its_labels_exactly() -> Result<()> {
         ("tsplit_requests_total{rule=\"rollout\",variant=\"canary\",reason=\"sticky\"}", 7.0),
         ("tsplit_requests_total{rule=\"rollout\",variant=\"canary\",reason=\"persisted\"}", 3.0),
         ("tsplit_requests_total{rule=\"rollout\",variant=\"canary\",reason=\"random\"}", 17.0),
+        // Each that came without the cookie.
+        ("tsplit_assigned_total{rule=\"rollout\",variant=\"canary\"}", 24.0),
         ("tsplit_responses_total{rule=\"testers\",variant=\"canary\",class=\"2xx\"}", 3.0),
         ("tsplit_responses_total{rule=\"testers\",variant=\"canary\",class=\"3xx\"}", 2.0),
         ("tsplit_responses_total{rule=\"testers\",variant=\"canary\",class=\"4xx\"}", 6.0),

@@ -10,6 +10,7 @@ use wasm_tests::prometheus::Prometheus;
 fn rule(title: &str) -> &'static str {
     match title {
         "Guard" => "guarded",
+        "New users, and expected" => "lost",
         "Shadow: would go elsewhere" => "tried",
         _ => "rollout",
     }
@@ -44,7 +45,7 @@ pub async fn panels(prometheus: &Prometheus, event: &Event) -> Result<Vec<Panel>
         let unit = text(&panel["fieldConfig"]["defaults"]["unit"])?.to_owned();
         panels.push(Panel { title: format!("{title}{shown}"), unit, lines });
     }
-    ensure!(panels.len() == 12, "{} panels", panels.len());
+    ensure!(panels.len() == 13, "{} panels", panels.len());
     Ok(panels)
 }
 

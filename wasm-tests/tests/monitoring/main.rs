@@ -55,12 +55,16 @@ fn hasty(rules: &str) -> Result<String> {
     let mut lines = Vec::new();
     for line in rules.lines() {
         let hold = line.trim_start().starts_with("for: ");
-        lines.push(if hold { "    for: 0s".into() } else { line.replace("[5m]", "[10s]") });
+        lines.push(if hold {
+            "    for: 0s".into()
+        } else {
+            line.replace("[5m]", "[10s]").replace(":5m]", ":10s]")
+        });
     }
     // Ten seconds of this traffic are less than 500 responses of a canary.
     let text =
         lines.join("\n").replace("* 300 >= 500", "* 10 >= 100").replace("* 300 >=", "* 10 >=");
-    ensure!(text.matches("[10s]").count() == 5 && text.matches("* 10 >=").count() == 3, "{text}");
+    ensure!(text.matches("10s]").count() == 12 && text.matches("* 10 >=").count() == 3, "{text}");
     Ok(text)
 }
 
@@ -88,9 +92,11 @@ async fn wait_for(prometheus: &Prometheus, expected: &[[&str; 4]]) -> Result<()>
 
 /// The alerts that fire throughout: the other app is in disorder, and so is a proxy without the
 /// filter.
-const ALWAYS: [[&str; 4]; 5] = [
+const ALWAYS: [[&str; 4]; 7] = [
     ["TrafficSplitShareOff", "other", "one-user", "stable"],
     ["TrafficSplitShareOff", "other", "one-user", "canary"],
+    ["TrafficSplitSampleRatio", "other", "lost", "stable"],
+    ["TrafficSplitSampleRatio", "other", "lost", "canary"],
     ["TrafficSplitGuardTripped", "other", "guarded", "canary"],
     ["TrafficSplitConfigurationsDiffer", "other", "", ""],
     ["TrafficSplitMissing", "bare", "", ""],

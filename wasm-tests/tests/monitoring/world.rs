@@ -1,17 +1,20 @@
 //! Three apps: `shop` is the manifest, whose canary can begin to fail; `other` runs two different
-//! configurations, with a guard that trips, a rule in shadow and one user who sends everything;
-//! `bare` has no filter.
+//! configurations, with a guard that trips, a rule in shadow, one user who sends everything, and two
+//! rules with new users, of which one's canary loses cookies; `bare` has no filter.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 use std::time::Duration;
+use traffic_split::Snapshot;
 use wasm_tests::envoy::Envoy;
-use wasm_tests::find;
 use wasm_tests::manifest::{self, Runnable};
 use wasm_tests::message::Request;
 use wasm_tests::traffic::Traffic;
 use wasm_tests::upstream::Upstream;
+use wasm_tests::{find, native};
 
 pub struct World {
     shop: Envoy,
@@ -52,9 +55,42 @@ fn other() -> Value {
             {
                 "name": "one-user", "match": at("/one"), "split": {"stable": 50, "canary": 50},
                 "sticky": {"key": [{"header": "x-user"}]}
-            }
+            },
+            kept("kept", "/kept"),
+            kept("lost", "/lost")
         ]
     })
+}
+
+/// A rule that keeps the assignments of users in a cookie.
+fn kept(name: &str, path: &str) -> Value {
+    json!({
+        "name": name, "match": [{"path": {"prefix": path}}], "split": {"stable": 50, "canary": 50},
+        "sticky": {"key": [{"header": "x-user"}], "salt": "users"},
+        "persist": {"cookie": "kept", "maxAge": "1h"}
+    })
+}
+
+/// Users by variant.
+static USERS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(|| {
+    let plan = native::plan(&other().to_string()).expect("a configuration");
+    let rule = plan.rules().iter().find(|rule| rule.name() == "lost").expect("a rule");
+    let snapshot = Snapshot::new(&plan, 0);
+    let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for user in (0..40_000).map(|n| format!("user-{n}")) {
+        let variant = rule.assign(&snapshot, user.as_bytes()).expect("a variant");
+        users.entry(variant.name.clone()).or_default().push(user);
+    }
+    users
+});
+
+/// The requests of new users, without cookies: of five, two have the stable variant, and two the canary,
+/// of whom one comes again, since the cookie was lost.
+fn lost(n: usize) -> Request {
+    let (variant, place) =
+        [("stable", 0), ("stable", 1), ("canary", 0), ("canary", 1), ("canary", 1)][n % 5];
+    let users = &USERS[variant];
+    Request::get("/lost").with("x-user", users[(2 * (n / 5) + place) % users.len()].as_str())
 }
 
 /// The manifest in an Envoy of its own, changed.
@@ -135,6 +171,9 @@ impl World {
             send(shop, 1, 10, |_| Request::get("/")).await?,
             send(other, 1, 20, |_| Request::get("/guarded")).await?,
             send(other, 1, 20, |_| Request::get("/tried")).await?,
+            send(other, 8, 150, |n| Request::get("/kept").with("x-user", format!("{n}").as_str()))
+                .await?,
+            send(other, 8, 150, lost).await?,
             send(other, 8, 150, |_| Request::get("/one").with("x-user", "alice")).await?,
         ])
     }

@@ -7,9 +7,8 @@ use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAcces
 use traffic_split::Reason;
 
 /// The parts of a line that an analysis looks at. Other keys are passed over.
-#[derive(serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 pub struct Line<'a> {
     #[serde(borrow)]
     pub time: Text<'a>,

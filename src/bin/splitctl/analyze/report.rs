@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::effect::Effect;
+use super::effect::{Effect, Sums};
 use super::line::LEFT_OUT;
-use super::metric::Metrics;
+use super::metric::{Metric, Metrics};
 use super::ratio::{self, Ratio};
 use super::tally::Tally;
 use crate::rules::rounded;
@@ -99,8 +99,8 @@ impl RuleReport {
         let comparisons = (names.len() - 1) * metrics.iter().count();
         let alpha = alpha / comparisons.max(1) as f64;
         let sums = metrics.sums(tally.users(), names.len());
-        let metric = |(metric, sums): (&super::metric::Metric, &Vec<super::effect::Sums>)| {
-            let value = |(place, (name, own)): (usize, (&String, &super::effect::Sums))| {
+        let metric = |(metric, sums): (&Metric, &Vec<Sums>)| {
+            let value = |(place, (name, own)): (usize, (&String, &Sums))| {
                 let compared = sums.get(baseline).filter(|_| place != baseline);
                 let effect = compared.and_then(|baseline| Effect::new(own, baseline, alpha));
                 let verdict =

@@ -6,6 +6,7 @@ use super::line::LEFT_OUT;
 use super::ratio::{BROKEN, Verdict};
 use super::report::{Analysis, Lines, MetricReport, RuleReport, ValueReport, VariantReport};
 use crate::output::{BAD, FAINT, GOOD, STRONG, columns, one_line, percent, signed};
+use crate::sequential;
 
 pub fn table(analysis: &Analysis) -> String {
     let rules: String = analysis.rules.iter().map(rule).collect();
@@ -93,8 +94,8 @@ fn metric(report: &MetricReport) -> String {
     let lines = columns(&rows, true);
     let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
     let verdicts = [None].into_iter().chain(report.variants.iter().map(|value| value.verdict));
-    let line = |(line, verdict): (String, Option<crate::sequential::Verdict>)| {
-        let verdict = verdict.map_or(String::new(), crate::sequential::Verdict::styled);
+    let line = |(line, verdict): (String, Option<sequential::Verdict>)| {
+        let verdict = verdict.map_or(String::new(), sequential::Verdict::styled);
         format!("{}\n", format!("  {line:<width$}  {verdict}").trim_end())
     };
     lines.into_iter().zip(verdicts).map(line).collect::<String>() + "\n"
