@@ -44,7 +44,7 @@ fn every_block_is_run() -> Result<()> {
         let begins = |beginnings: &[&str]| beginnings.iter().any(|known| text.starts_with(known));
         let is_run = match language.as_str() {
             "yaml" => true,
-            "console" => begins(&["$ splitctl ", "$ make demo\n"]),
+            "console" => begins(&["$ splitctl ", "$ awk ", "$ make demo\n"]),
             // The picture is not run. The second is the demo's guard, the third a list of errors.
             "text" => text.contains('┌') || begins(&["second ", "rules["]),
             "sh" if document == "manifests/engines/README.md" => true, // `tests/agreement.rs`
