@@ -57,8 +57,8 @@ impl Packages {
     /// # Errors
     /// Cargo fails, or its answers do not agree.
     pub fn of(target: &str) -> Result<Self> {
-        let (edges, built) = tree(target, "normal,build")?;
-        let (_, linked) = tree(target, "normal,no-proc-macro")?;
+        let edges = tree(target, "normal,build")?;
+        let linked = tree(target, "normal,no-proc-macro")?;
         let metadata = ["metadata", "--locked", "--format-version", "1", "--filter-platform"];
         let Metadata { packages } =
             serde_json::from_str(&cargo(&[&metadata[..], &[target]].concat())?)?;
@@ -66,11 +66,11 @@ impl Packages {
         let with_id = packages.into_iter().map(|package| {
             let id = format!("{} {}", package.name, package.version);
             let checksum = checksums.get(&id).cloned();
-            let linked = linked.contains(&id);
+            let linked = linked.contains_key(&id);
             (id, Package { checksum, linked, ..package })
         });
-        let all: BTreeMap<_, _> = with_id.filter(|(id, _)| built.contains(id)).collect();
-        ensure!(all.len() == built.len(), "cargo knows {} of {} packages", all.len(), built.len());
+        let all: BTreeMap<_, _> = with_id.filter(|(id, _)| edges.contains_key(id)).collect();
+        ensure!(all.len() == edges.len(), "cargo knows {} of {} packages", all.len(), edges.len());
         Ok(Self { all, edges })
     }
 
@@ -92,8 +92,8 @@ impl Package {
     }
 }
 
-/// Who asks for whom, and everyone.
-fn tree(target: &str, edges: &str) -> Result<(BTreeMap<Id, BTreeSet<Id>>, BTreeSet<Id>)> {
+/// Everyone, with those for whom each one asks.
+fn tree(target: &str, edges: &str) -> Result<BTreeMap<Id, BTreeSet<Id>>> {
     let of = ["tree", "--locked", "--package", ROOT, "--target", target];
     let text = cargo(
         &[&of[..], &["--edges", edges, "--prefix", "depth", "--no-dedupe", "--charset", "ascii"]]
@@ -113,8 +113,7 @@ fn tree(target: &str, edges: &str) -> Result<(BTreeMap<Id, BTreeSet<Id>>, BTreeS
         asks.entry(id.clone()).or_default();
         path.push(id);
     }
-    let everyone = asks.keys().cloned().collect();
-    Ok((asks, everyone))
+    Ok(asks)
 }
 
 /// The digests in a `Cargo.lock`.

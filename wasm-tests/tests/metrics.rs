@@ -155,6 +155,7 @@ async fn each_level_defines_what_it_counts() -> Result<()> {
     let mut expected = BTreeSet::from(
         [
             "tsplit_absent_total",
+            "tsplit_assigned_total",
             "tsplit_config_generation",
             "tsplit_requests_total",
             "tsplit_unmatched_total",

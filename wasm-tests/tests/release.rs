@@ -317,8 +317,7 @@ fn the_pages_commands_check_a_release() -> Result<()> {
     fs::write(&other, [&module[..], &[0, 2, 1, b'x']].concat())?;
     let files = folder.path().join("files");
     release::write_of(&other, &files)?;
-    let verify =
-        verify.replace(&*folder.path().display().to_string(), &*files.display().to_string());
+    let verify = verify.replace(&folder.path().display().to_string(), &files.display().to_string());
     let (good, printed) = run(&verify, &root())?;
     ensure!(!good && printed.contains("cmp: EOF on target/traffic_split.wasm"), "{printed}");
     Ok(())

@@ -117,7 +117,8 @@ fn what_is_installed_is_pinned() {
             }
             if line.contains("cargo install -") || line.contains("cargo install $(") {
                 crates += 1;
-                let pinned = line.contains("--version $(") || line.contains("--path .");
+                let pinned = ["--version $(", "--path .", "--tag v"];
+                let pinned = pinned.iter().any(|pinned| line.contains(pinned));
                 assert!(line.contains("--locked") && pinned, "{path}: {line}");
             }
             let toolchain = line.split_once("rustup toolchain install ").map(|(_, rest)| rest);
