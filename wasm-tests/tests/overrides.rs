@@ -149,7 +149,7 @@ fn link(program: &std::path::Path, configuration: &str, more: &[&str]) -> Result
     let file = folder.path().join("plugin.json");
     std::fs::write(&file, configuration)?;
     let output = Command::new(program)
-        .env(ENVIRONMENT[0].0, ENVIRONMENT[0].1)
+        .env(ENVIRONMENT[1].0, ENVIRONMENT[1].1)
         .args(["link", "--rule", "rollout", "--variant", "canary", "-f"])
         .arg(&file)
         .args(more)

@@ -249,7 +249,7 @@ async fn every_signed_cookie_of_the_wire_contract() -> Result<()> {
         let text = |field: &str| vector[field].as_str().unwrap_or_default();
         let ours = (text("name"), text("scope")) == ("split-variant", "example.com")
             && text("payload") == "a"
-            && ENVIRONMENT[0].1.split(',').any(|key| key == text("key"))
+            && ENVIRONMENT[1].1.split(',').any(|key| key == text("key"))
             && (vector["version"] == 1 || text("salt") == "rollout");
         let cookie = format!("split-variant={}", text("value"));
         match ours {

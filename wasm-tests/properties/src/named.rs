@@ -19,7 +19,10 @@ pub fn exists(test: &str) -> bool {
     let text = |file: &str| fs::read_to_string(root().join(file)).unwrap_or_default();
     match (test.split_once("::"), test.split_once('#')) {
         (Some((file, name)), _) => text(file).contains(&format!("fn {name}(")),
-        (None, Some((file, row))) => text(file).contains(&format!("\"{row}: ")),
+        (None, Some((file, row))) => {
+            let text = text(file);
+            text.contains(&format!("\"{row}: ")) || text.contains(&format!("\"{row}\""))
+        }
         (None, None) => false,
     }
 }

@@ -54,7 +54,7 @@ fn list(count: usize, each: impl Fn(usize) -> Value) -> Value {
 /// A configuration of so many, or of so many bytes.
 type Sized = fn(usize) -> Value;
 
-const SIZED: [(&str, usize, Sized); 23] = [
+const SIZED: [(&str, usize, Sized); 26] = [
     ("RULES", limits::RULES, |n| with(list(n, |i| json!({ "name": format!("r{i}"), "to": "a" })))),
     (
         "VARIANTS",
@@ -137,6 +137,19 @@ const SIZED: [(&str, usize, Sized); 23] = [
         };
         with(list(n, each))
     }),
+    ("TEXTS", limits::TEXTS, |n| {
+        rule(json!({ "to": "a", "match": [{ "baggage": named(n, &json!({ "exact": "a" })) }] }))
+    }),
+    ("SEGMENTS", limits::SEGMENTS, |n| {
+        sticky(json!({ "key": [{ "metadata": list(n, |i| json!(format!("s{i}"))) }] }))
+    }),
+    ("OVERRIDES", limits::OVERRIDES, |n| {
+        let each = |i| {
+            json!({ "name": format!("r{i}"), "to": "a", "override": { "queryParam": "q",
+                    "cookie": format!("c{i}"), "maxAge": "1h", "variants": ["b"] } })
+        };
+        with(list(n, each))
+    }),
 ];
 
 #[test]
@@ -216,7 +229,17 @@ fn numbers_at_their_ends_and_beyond() {
 }
 
 /// Where the bounds on requests are tested, and one that no number of the configuration is.
-const ELSEWHERE: [(&str, &str, &str); 22] = [
+const ELSEWHERE: [(&str, &str, &str); 24] = [
+    (
+        "BAGGAGE_BYTES",
+        "src/baggage/tests.rs",
+        "a_member_that_would_make_the_list_too_long_is_not_added",
+    ),
+    (
+        "BAGGAGE_MEMBERS",
+        "src/baggage/tests.rs",
+        "a_member_that_would_make_the_list_too_long_is_not_added",
+    ),
     ("CLOCK_SKEW", "src/outcome/tests.rs", "what_does_not_verify_is_reissued"),
     ("COOKIE_BYTES", "src/request/cookies.rs", "scanning_is_bounded"),
     ("COOKIE_PAIRS", "src/request/cookies.rs", "scanning_is_bounded"),

@@ -67,7 +67,7 @@ fn kept(name: &str, path: &str) -> Value {
     json!({
         "name": name, "match": [{"path": {"prefix": path}}], "split": {"stable": 50, "canary": 50},
         "sticky": {"key": [{"header": "x-user"}], "salt": "users"},
-        "persist": {"cookie": "kept", "maxAge": "1h"}
+        "persist": {"cookie": name, "maxAge": "1h"}
     })
 }
 
