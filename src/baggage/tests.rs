@@ -69,7 +69,7 @@ fn a_member_that_would_make_the_list_too_long_is_not_added() {
         let left = change_of(&[&forged], true).unwrap();
         assert_eq!(
             left.strip_prefix(&value),
-            Some(if fits { &*",split.rollout=canary" } else { "" })
+            Some(if fits { ",split.rollout=canary" } else { "" })
         );
     }
     for (members, fits) in [(limits::BAGGAGE_MEMBERS - 1, true), (limits::BAGGAGE_MEMBERS, false)] {
