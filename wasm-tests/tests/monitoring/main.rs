@@ -90,9 +90,11 @@ async fn wait_for(prometheus: &Prometheus, expected: &[[&str; 4]]) -> Result<()>
     .await
 }
 
-/// The alerts that fire throughout: the other app is in disorder, and so is a proxy without the
-/// filter.
-const ALWAYS: [[&str; 4]; 7] = [
+/// The alerts that fire throughout: the other app is in disorder, as its canary is, and so is a proxy
+/// without the filter.
+const ALWAYS: [[&str; 4]; 9] = [
+    ["TrafficSplitVariantFails", "other", "kept", "canary"],
+    ["TrafficSplitVariantFails", "other", "lost", "canary"],
     ["TrafficSplitShareOff", "other", "one-user", "stable"],
     ["TrafficSplitShareOff", "other", "one-user", "canary"],
     ["TrafficSplitSampleRatio", "other", "lost", "stable"],
