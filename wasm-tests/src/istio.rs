@@ -24,12 +24,21 @@ pub mod tools;
 pub mod weights;
 
 use anyhow::Result;
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Mutex;
 
 /// The minor version that Istio's own proxy is built from: Istio 1.31 ships Envoy 1.39.
 pub const ENVOY: &str = "1.39.3";
 
-/// A loopback port that is free now. Several of these programs cannot choose one themselves.
+/// A loopback port that is free now, and that nobody else here was given. Several of these programs
+/// cannot choose one themselves.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        if GIVEN.lock().map_or(true, |mut given| given.insert(port)) {
+            return Ok(port);
+        }
+    }
 }
