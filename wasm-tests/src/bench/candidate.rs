@@ -43,6 +43,19 @@ pub fn chains(standard: &Standard, length: usize) -> Result<Vec<Candidate>> {
         configuration["baggage"] = json!(true);
         ours(BAGGAGE, configuration)
     };
+    let with = |name: &str, field: &str, value: Value| {
+        let mut configuration = standard.configuration.clone();
+        configuration["rules"][2][field] = value;
+        ours(name, configuration)
+    };
+    // The request has neither a link nor the cookie, which are looked for all the same.
+    let forced = json!({
+        "queryParam": "split", "cookie": "split-force", "maxAge": "8h", "variants": ["canary"]
+    });
+    // No earlier filter has left a claim, which is asked for all the same.
+    let claimed = json!({
+        "key": [{"metadata": ["envoy.filters.http.jwt_authn", "payload", "sub"]}, {"cookie": "uid"}]
+    });
     let decides = |reply: &Reply| is_reviews(reply, "x-cluster");
     let leaves = |reply: &Reply| !is_reviews(reply, "x-cluster");
     let chain = |name: &str, filter: Option<Value>, expected| {
@@ -76,6 +89,8 @@ pub fn chains(standard: &Standard, length: usize) -> Result<Vec<Candidate>> {
         chain(FULL, Some(ours(FULL, counting("full"))?), decides),
         chain(UNIT, Some(exposing()?), decides),
         chain(BAGGAGE, Some(told()?), decides),
+        chain(OVERRIDE, Some(with(OVERRIDE, "override", forced)?), decides),
+        chain(METADATA, Some(with(METADATA, "sticky", claimed)?), decides),
         chain(ONE_RULE, Some(ours(ONE_RULE, standard.rules(1))?), decides),
         chain(THOUSAND_RULES, Some(ours(THOUSAND_RULES, standard.rules(1000))?), decides),
         chain(EXACT, Some(ours(EXACT, standard.exact())?), decides),
@@ -105,6 +120,8 @@ pub const COUNTS: &str = "ours, metrics: counts";
 pub const FULL: &str = "ours, metrics: full";
 pub const UNIT: &str = "ours, metrics: full, unit";
 pub const BAGGAGE: &str = "ours, baggage";
+pub const OVERRIDE: &str = "ours, override";
+pub const METADATA: &str = "ours, metadata as a key";
 pub const ONE_RULE: &str = "ours, 1 rule";
 pub const THOUSAND_RULES: &str = "ours, 1,000 rules";
 pub const EXACT: &str = "ours, one exact value";

@@ -2,7 +2,8 @@
 
 use super::candidate::{BAGGAGE, BASELINE, COUNTS, EMPTY, EXACT, FULL, LIST, LUA, NO_FILTER};
 use super::candidate::{
-    BY_ROUTE, HASHED, ONE_READ, ONE_RULE, SAME_CALLS, STANDARD, THOUSAND_RULES, UNIT, WEIGHTED,
+    BY_ROUTE, HASHED, METADATA, ONE_READ, ONE_RULE, OVERRIDE, SAME_CALLS, STANDARD, THOUSAND_RULES,
+    UNIT, WEIGHTED,
 };
 
 use super::configure::{Configured, RULES};
@@ -37,6 +38,8 @@ pub fn print(chains: &Results, whole: &Results, length: usize, smoke: bool) {
         (FULL, STANDARD),
         (UNIT, FULL),
         (BAGGAGE, STANDARD),
+        (OVERRIDE, STANDARD),
+        (METADATA, STANDARD),
         (THOUSAND_RULES, ONE_RULE),
         (LIST, EXACT),
     ] {
