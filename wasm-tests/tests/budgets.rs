@@ -23,6 +23,11 @@ struct Budgets {
     unit: Request,
     /// The standard set with `baggage`, of which the client sends none.
     baggage: Request,
+    /// The standard set whose split clients may override, of whom this one has not.
+    #[serde(rename = "override")]
+    overrides: Request,
+    /// The standard set whose first key is metadata, which no earlier filter has left.
+    metadata: Request,
     /// A client that is issued a signed identity, and assigned.
     new_client: Request,
     /// The same client, which returns with both cookies.
@@ -127,16 +132,23 @@ fn a_request_of_the_standard_set() -> Result<()> {
 }
 
 #[test]
-fn a_unit_and_the_variant_in_baggage() -> Result<()> {
+fn each_field_that_a_request_pays_for() -> Result<()> {
     let standard = Standard::read()?;
     let budgets = budgets()?;
+    let forced = json!({
+        "queryParam": "split", "cookie": "split-force", "maxAge": "8h", "variants": ["canary"]
+    });
+    let claimed = json!([{"metadata": ["envoy.filters.http.jwt_authn", "payload", "sub"]}, {"cookie": "uid"}]);
     for (what, field, value, metrics, bound) in [
-        ("a unit", "unit", json!({"env": "KEY"}), "full", budgets.unit),
-        ("baggage", "baggage", json!(true), "off", budgets.baggage),
+        ("a unit", "/unit", json!({"env": "KEY"}), "full", budgets.unit),
+        ("baggage", "/baggage", json!(true), "off", budgets.baggage),
+        ("an override", "/rules/2/override", forced, "off", budgets.overrides),
+        ("metadata", "/rules/2/sticky/key", claimed, "off", budgets.metadata),
     ] {
         let mut configuration = standard.configuration.clone();
         configuration["metrics"] = metrics.into();
-        configuration[field] = value;
+        let (object, name) = field.rsplit_once('/').context("no field")?;
+        configuration.pointer_mut(object).context(object)?[name] = value;
         let mut host = Host::load(&wasm_tests::module()?)?;
         host.world().environment.insert("KEY".into(), "k".repeat(32));
         let root = host.configure(configuration.to_string().as_bytes())?;
