@@ -6,6 +6,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::config::Mode;
 use crate::cookie::Found;
+use crate::decision::Decision;
 use crate::environment::Environment;
 use crate::identity::Issued;
 use crate::key::Identity;
@@ -18,77 +19,7 @@ use crate::request::{Ignored, Reader, Request};
 use crate::rule::{Action, Allocation, Gate, Route, Rule};
 use crate::snapshot::Snapshot;
 use crate::split::Split;
-use crate::variant::{Target, Variant};
-
-/// The rule that decided, its variant, and the reason.
-#[derive(Clone, Copy, Debug)]
-pub struct Decision<'p> {
-    pub(crate) target: Option<&'p Arc<Target>>,
-    reason: Reason,
-    hash: Option<u64>,
-    /// The client's point, where the route has the weights.
-    point: Option<u64>,
-    pub(crate) issued: Issued,
-    /// The cookie to set, so that a new assignment is kept, or an earlier one for longer.
-    pub(crate) persist: Option<&'p Persist>,
-    /// Whether the client returned an assignment.
-    pub(crate) returns: bool,
-}
-
-impl<'p> Decision<'p> {
-    /// The name of the rule that matched.
-    pub fn rule(&self) -> Option<&'p str> {
-        self.target.map(|target| &*target.rule)
-    }
-
-    /// The variant chosen; `None` where the route chooses.
-    pub fn variant(&self) -> Option<&'p Variant> {
-        self.target.and_then(|target| target.variant.as_deref())
-    }
-
-    /// The point by which Envoy chooses among the clusters of a route with weights.
-    pub fn point(&self) -> Option<u64> {
-        self.point.or_else(|| self.variant()?.point)
-    }
-
-    /// The text by which a cookie keeps the decision: the variant's name, or the point where the route
-    /// chooses.
-    pub(crate) fn payload(&self) -> Option<String> {
-        let name = self.variant().map(|variant| variant.name.clone());
-        name.or_else(|| Some(self.point?.to_string()))
-    }
-
-    /// The reason for the decision.
-    pub fn reason(&self) -> Reason {
-        self.reason
-    }
-
-    fn is_for(&self, target: &Arc<Target>) -> bool {
-        self.target.is_some_and(|own| Arc::ptr_eq(own, target))
-    }
-
-    /// The same with the cookie that is to keep it. `is_same` says whether it is what was kept before.
-    fn kept_by<T: Copy>(
-        self,
-        returned: Returned<'p, T>,
-        is_same: impl FnOnce(T) -> bool,
-    ) -> Decision<'p> {
-        let same = returned.is(is_same);
-        let persist = match self.reason {
-            // Clients come back once the guard closes, and whom an engine leaves out may take part
-            // tomorrow.
-            Reason::Guard | Reason::Otherwise => returned.for_page(same),
-            _ => returned.cookie(same),
-        };
-        Decision { persist, returns: returned.is_some(), ..self }
-    }
-
-    /// The hash of the client's key, if it chose the variant: `hash` in the
-    /// [wire contract](crate::wire_contract).
-    pub fn hash(&self) -> Option<u64> {
-        self.hash
-    }
-}
+use crate::variant::Target;
 
 /// Decides by the first rule that matches. Rules in shadow are passed over.
 ///
@@ -127,15 +58,8 @@ pub(crate) fn decide_read<'p>(
         Mode::Enforce => decider.apply(rule),
         Mode::Shadow => None,
     };
-    plan.find_rule(request, live).unwrap_or(Decision {
-        target: None,
-        reason: Reason::Unmatched,
-        hash: None,
-        point: None,
-        issued: decider.issued,
-        persist: None,
-        returns: false,
-    })
+    let decision = plan.find_rule(request, live);
+    decision.unwrap_or_else(|| Decision::new(None, Reason::Unmatched, decider.issued))
 }
 
 /// Decides by each rule in shadow alone. Nothing of these decisions is to be carried out.
@@ -173,6 +97,13 @@ struct Decider<'p, 'a, R, E> {
 struct Draw {
     hash: u64,
     reason: Reason,
+}
+
+impl Draw {
+    /// The hash, if it is a key's.
+    fn of_key(self) -> Option<u64> {
+        (self.reason == Reason::Sticky).then_some(self.hash)
+    }
 }
 
 /// A variant of a split, and the reason for it.
@@ -238,9 +169,9 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             let environment = &mut *self.environment;
             match overrides.find(self.request, || environment.now()) {
                 Some(Forced::Set(target)) => {
-                    let persist = Some(&overrides.keep);
+                    let keep = Some(&overrides.cookie);
                     let decision = self.decision(target, Reason::Override);
-                    return Entry::Forced(Decision { persist, ..decision });
+                    return Entry::Forced(Decision { keep, ..decision });
                 }
                 Some(Forced::Kept(target)) => {
                     return Entry::Forced(self.decision(target, Reason::Override));
@@ -256,9 +187,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     }
 
     fn decision(&self, target: &'p Arc<Target>, reason: Reason) -> Decision<'p> {
-        let target = Some(target);
-        let (issued, persist, returns) = (self.issued, None, false);
-        Decision { target, reason, hash: None, point: None, issued, persist, returns }
+        Decision::new(Some(target), reason, self.issued)
     }
 
     /// The variant of a split: the one assigned before, or else one by the hash of the key or by
@@ -302,8 +231,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         if let Some(fallback) = self.guarded(rule, redirect, draw) {
             return self.decision(fallback, Reason::Guard);
         }
-        let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
-        Decision { hash, ..self.decision(target, reason) }
+        Decision { hash: draw.and_then(Draw::of_key), ..self.decision(target, reason) }
     }
 
     /// The variant of a split by a flag engine: the one assigned before, or else the one that the
@@ -362,7 +290,7 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
             let point = point.or(Some(point::FIRST));
             Decision { point, ..self.decision(&route.target, Reason::Guard) }
         } else {
-            let hash = draw.filter(|_| reason == Reason::Sticky).map(|draw| draw.hash);
+            let hash = draw.and_then(Draw::of_key);
             Decision { hash, point, ..self.decision(&route.target, reason) }
         };
         match returned {

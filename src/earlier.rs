@@ -1,6 +1,6 @@
 //! The routing headers that an earlier filter of this kind wrote: several can be in one chain.
 
-use crate::decide::Decision;
+use crate::decision::Decision;
 use crate::plan::Plan;
 use crate::request::Request;
 

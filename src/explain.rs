@@ -1,7 +1,8 @@
 //! The way to a decision, for people: what each rule made of the request, and with which key.
 
 use crate::config::{KeySource, Part};
-use crate::decide::{Decision, decide};
+use crate::decide::decide;
+use crate::decision::Decision;
 use crate::environment::Environment;
 use crate::identity::Issued;
 use crate::key::Identity;

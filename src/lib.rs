@@ -83,6 +83,7 @@ mod compile;
 pub mod config;
 mod cookie;
 mod decide;
+mod decision;
 mod earlier;
 mod ending;
 mod engine;
@@ -122,7 +123,8 @@ mod variant;
 
 pub use assign::Unassigned;
 pub use config::{Error, Errors};
-pub use decide::{Decision, decide, shadows};
+pub use decide::{decide, shadows};
+pub use decision::Decision;
 pub use engine::{Engine, Hashed};
 pub use environment::Environment;
 pub use explain::{Explanation, FoundKey, Missed, Step, explain};

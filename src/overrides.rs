@@ -6,9 +6,8 @@
 
 use std::sync::Arc;
 
-use crate::cookie::Signer;
+use crate::cookie::{Cookie, Signer};
 use crate::limits;
-use crate::persist::Persist;
 use crate::request::{Ignored, Request, Spent, asked_param};
 use crate::variant::{Target, Variant};
 
@@ -32,7 +31,7 @@ pub struct Override {
     /// Signs links, where the cookie is signed.
     pub(crate) signer: Option<Signer>,
     /// The cookie that keeps the choice.
-    pub(crate) keep: Persist,
+    pub(crate) cookie: Cookie,
     /// The bit of that cookie in [`crate::identity::Issued`].
     pub(crate) bit: u8,
     pub(crate) targets: Vec<Arc<Target>>,
@@ -89,7 +88,7 @@ impl Override {
                 return Some(Forced::Set(target));
             }
         }
-        let kept = self.keep.cookie.find(request, now, |name| self.target(name))?;
+        let kept = self.cookie.find(request, now, |name| self.target(name))?;
         Some(if kept.due { Forced::Set(kept.what) } else { Forced::Kept(kept.what) })
     }
 

@@ -51,18 +51,18 @@ impl<'p, T: Copy> Returned<'p, T> {
 
     /// The cookie to set with a new assignment, or with an earlier one that is to last: `same` where the
     /// client had it before. A page has the whole life of the cookie.
-    pub(crate) fn cookie(&self, same: bool) -> Option<&'p Persist> {
+    pub(crate) fn cookie(&self, same: bool) -> Option<&'p Cookie> {
         let sets = match self.kept {
             None => true,
             Some(kept) if !self.anew => kept.due,
             Some(_) => !same || !self.persist.cookie.is_for_session(),
         };
-        sets.then_some(self.persist)
+        sets.then_some(&self.persist.cookie)
     }
 
     /// The same of a decision that is kept for no client, but for a page, since its parts have to
     /// follow it; the next page is decided anew.
-    pub(crate) fn for_page(&self, same: bool) -> Option<&'p Persist> {
+    pub(crate) fn for_page(&self, same: bool) -> Option<&'p Cookie> {
         if self.anew { self.cookie(same) } else { None }
     }
 }

@@ -33,8 +33,8 @@ pub(super) fn compile(
             targets.push(parts.target(rule.name, variant, &counted, None));
         }
     }
-    let (keep, signer, bit) = parts.cookies.overrides(spec, rule.salt, errors)?;
+    let (cookie, signer, bit) = parts.cookies.overrides(spec, rule.salt, errors)?;
     let query_param = spec.query_param.clone();
-    let compiled = Override { query_param, signer, keep, bit, targets };
+    let compiled = Override { query_param, signer, cookie, bit, targets };
     (rule.mode == Mode::Enforce).then_some(compiled)
 }

@@ -103,7 +103,7 @@ impl<'e> CookieRegistry<'e> {
         spec: &OverrideSpec,
         salt: &str,
         errors: &mut Errors,
-    ) -> Option<(Persist, Option<Signer>, u8)> {
+    ) -> Option<(Cookie, Option<Signer>, u8)> {
         let (path, cookie) = (&spec.path, &spec.cookie);
         let known = self.overrides.iter().position(|known| known.spec.name == cookie.name);
         let place = known.unwrap_or(self.overrides.len());
@@ -126,9 +126,7 @@ impl<'e> CookieRegistry<'e> {
         let keys = cookie.signing.as_ref().and_then(|signing| self.keys(signing, errors));
         let link = format!("?{}", spec.query_param);
         let signer = |name: &str| keys.as_ref().map(|keys| Signer::bound(keys, name, salt));
-        let own = Cookie::new(cookie, signer(&cookie.name));
-        let keep = Persist { cookie: own, drain: true, by_page: false };
-        Some((keep, signer(&link), bit?))
+        Some((Cookie::new(cookie, signer(&cookie.name)), signer(&link), bit?))
     }
 
     /// The cookies with identities, and the fields that end those with forced variants.

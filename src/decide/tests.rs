@@ -169,7 +169,7 @@ fn a_client_that_a_guard_redirects_keeps_its_variant() {
         let request = HeaderList::new([("cookie", cookie)]);
         let decision = decide(&plan, &snapshot, &request, &mut FixedEnvironment::default());
         assert_eq!(decision.reason(), Reason::Guard);
-        (decision.issued.id.is_some(), decision.persist.is_some())
+        (decision.issued.id.is_some(), decision.keep.is_some())
     };
     assert_eq!(handed_out(""), (true, false), "its fallback is not kept");
     assert_eq!(handed_out("kept=b"), (false, false), "nothing is issued where a cookie keeps it");

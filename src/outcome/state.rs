@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Outcome;
 use crate::config::{MetricsLevel, Mode};
-use crate::decide::Decision;
+use crate::decision::Decision;
 use crate::environment::Environment;
 use crate::plan::Plan;
 use crate::reason::Reason;
@@ -59,7 +59,7 @@ impl Outcome<'_> {
         };
         // A forced variant is kept as well, and so is a page's fallback.
         let assigns = matches!(self.reason, Reason::Sticky | Reason::Random);
-        assigns && self.decision.persist.is_some() && !self.decision.returns
+        assigns && self.decision.keep.is_some() && !self.decision.returns
             || self.decision.issued.id.is_some() && issued() == Some(true)
     }
 }

@@ -15,10 +15,7 @@ pub(crate) fn query_param<'a>(request: &'a impl Request, name: &str) -> Option<&
         }
         None => find(target(request), |pair| value_of(pair, name)),
     };
-    if value.is_none() && cut {
-        request.ignored().insert(Ignored::Query);
-    }
-    value.filter(|value| is_clean(value))
+    settled(request, value, cut)
 }
 
 /// The same of the request as its client sent it: the proxy may have followed a redirect to another query.
@@ -26,19 +23,19 @@ pub(crate) fn query_param<'a>(request: &'a impl Request, name: &str) -> Option<&
 pub(crate) fn asked_param<'a>(request: &'a impl Request, name: &str) -> Option<&'a [u8]> {
     let target = request.first_path().unwrap_or_else(|| target(request));
     // Each of many rules may ask anew.
-    let found = match request.spent().is_none_or(|spent| spent.scan(target.len())) {
+    let (value, cut) = match request.spent().is_none_or(|spent| spent.scan(target.len())) {
         true => find(target, |pair| value_of(pair, name)),
         false => (None, true),
     };
-    match found {
-        (Some(value), _) => Some(value).filter(|value| is_clean(value)),
-        (None, cut) => {
-            if cut {
-                request.ignored().insert(Ignored::Query);
-            }
-            None
-        }
+    settled(request, value, cut)
+}
+
+/// The value that was found, if it is usable; without one, notes where the search was `cut`.
+fn settled<'a>(request: &impl Request, value: Option<&'a [u8]>, cut: bool) -> Option<&'a [u8]> {
+    if value.is_none() && cut {
+        request.ignored().insert(Ignored::Query);
     }
+    value.filter(|value| is_clean(value))
 }
 
 /// The value of a parameter that has this name.
