@@ -88,6 +88,21 @@ pub struct ResponseHeader {
     pub name: String,
     /// Its value.
     pub value: String,
+    pub(crate) kind: HeaderKind,
+}
+
+/// The purpose of a response header, by which it depends on the other filters of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeaderKind {
+    /// It sets a cookie.
+    Cookie,
+    /// It explains the decision: the debug header.
+    Explanation,
+    /// It names the variant, and the upstream's own values go: a client would take an echo of a request's
+    /// header for the filter's.
+    Variant,
+    /// It names the variant beside what others measure.
+    Timing,
 }
 
 impl<'p> Outcome<'p> {
@@ -259,7 +274,8 @@ impl<'p> Outcome<'p> {
         let mut observed = None;
         let told = self.plan.tells().then(|| self.told());
         if let Some(cookies) = self.cookies {
-            let set = |value| ResponseHeader { name: "set-cookie".to_owned(), value };
+            let kind = HeaderKind::Cookie;
+            let set = |value| ResponseHeader { name: "set-cookie".to_owned(), value, kind };
             headers.extend(cookies.response.into_iter().map(set));
             let counts = self.plan.metrics_level == MetricsLevel::Full;
             let observes = |target: &&Arc<Target>| counts || target.guard.is_some();
@@ -280,18 +296,21 @@ impl<'p> Outcome<'p> {
     #[cold]
     fn told(&self) -> Vec<ResponseHeader> {
         let mut told = Vec::new();
-        let mut tell = |name: &str, value| told.push(ResponseHeader { name: name.into(), value });
+        let mut tell = |kind, name: &str, value| {
+            told.push(ResponseHeader { name: name.into(), value, kind });
+        };
         if let Some(name) = &self.plan.debug_header {
-            tell(name, self.explained());
+            tell(HeaderKind::Explanation, name, self.explained());
         }
         let [rule, variant] = self.names();
         if self.decision.variant().is_some() && self.is_carried_out() {
             if let Some(name) = &self.plan.response_header {
-                tell(name, variant.to_owned());
+                tell(HeaderKind::Variant, name, variant.to_owned());
             }
             if self.plan.server_timing {
                 // Names are tokens, so they need no escape.
-                tell(SERVER_TIMING, format!("split.{rule};desc=\"{variant}\""));
+                let value = format!("split.{rule};desc=\"{variant}\"");
+                tell(HeaderKind::Timing, SERVER_TIMING, value);
             }
         }
         told

@@ -92,12 +92,6 @@ impl Plan {
         self.debug_header.is_some() || self.response_header.is_some() || self.server_timing
     }
 
-    /// Whether a header of the response tells scripts and caches the variant.
-    pub(crate) fn tells_by(&self, header: &str) -> bool {
-        self.response_header.as_deref() == Some(header)
-            || self.server_timing && header == SERVER_TIMING
-    }
-
     /// The rule that a variant was chosen by.
     pub(crate) fn rule_of(&self, target: &Target) -> Option<&Rule> {
         self.rules.iter().find(|rule| Arc::ptr_eq(&rule.name, &target.rule))

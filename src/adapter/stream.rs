@@ -14,6 +14,7 @@ use super::plugin::Plugin;
 use super::request::HostRequest;
 use crate::config::MetricsLevel;
 use crate::ending::RERUN;
+use crate::outcome::HeaderKind;
 use crate::rerun::{Chance, FirstRun, Replay};
 use crate::{Due, Outcome, ResponseHeader};
 
@@ -193,22 +194,23 @@ impl Pending {
     fn on_response(&mut self, plugin: &Plugin) {
         self.settle(plugin);
         let mut sets_cookie = false;
-        for header in self.headers.drain(..) {
-            let explains = plugin.plan.debug_header.as_ref() == Some(&header.name);
-            if explains && self.company.is_some() && !plugin.chain.explains(&header.name) {
+        let is_alone = self.company.is_none();
+        for ResponseHeader { name, value, kind } in self.headers.drain(..) {
+            let stays = match kind {
+                HeaderKind::Cookie => true,
+                HeaderKind::Explanation => is_alone || plugin.chain.explains(&name),
+                HeaderKind::Variant | HeaderKind::Timing => {
+                    is_alone || plugin.chain.stands(&plugin.plan)
+                }
+            };
+            if !stays {
                 continue;
             }
-            let names = plugin.plan.tells_by(&header.name);
-            if names && self.company.is_some() && !plugin.chain.stands(&plugin.plan) {
-                continue;
-            }
-            sets_cookie |= header.name == "set-cookie";
-            let (name, value) = (&header.name, header.value.as_bytes());
-            let map = MapType::HttpResponseHeaders;
-            // The upstream may echo a request's header, which a client then takes for the filter's.
-            let written = match plugin.plan.response_header.as_ref() == Some(name) {
-                true => abi::set_header(map, name, Some(value)),
-                false => abi::add_header(map, name, value),
+            sets_cookie |= kind == HeaderKind::Cookie;
+            let (map, value) = (MapType::HttpResponseHeaders, value.as_bytes());
+            let written = match kind {
+                HeaderKind::Variant => abi::set_header(map, &name, Some(value)),
+                _ => abi::add_header(map, &name, value),
             };
             if let Err(status) = written {
                 error!("cannot write the response header {name}: {status}");

@@ -313,7 +313,10 @@ fn an_outcome_says_what_is_counted() {
     let response = outcome.into_response();
     assert!(response.observed.is_none(), "what is only counted has no response of its own");
     let value = "rule=live; variant=a; reason=shadow".to_owned();
-    assert_eq!(response.headers, [ResponseHeader { name: "x-d".into(), value }]);
+    assert_eq!(
+        response.headers,
+        [ResponseHeader { name: "x-d".into(), value, kind: HeaderKind::Explanation }]
+    );
 }
 
 /// A rule in shadow changes nothing but its own counters.
