@@ -14,6 +14,7 @@ mod field;
 mod form;
 mod guard;
 mod header;
+mod key;
 mod metrics;
 mod mode;
 mod node;
@@ -34,6 +35,7 @@ pub use cookie::{CookieSpec, SameSite, Signing};
 pub use duration::parse as parse_duration;
 pub use error::{Error, Errors, is_unprintable};
 pub use guard::GuardSpec;
+pub use key::{Inner, KeySource};
 pub use metrics::MetricsLevel;
 pub use mode::Mode;
 pub use operator::{Cidr, Operator};
@@ -43,7 +45,7 @@ pub use ramp::RampSpec;
 pub use route::RouteSpec;
 pub use rule::{ActionSpec, LayerSpec, RuleSpec};
 pub use split::{SplitSpec, Weight};
-pub use sticky::{Inner, KeySource, PersistSpec, StickySpec};
+pub use sticky::{PersistSpec, StickySpec};
 pub use time::{format as format_time, parse as parse_time};
 pub use variant::VariantSpec;
 
@@ -51,6 +53,7 @@ pub(crate) use decimal::Decimal;
 pub(crate) use field::{Field, Object, long};
 pub(crate) use header::is_token_byte;
 pub(crate) use node::text_of_json;
+pub(crate) use sticky::is_identity;
 
 use crate::limits;
 use form::Form;
@@ -126,6 +129,20 @@ impl Config {
     pub fn parse(bytes: &[u8]) -> Result<Config, Errors> {
         let mut errors = Errors::default();
         Config::read(bytes, &mut errors).filter(|_| errors.is_empty()).ok_or(errors)
+    }
+
+    /// The rule of this name.
+    ///
+    /// ```
+    /// use traffic_split::config::Config;
+    ///
+    /// let config = br#"{ "variants": { "a": {} }, "rules": [ { "name": "all", "to": "a" } ] }"#;
+    /// let config = Config::parse(config).unwrap();
+    /// assert_eq!(config.rule("all").unwrap().path, "rules[0]");
+    /// assert!(config.rule("none").is_none());
+    /// ```
+    pub fn rule(&self, name: &str) -> Option<&RuleSpec> {
+        self.rules.iter().find(|rule| rule.name == name)
     }
 
     /// Reads a configuration from JSON. It returns the fields that it could read even where `errors`

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode;
 
-use crate::config::{Inner, KeySource};
+use crate::config::{Inner, KeySource, is_identity};
 use crate::environment::Environment;
 use crate::identity::{Id, Issue, Issued};
 use crate::limits;
@@ -122,10 +122,8 @@ impl Key {
         self.is_identity(&value).then_some(value)
     }
 
-    /// An empty value is no identity: hashing it would put every anonymous client into one variant. Some
-    /// servers write an empty cookie as two quotes.
     fn is_identity(&self, value: &[u8]) -> bool {
-        !matches!(value, [] | [b'"', b'"']) && !self.ignore.iter().any(|known| **known == *value)
+        is_identity(value, self.ignore.iter().map(|known| &**known))
     }
 }
 

@@ -39,11 +39,11 @@ pub struct Outcome<'p> {
     cookies: Option<Cookies>,
     /// The routing headers that stay; none where this decision is carried out.
     earlier: Option<Box<Earlier<'p>>>,
-    /// What is told to others, where the configuration asks for any of it.
+    /// The words about it for others, where the configuration asks for any.
     told: Option<Box<Told>>,
 }
 
-/// What is told of a decision beside its routing headers.
+/// The words about a decision beside its routing headers.
 #[derive(Debug)]
 struct Told {
     /// The client's unit, for access logs.

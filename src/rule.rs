@@ -18,7 +18,7 @@ pub struct Rule {
     pub(crate) name: Arc<str>,
     /// Entries (OR) of conditions (AND); `None` matches every request.
     pub(crate) entries: Option<Vec<Vec<Matcher>>>,
-    /// What is asked of a client once its request matches.
+    /// The conditions on a client whose request matches.
     pub(crate) gate: Option<Box<Gate>>,
     /// How a client is recognised.
     pub(crate) key: Option<Key>,
@@ -27,7 +27,7 @@ pub struct Rule {
     pub(crate) action: Action,
 }
 
-/// What is asked of a client whose request matches, before the rule acts.
+/// The conditions on a client whose request matches, before the rule acts.
 #[derive(Debug)]
 pub(crate) struct Gate {
     /// The variants that the client may force, wherever it belongs otherwise.

@@ -1,15 +1,14 @@
 //! Stickiness: the key by which a client is recognised, the identity that is issued to a client
 //! without one, and the cookie that keeps an assignment.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::cookie::{self, CookieSpec};
 use super::error::Errors;
 use super::field::{Field, Object};
 use super::form::Form;
+use super::key::{self, KeySource};
 use super::operator;
-use super::part::{self, Part};
 use crate::engine::{self, Engine, SplitContext};
 use crate::limits;
 
@@ -48,69 +47,29 @@ pub struct StickySpec {
     pub engine: Option<Arc<Engine>>,
 }
 
-/// A place in a request where a client's identity may be found.
-///
-/// ```
-/// use traffic_split::config::{KeySource, Part};
-///
-/// assert_eq!(KeySource::Part(Part::Cookie("uid".into())).to_string(), "cookie uid");
-/// assert_eq!(KeySource::SourceIp.to_string(), "source address");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySource {
-    /// The text of a part of the request.
-    Part(Part),
-    /// A text inside that of a part of the request.
-    Inner(Part, Inner),
-    /// The client's address, as Envoy sees it.
-    SourceIp,
-}
-
-/// The place of a text inside another one.
-///
-/// ```
-/// use traffic_split::config::{Config, Inner, KeySource, Part};
-///
-/// let config = br#"{ "variantHeader": "x-variant", "variants": { "v1": {}, "v2": {} }, "rules": [
-///     { "name": "rollout", "split": { "v1": 90, "v2": 10 },
-///       "sticky": { "key": [ { "cookie": "session", "json": "user.id" } ] } } ] }"#;
-/// let rules = Config::parse(config).unwrap().rules;
-/// let source = &rules[0].sticky.as_ref().unwrap().key[0];
-/// let inner = Inner { percent: false, json: vec!["user".into(), "id".into()] };
-/// assert_eq!(*source, KeySource::Inner(Part::Cookie("session".into()), inner));
-/// assert_eq!(source.to_string(), "user.id in cookie session");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inner {
-    /// Whether the text around is percent-encoded (RFC 3986 section 2.1).
-    pub percent: bool,
-    /// The names of members of JSON objects, one inside the other, at most [`limits::JSON_NAMES`];
-    /// none for the text as a whole.
-    pub json: Vec<String>,
-}
-
-impl KeySource {
-    /// The part of the request that it looks at, if it does.
-    pub fn part(&self) -> Option<&Part> {
-        match self {
-            KeySource::Part(part) | KeySource::Inner(part, _) => Some(part),
-            KeySource::SourceIp => None,
-        }
+impl StickySpec {
+    /// Whether a value is an identity as it stands: it is not too long, not empty, and not one to ignore.
+    ///
+    /// ```
+    /// use traffic_split::config::Config;
+    ///
+    /// let config = br#"{ "variantHeader": "x-variant", "variants": { "v1": {} }, "rules": [
+    ///     { "name": "rollout", "split": { "v1": 1 },
+    ///       "sticky": { "key": [ { "cookie": "uid" } ], "ignore": [ "none" ] } } ] }"#;
+    /// let rules = Config::parse(config).unwrap().rules;
+    /// let sticky = rules[0].sticky.as_ref().unwrap();
+    /// assert!(sticky.is_identity(b"7") && !sticky.is_identity(b"") && !sticky.is_identity(b"none"));
+    /// ```
+    pub fn is_identity(&self, value: &[u8]) -> bool {
+        value.len() <= limits::KEY_BYTES
+            && is_identity(value, self.ignore.iter().map(String::as_bytes))
     }
 }
 
-/// Writes the source as people call it, as in `cookie uid`.
-impl fmt::Display for KeySource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            KeySource::Part(part) => part.fmt(f),
-            KeySource::Inner(part, Inner { json, .. }) if json.is_empty() => {
-                write!(f, "{part}, decoded")
-            }
-            KeySource::Inner(part, Inner { json, .. }) => write!(f, "{} in {part}", json.join(".")),
-            KeySource::SourceIp => f.write_str("source address"),
-        }
-    }
+/// Whether a value of no excessive length is an identity. Hashing an empty one would put every anonymous
+/// client into one variant; some servers write an empty cookie as two quotes.
+pub(crate) fn is_identity<'i>(value: &[u8], mut ignored: impl Iterator<Item = &'i [u8]>) -> bool {
+    !matches!(value, [] | [b'"', b'"']) && !ignored.any(|known| known == value)
 }
 
 /// A cookie that keeps a client's variant when the weights change.
@@ -141,8 +100,6 @@ pub struct PersistSpec {
 }
 
 const STICKY: Form = Form { before: "{ key: [ { cookie: ", example: "uid", after: " } ] }" };
-const KEY: Form = Form { before: "[ { cookie: ", example: "uid", after: " } ]" };
-const SOURCE: Form = Form { before: "{ cookie: ", example: "uid", after: " }" };
 const ISSUED: Form = Form { before: "{ cookie: ", example: "split-id", after: ", maxAge: 30d }" };
 const PERSISTED: Form =
     Form { before: "{ cookie: ", example: "split-variant", after: ", maxAge: 1h }" };
@@ -155,7 +112,7 @@ pub(super) fn read(
 ) -> Option<StickySpec> {
     let mut object = field.object_as(STICKY, errors)?;
     let issue = object.given("issue", issue, errors);
-    let key = object.given("key", keys, errors);
+    let key = object.given("key", key::keys, errors);
     if !key.is_given() && !issue.is_given() {
         object.miss("key", "give where to look for the client's identity, as in [{cookie: uid}]");
     }
@@ -228,86 +185,6 @@ fn reassign(field: &Field<'_>, errors: &mut Errors) -> Option<()> {
     }
 }
 
-/// Reads the sources of a key, each with whether it is trusted.
-fn keys(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<(KeySource, bool)>> {
-    let fields = field.list_as(limits::KEY_SOURCES, KEY, errors)?;
-    if fields.is_empty() {
-        return field.wrong("must have an entry, as in [{cookie: uid}]", errors);
-    }
-    Some(fields.iter().filter_map(|field| key(field, errors)).collect())
-}
-
-fn key(field: &Field<'_>, errors: &mut Errors) -> Option<(KeySource, bool)> {
-    let mut object = field.object_as(SOURCE, errors)?;
-    let mut given = Vec::new();
-    for named in &part::NAMED {
-        if let Some(field) = object.optional(named.in_key) {
-            let name = field.text(limits::TEXT_BYTES, errors);
-            let part = name.and_then(|name| (named.read)(&field.path, name, errors));
-            given.push(part.map(KeySource::Part));
-        }
-    }
-    if let Some(field) = object.optional("metadata") {
-        given.push(part::metadata(field, errors).map(KeySource::Part));
-    }
-    if let Some(field) = object.optional("sourceIp") {
-        given.push(source_ip(field, errors));
-    }
-    if given.is_empty() {
-        object.miss(
-            "",
-            "give one of header, cookie, queryParam, filterState, baggage, metadata, sourceIp",
-        );
-    }
-    let json = object.given("json", json, errors);
-    let decode = object.given("decode", decode, errors);
-    let trusted = object.given("trusted", |field, errors| field.bool(errors), errors);
-    object.finish(errors);
-    let is_inner = json.is_given() || decode.is_given();
-    match given.as_mut_slice() {
-        [] => None,
-        [source] => match source.take()? {
-            KeySource::SourceIp if is_inner || trusted.is_given() => {
-                let remedy = "must not have json, decode or trusted: Envoy itself has the address";
-                field.wrong(remedy, errors)
-            }
-            KeySource::Part(part) if is_inner => {
-                let (json, percent) = (json.value_or(Vec::new())?, decode.value_or(false)?);
-                let proven = is_proven(&part);
-                let source = KeySource::Inner(part, Inner { percent, json });
-                Some((source, trusted.value_or(proven)?))
-            }
-            source => {
-                let proven = source.part().is_some_and(is_proven);
-                Some((source, trusted.value_or(proven)?))
-            }
-        },
-        _ => field.wrong("must have only one of header, cookie, queryParam, filterState, baggage, metadata, sourceIp", errors),
-    }
-}
-
-/// Whether only the proxy itself writes a part.
-fn is_proven(part: &Part) -> bool {
-    matches!(part, Part::Property(_))
-}
-
-fn json(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<String>> {
-    let text = field.text(limits::TEXT_BYTES, errors)?;
-    let names: Vec<_> = text.split('.').map(str::to_owned).collect();
-    if names.len() > limits::JSON_NAMES || names.iter().any(String::is_empty) {
-        let remedy = format!("must be 1 to {} names, as in user.id", limits::JSON_NAMES);
-        return field.wrong(&remedy, errors);
-    }
-    Some(names)
-}
-
-fn decode(field: &Field<'_>, errors: &mut Errors) -> Option<bool> {
-    match field.text(limits::TEXT_BYTES, errors)? {
-        "percent" => Some(true),
-        _ => field.wrong("must be percent", errors),
-    }
-}
-
 /// Reads the values that are no identity. `null` in YAML is no text, but it is meant as one here.
 fn ignore(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<String>> {
     let form = Form { before: "[", example: "anonymous", after: "]" };
@@ -319,40 +196,9 @@ fn ignore(field: &Field<'_>, errors: &mut Errors) -> Option<Vec<String>> {
     Some(fields.iter().filter_map(|field| value(field, errors)).collect())
 }
 
-fn source_ip(field: &Field<'_>, errors: &mut Errors) -> Option<KeySource> {
-    match field.bool(errors)? {
-        true => Some(KeySource::SourceIp),
-        false => field.wrong("must be true; leave it out otherwise", errors),
-    }
-}
-
 fn salt(field: &Field<'_>, errors: &mut Errors) -> Option<String> {
     match field.text(limits::TEXT_BYTES, errors)? {
         "" => field.wrong("must not be empty; leave it out for the rule's name", errors),
         salt => Some(salt.to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_source_is_shown_as_people_call_it() {
-        for (source, shown) in [
-            (KeySource::Part(Part::Header("x-user".into())), "header x-user"),
-            (KeySource::Part(Part::Cookie("uid".into())), "cookie uid"),
-            (KeySource::Part(Part::QueryParam("beta".into())), "query parameter beta"),
-            (KeySource::Part(Part::Path), "path"),
-            (KeySource::Part(Part::Method), "method"),
-            (KeySource::Part(Part::Authority), "authority"),
-            (KeySource::SourceIp, "source address"),
-            (
-                KeySource::Inner(Part::Path, Inner { percent: true, json: Vec::new() }),
-                "path, decoded",
-            ),
-        ] {
-            assert_eq!(source.to_string(), shown);
-        }
     }
 }

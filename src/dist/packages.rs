@@ -18,7 +18,7 @@ pub const MODULE: &str = "wasm32-wasip1";
 /// A package: `NAME VERSION`, which is unique for one target.
 pub type Id = String;
 
-/// What is built for one target.
+/// The packages that are built for one target.
 #[derive(Debug)]
 pub struct Packages {
     /// Every package, also those that only take part in the build: macros, and build scripts with

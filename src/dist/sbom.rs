@@ -7,9 +7,9 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::packages::{Id, Package, Packages};
+use crate::packages::{Package, Packages};
 
-/// What is linked, and is no package of cargo's.
+/// The linked parts that are no packages of cargo's.
 pub struct Base<'a> {
     /// The version of Rust, whose standard library is linked.
     pub rust: &'a str,
@@ -58,7 +58,7 @@ pub fn of(packages: &Packages, artifact: &str, sha256: &str, base: &Base<'_>) ->
 
 fn component(package: &Package) -> Result<Value> {
     let Package { name, version, license, checksum, linked, .. } = package;
-    let license: &Id = license.as_ref().with_context(|| format!("{name} has no licence"))?;
+    let license = license.as_ref().with_context(|| format!("{name} has no licence"))?;
     let reference = reference(package);
     let mut component = json!({
         "type": "library",

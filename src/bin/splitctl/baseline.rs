@@ -30,7 +30,7 @@ pub fn choose<'n>(
 /// The baseline of a rule by its guard or its ramp, out of the variants `known`. `None` if neither of
 /// them leaves one variant.
 fn of<'n>(config: &Config, rule: &str, known: &[&'n str]) -> Option<&'n str> {
-    let spec = config.rules.iter().find(|spec| spec.name == rule)?;
+    let spec = config.rule(rule)?;
     let Some(ActionSpec::Split(split)) = &spec.action else { return None };
     known.iter().copied().find(|name| is_fallback(split, name)).or_else(|| {
         let ramp = split.ramp.as_ref()?;

@@ -37,8 +37,7 @@ pub fn ramp<'c>(config: &'c Config, rule: &str) -> Option<&'c RampSpec> {
 
 /// The split of the rule with this name.
 pub fn split<'c>(config: &'c Config, rule: &str) -> Option<&'c SplitSpec> {
-    let rule = config.rules.iter().find(|known| known.name == rule)?;
-    let Some(ActionSpec::Split(split)) = &rule.action else { return None };
+    let Some(ActionSpec::Split(split)) = &config.rule(rule)?.action else { return None };
     Some(split)
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use traffic_split::config::{Config, RuleSpec, parse_duration};
+use traffic_split::config::{Config, parse_duration};
 use traffic_split::{Override, Variant, limits};
 
 use crate::check::Checked;
@@ -96,7 +96,7 @@ impl Link {
             (false, None) => Ok(0),
             (true, None) => bail!("a signed link has an end: give --expires, as in --expires 1h"),
             (false, Some(_)) => {
-                let at = rule(config, &self.rule).map_or("override", |rule| &rule.path);
+                let at = config.rule(&self.rule).map_or("override", |rule| &rule.path);
                 bail!(
                     "an unsigned link has no end: leave --expires out, or add signing to {at}.override"
                 )
@@ -105,13 +105,9 @@ impl Link {
     }
 }
 
-fn rule<'c>(config: &'c Config, name: &str) -> Option<&'c RuleSpec> {
-    config.rules.iter().find(|rule| rule.name == name)
-}
-
 /// The variable with the keys that sign the links of a rule.
 fn signing<'c>(config: &'c Config, name: &str) -> Option<&'c String> {
-    let cookie = &rule(config, name)?.overrides.as_ref()?.cookie;
+    let cookie = &config.rule(name)?.overrides.as_ref()?.cookie;
     cookie.signing.as_ref().map(|signing| &signing.env)
 }
 

@@ -1,4 +1,4 @@
-//! What a response says of its variant to scripts and caches.
+//! The headers by which a response names its variant to scripts and caches.
 
 use super::*;
 

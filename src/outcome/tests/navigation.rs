@@ -88,7 +88,7 @@ fn by_default_an_assignment_is_kept_until_the_cookie_ends() {
     assert_eq!(ask(rule, PAGE, "kept=a"), kept);
 }
 
-/// What a guard's fallback has shown, the fallback completes: the parts of a page come from it also
+/// The fallback of a guard completes the pages that it has shown: the parts of a page come from it also
 /// once the guard closes. Other clients come back at once, as ever.
 #[test]
 fn a_page_of_the_fallback_is_whole() {

@@ -1,4 +1,4 @@
-//! What access logs tell analysts: the unit, the first response, and what may be analysed.
+//! The facts that access logs have for analysts: the unit, the first response, and what may be analysed.
 
 use super::*;
 use crate::testing::Entropy;

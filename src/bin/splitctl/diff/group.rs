@@ -1,7 +1,7 @@
 //! Requests that all clients send, with those together that both configurations answer alike.
 
-use traffic_split::config::{ActionSpec, KeySource, Part, RuleSpec, StickySpec};
-use traffic_split::{HeaderList, limits};
+use traffic_split::HeaderList;
+use traffic_split::config::{ActionSpec, KeySource, Part, RuleSpec};
 
 use super::client::{Client, Shape};
 use super::described::{Carried, Described};
@@ -31,7 +31,7 @@ struct Signature {
     keys: [Vec<Asked>; 2],
 }
 
-/// What a rule reads to tell a client: the values in each place that it looks at.
+/// The values by which a rule tells a client, for each place that it looks at.
 #[derive(Default, PartialEq, Eq)]
 struct Asked {
     values: Vec<Vec<Vec<u8>>>,
@@ -121,7 +121,7 @@ fn met(side: &Side<'_>, request: &HeaderList) -> Met {
 }
 
 impl Met {
-    /// What each rule reads of a client's keys.
+    /// The values by which each rule tells a client.
     fn asked(&self, side: &Side<'_>, request: &HeaderList, made_up: bool) -> Vec<Asked> {
         let rules = &side.checked.config.rules;
         let rules = self.rules.iter().filter_map(|place| rules.get(*place));
@@ -151,7 +151,8 @@ impl Asked {
             let values = values(source.part(), request);
             // A text inside another one is not looked for here.
             let is_plain = made_up && !matches!(source, KeySource::Inner(..));
-            asked.is_told = is_plain && values.first().is_some_and(|value| is_key(value, sticky));
+            asked.is_told =
+                is_plain && values.first().is_some_and(|value| sticky.is_identity(value));
             asked.values.push(values);
             if asked.is_told {
                 return asked;
@@ -161,11 +162,6 @@ impl Asked {
         asked.values.extend(issued.map(|part| values(Some(&part), request)));
         asked
     }
-}
-
-fn is_key(value: &[u8], sticky: &StickySpec) -> bool {
-    let ignored = || sticky.ignore.iter().any(|known| known.as_bytes() == value);
-    !matches!(value, [] | [b'"', b'"']) && value.len() <= limits::KEY_BYTES && !ignored()
 }
 
 /// The values of a part of a request, or of its address.

@@ -146,7 +146,7 @@ impl Chain {
 }
 
 impl Link {
-    /// What decides its place in the chain.
+    /// The fields that decide its place in the chain.
     fn place(&self) -> String {
         if let Some(line) = self.line {
             return format!("line {line}");

@@ -204,7 +204,7 @@ fn steps(checked: &Checked, request: &HeaderList, explanation: &Explanation<'_>)
 
 /// The rule that decided, as written.
 fn decided<'c>(checked: &'c Checked, rule: Option<&str>) -> Option<&'c RuleSpec> {
-    checked.config.rules.iter().find(|known| Some(known.name.as_str()) == rule)
+    checked.config.rule(rule?)
 }
 
 fn draw(checked: &Checked, rule: Option<&str>, request: &HeaderList) -> String {

@@ -32,9 +32,8 @@ pub fn reasons(
 ) -> Vec<String> {
     let mut reasons = outside(checked, explanation);
     let decision = &explanation.decision;
-    let spec = |name: &str| checked.config.rules.iter().find(|rule| rule.name == name);
     let is_free = !matches!(decision.reason(), Reason::Hold | Reason::Override);
-    let spec = decision.rule().filter(|_| is_free).and_then(spec);
+    let spec = decision.rule().filter(|_| is_free).and_then(|name| checked.config.rule(name));
     if let (Some(spec), Some(step)) = (spec, explanation.steps.last()) {
         let decided = Decided {
             checked,

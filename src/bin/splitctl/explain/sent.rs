@@ -1,4 +1,4 @@
-//! What stands in a request beside the values that the filter takes: names in another case, and further
+//! The values of a request that the filter passes over: those of a name in another case, and further
 //! cookies of one name.
 
 use traffic_split::HeaderList;

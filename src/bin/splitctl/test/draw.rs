@@ -33,7 +33,7 @@ impl Environment for Seeded {
 
 /// The request as a user of this number sends it: with the key that the rule asks for first.
 pub fn of_user(request: &HeaderList, config: &Config, rule: Option<&str>, user: u32) -> HeaderList {
-    let rule = config.rules.iter().find(|known| Some(known.name.as_str()) == rule);
+    let rule = rule.and_then(|name| config.rule(name));
     let sources = rule.and_then(|rule| rule.sticky.as_ref()).map_or(&[][..], |it| &it.key);
     let mut request = request.clone();
     let name = format!("user-{user}");

@@ -121,7 +121,7 @@ fn a_difference_is_found() {
     );
 }
 
-/// Of 100,000 users, half with each variant; then one loses 4 % of its own.
+/// 100,000 users, half of them with each variant, are found in order; then one variant loses 4 % of its own.
 #[test]
 fn a_split_of_50_to_48_is_found_and_one_of_50_to_50_is_left_alone() {
     let mut random = fastrand::Rng::with_seed(50);

@@ -41,7 +41,7 @@ pub fn reasons(decided: &Decided<'_>) -> Vec<String> {
     reasons
 }
 
-/// What ends an assignment.
+/// The end of an assignment.
 fn end(persist: &PersistSpec) -> String {
     match persist.cookie.max_age.map(length) {
         _ if persist.by_page => "the browser navigates (reassign)".to_owned(),
@@ -51,7 +51,7 @@ fn end(persist: &PersistSpec) -> String {
     }
 }
 
-/// What becomes of a client when its assignment ends.
+/// The fate of a client when its assignment ends.
 fn next(decided: &Decided<'_>) -> String {
     let chosen = |key| decided.rule.assign(&decided.checked.snapshot, key).ok();
     match decided.sent_key() {
@@ -112,7 +112,7 @@ fn refused(
     why.map(|why| format!("cookie {} does not count: it {why}", cookie.name))
 }
 
-/// What is before the time in an unsigned value, which `renew` puts there: `payload~issued`.
+/// The payload of an unsigned value, behind which `renew` puts a time: `payload~issued`.
 fn undated(value: &str) -> &str {
     let dated = value.rsplit_once('~');
     let is_time = |time: &str| u64::from_str_radix(time, 16).is_ok();

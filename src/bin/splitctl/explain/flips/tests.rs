@@ -196,7 +196,7 @@ fn rules_for_other_paths_of_a_host_draw_apart_without_a_common_salt() {
     }
 }
 
-/// What ends an assignment is named, and a value with a time counts by what is before it.
+/// The end of an assignment is named, and a value with a time counts by what is before it.
 #[test]
 fn an_assignment_ends_as_its_cookie_says() {
     for (fields, end) in [
