@@ -117,7 +117,7 @@ impl Browser {
         self.ask("url", &json!({"url": url})).await.map(drop)
     }
 
-    /// What a script in the page returns: the body of an `async` function.
+    /// The answer of a script in the page: the body of an `async` function.
     pub async fn run(&mut self, script: &str) -> Result<Value> {
         let script = format!("return (async () => {{ {script} }})()");
         self.ask("execute/sync", &json!({"script": script, "args": []})).await

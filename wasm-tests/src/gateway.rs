@@ -109,7 +109,7 @@ impl Gateway {
         Ok(fs::rename(&next, self.folder.join("config/resources/all.yaml"))?)
     }
 
-    /// What it and its Envoy have said.
+    /// The lines that it and its Envoy have printed.
     pub fn log(&self) -> String {
         self.process.log()
     }

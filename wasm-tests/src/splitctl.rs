@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Builds it and says where it is.
@@ -20,4 +20,15 @@ pub fn program() -> Result<PathBuf> {
         Some(PathBuf::from(message["executable"].as_str()?))
     });
     executable.context("cargo names no program")
+}
+
+/// Checks that `splitctl validate` takes a file, and warns of nothing but placeholders.
+pub fn check(file: &Path) -> Result<()> {
+    let mut command = Command::new(program()?);
+    let output = command.args(["validate", "-o", "json", "-f"]).arg(file).output()?;
+    let report: Value = serde_json::from_slice(&output.stdout).context("no report")?;
+    let mut warnings = report["warnings"].as_array().context("no warnings")?.iter();
+    let is_clean = warnings.all(|each| each["lint"] == "placeholder");
+    ensure!(report["valid"] == true && is_clean, "{report:#}");
+    Ok(())
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
@@ -94,15 +93,8 @@ fn each_choice_renders_the_objects_of_its_folder() -> Result<()> {
 fn check(tools: &Tools, rendered: &str, folder: &Path) -> Result<()> {
     let file = folder.join("rendered.yaml");
     fs::write(&file, rendered)?;
-    let path = file.to_str().context("the path is not UTF-8")?;
-    tools.run("istioctl", &["validate", "-f", path])?;
-    let splitctl = wasm_tests::splitctl::program()?;
-    let output = Command::new(splitctl).args(["validate", "-o", "json", "-f", path]).output()?;
-    let report: Value = serde_json::from_slice(&output.stdout).context("no report")?;
-    let warnings = report["warnings"].as_array().context("no warnings")?.iter();
-    let other: Vec<_> = warnings.filter(|each| each["lint"] != "placeholder").collect();
-    ensure!(report["valid"] == true && other.is_empty(), "{report:#}");
-    Ok(())
+    tools.validate(&file)?;
+    wasm_tests::splitctl::check(&file)
 }
 
 fn least() -> Value {

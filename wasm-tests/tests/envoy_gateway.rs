@@ -32,7 +32,7 @@ const CHANGES: usize = 50;
 const IMAGE: &str = "registry.example.com/traffic-split:1.0";
 const URL: &str = "https://files.example.com/traffic_split.wasm";
 const NO_DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-/// What is applied to the API server, and read by Envoy Gateway.
+/// The objects that the API server is given, and that Envoy Gateway reads.
 const KINDS: &str = "gateway,httproute,clienttrafficpolicy,envoyextensionpolicy,envoypatchpolicy";
 
 struct Site {

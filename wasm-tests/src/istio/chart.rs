@@ -18,7 +18,7 @@ pub fn values(values: &Value, folder: &Path) -> Result<String> {
     Ok(file.to_str().context("the path is not UTF-8")?.to_owned())
 }
 
-/// What helm makes of the chart and these values for a release.
+/// The objects that helm makes of the chart and these values for a release.
 pub fn render(tools: &Tools, release: &str, given: &Value, temporary: &Path) -> Result<String> {
     let values = values(given, temporary)?;
     tools.run("helm", &["template", release, &folder(), "--values", &values])

@@ -63,6 +63,12 @@ impl Tools {
         output(Command::new(self.path(name)).args(arguments))
     }
 
+    /// Has `istioctl` validate a file with resources.
+    pub fn validate(&self, file: &Path) -> Result<()> {
+        let mut command = Command::new(self.path("istioctl"));
+        output(command.args(["validate", "-f"]).arg(file)).map(drop)
+    }
+
     /// The folder that Go keeps a pinned module's files in.
     pub fn module(&self, path: &str) -> Result<PathBuf> {
         self.pinned(path, "{{.Dir}}").map(PathBuf::from)

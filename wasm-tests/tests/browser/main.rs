@@ -50,12 +50,7 @@ async fn all_parts_of_a_page_are_of_one_variant_and_the_next_page_is_of_the_new_
     all_of("stable", &site.late_parts().await?);
     // A form that the page sends is the page's, and so is what comes back.
     site.browser.run("document.forms[0].submit()").await?;
-    eventually("the answer to the form", async || {
-        let at = site.browser.run("return document.readyState + location.pathname").await?;
-        ensure!(at == "complete/form", "{at}");
-        Ok(())
-    })
-    .await?;
+    site.comes("location.pathname", "/form").await?;
     all_of("stable", &site.parts().await?);
     all_of("stable", &site.late_parts().await?);
 
@@ -66,12 +61,7 @@ async fn all_parts_of_a_page_are_of_one_variant_and_the_next_page_is_of_the_new_
     site.update(&configuration(stable(), by_page())).await?;
     all_of("next", &site.late_parts().await?);
     site.browser.run("location.reload()").await?;
-    eventually("the page of the other variant", async || {
-        let title = site.browser.run("return document.readyState + document.title").await?;
-        ensure!(title == "completestable", "{title}");
-        Ok(())
-    })
-    .await?;
+    site.comes("document.title", "stable").await?;
     all_of("stable", &site.parts().await?);
 
     // A variant that is gone keeps nobody.
@@ -126,12 +116,7 @@ async fn a_page_that_is_fetched_in_advance_changes_nothing() -> Result<()> {
     .await?;
     all_of("stable", &site.late_parts().await?);
     site.browser.run("document.querySelector('a').click()").await?;
-    eventually("the page from before", async || {
-        let at = site.browser.run("return document.readyState + location.pathname").await?;
-        ensure!(at == "complete/ahead", "{at}");
-        Ok(())
-    })
-    .await?;
+    site.comes("location.pathname", "/ahead").await?;
     assert_eq!(site.purposes("/ahead").len(), 1, "it came in advance");
     all_of("stable", &site.parts().await?);
     site.open("/two").await?;

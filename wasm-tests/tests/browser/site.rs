@@ -61,6 +61,17 @@ impl Site {
         self.browser.open(&url).await
     }
 
+    /// Waits until a page is there in full whose `what` (an expression of JavaScript) is this.
+    pub async fn comes(&mut self, what: &str, expected: &str) -> Result<()> {
+        let script = format!("return document.readyState + ' ' + {what}");
+        eventually("the page", async || {
+            let page = self.browser.run(&script).await?;
+            ensure!(page == format!("complete {expected}"), "{page}, not {expected}");
+            Ok(())
+        })
+        .await
+    }
+
     /// The variants of the page in front and of the parts that came with it.
     pub async fn parts(&mut self) -> Result<Vec<String>> {
         texts(&self.browser.run(PARTS).await?)

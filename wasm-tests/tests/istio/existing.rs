@@ -31,7 +31,7 @@ fn changes(place: &Place) -> Result<Vec<Change>> {
 fn apply(place: &Place, yaml: &str) -> Result<()> {
     let file = place.folder.path("applied.yaml");
     fs::write(&file, yaml)?;
-    place.mesh.tools.run("istioctl", &["validate", "-f", &file])?;
+    place.mesh.tools.validate(file.as_ref())?;
     place.kubectl(&["apply", "-f", &file]).map(drop)
 }
 

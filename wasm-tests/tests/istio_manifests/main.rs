@@ -52,20 +52,14 @@ fn every_folder_renders_and_istio_finds_nothing_wrong() -> Result<()> {
         route_by_the_plugins_headers(&resources(&rendered)?).with_context(|| name.clone())?;
         let path = temporary.path().join("rendered.yaml");
         fs::write(&path, &rendered)?;
-        let path = path.to_str().context("the path is not UTF-8")?;
-        tools.run("istioctl", &["validate", "-f", path])?;
-        let analysis = tools.run("istioctl", &["analyze", "--use-kube=false", path])?;
+        tools.validate(&path)?;
+        let file = path.to_str().context("the path is not UTF-8")?;
+        let analysis = tools.run("istioctl", &["analyze", "--use-kube=false", file])?;
         // The one thing to say against an EnvoyFilter is that it is one.
         let warnings = analysis.lines().filter(|line| line.contains("[IST"));
         let other: Vec<_> = warnings.filter(|line| !line.contains("[IST0133]")).collect();
         ensure!(other.is_empty(), "{name}: {other:?}");
-        let splitctl = wasm_tests::splitctl::program()?;
-        let output =
-            Command::new(splitctl).args(["validate", "-o", "json", "-f", path]).output()?;
-        let report: Value = serde_json::from_slice(&output.stdout).context("no report")?;
-        let warnings = report["warnings"].as_array().context("no warnings")?.iter();
-        let other: Vec<_> = warnings.filter(|each| each["lint"] != "placeholder").collect();
-        ensure!(report["valid"] == true && other.is_empty(), "{name}: {report:#}");
+        wasm_tests::splitctl::check(&path).with_context(|| name.clone())?;
         let plugins = resources(&rendered)?.into_iter().filter(|each| each["kind"] == "WasmPlugin");
         for plugin in plugins {
             let configuration = plugin["spec"]["pluginConfig"].to_string();
@@ -134,9 +128,8 @@ fn the_mesh_takes_the_labels_of_the_metrics_and_the_access_log() -> Result<()> {
     let labels = &provider["envoyFileAccessLog"]["logFormat"]["labels"];
     ensure!(labels.is_object() && labels == log, "a log of its own: {provider}");
     let telemetry = root().join("manifests/istio/telemetry.yaml");
-    let path = telemetry.to_str().context("the path is not UTF-8")?;
-    tools.run("istioctl", &["validate", "-f", path])?;
-    let telemetry: Value = serde_saphyr::from_str(&fs::read_to_string(path)?)?;
+    tools.validate(&telemetry)?;
+    let telemetry: Value = serde_saphyr::from_str(&fs::read_to_string(telemetry)?)?;
     let asked = &telemetry["spec"]["accessLogging"][0]["providers"][0]["name"];
     ensure!(asked.is_string() && *asked == provider["name"], "{telemetry}");
     Ok(())
@@ -159,8 +152,7 @@ fn istio_takes_what_is_rendered() -> Result<()> {
         ensure!(output.status.success(), "{output:?}");
         let path = temporary.path().join("rendered.yaml");
         fs::write(&path, output.stdout)?;
-        let path = path.to_str().context("the path is not UTF-8")?;
-        tools.run("istioctl", &["validate", "-f", path])?;
+        tools.validate(&path)?;
     }
     Ok(())
 }
