@@ -179,6 +179,7 @@ fn check_names(rules: &[RuleSpec], errors: &mut Errors) {
 
 fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> Option<Rule> {
     let name: Arc<str> = rule.name.as_str().into();
+    let salt = rule.salt().to_owned();
     let entries = match rule.entries {
         Some(entries) => compile_entries(entries, &mut parts.searches, errors).map(Some),
         None => Some(None),
@@ -188,8 +189,8 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
     let key = rule.sticky.as_ref().map(|sticky| parts.cookies.key(sticky, errors));
     // A rule of a plan in shadow is only counted, as is one that is in shadow itself.
     let mode = if parts.mode == Mode::Shadow { Mode::Shadow } else { rule.mode };
-    let (salt, engine) = rule.sticky.map_or((None, None), |sticky| (sticky.salt, sticky.engine));
-    let salt = salt.as_ref().unwrap_or(&rule.name);
+    let engine = rule.sticky.and_then(|sticky| sticky.engine);
+    let salt = &salt;
     let (sticky, seed) = (key.is_some(), xxh64(salt.as_bytes(), 0));
     let issues = key.as_ref().is_some_and(|key| key.issue.is_some());
     let path = &rule.path;

@@ -30,11 +30,18 @@ impl Id {
     pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+}
 
-    /// Whether a text has the form of an identity: no other value of the cookie is hashed.
-    pub(crate) fn is_form_of(text: &[u8]) -> bool {
-        Base64UrlUnpadded::decode(text, &mut [0_u8; 16]).is_ok_and(|bytes| bytes.len() == 16)
-    }
+/// Whether a text has the form of an identity that the filter issues: no other value of its cookie is
+/// hashed.
+///
+/// ```
+/// use traffic_split::is_issued_text;
+///
+/// assert!(is_issued_text(b"AAECAwQFBgcICQoLDA0ODw") && !is_issued_text(b"user-7"));
+/// ```
+pub fn is_issued_text(text: &[u8]) -> bool {
+    Base64UrlUnpadded::decode(text, &mut [0_u8; 16]).is_ok_and(|bytes| bytes.len() == 16)
 }
 
 /// A cookie that carries identities. All cookies that one request is issued carry the same one.
@@ -62,7 +69,7 @@ impl Issue {
                 is_it.then(|| value.get(..ID_TEXT))?
             });
         }
-        let is_id = |text| Id::is_form_of(text).then_some(text);
+        let is_id = |text| is_issued_text(text).then_some(text);
         let found = self.cookie.find(request, || environment.now(), is_id);
         if let Some(spent) = spent {
             spent.note_returned(self.number(), found.map(|found| found.place));

@@ -40,8 +40,8 @@
 //! 3. `src/configuration.md` and the schema: its settings.
 //!
 //! An effect on the response, such as a header with the unit of an experiment:
-//! 1. `outcome.rs`: one more header in `Outcome::into_response`. The adapter adds whatever headers it
-//!    finds there.
+//! 1. `outcome.rs`: one more header in `Outcome::told`, with its `HeaderKind`, by which the adapter knows
+//!    whether a later filter in the chain takes it away. `outcome/cookies.rs` has those that set cookies.
 //! 2. The field that asks for it: `config.rs`, or the file of its part in `config/`, and [`Plan`] with
 //!    `compile.rs`, which carry it to the outcome.
 //! 3. `src/configuration.md`, the schema, and a test in `outcome/tests.rs`.
@@ -128,6 +128,7 @@ pub use decision::Decision;
 pub use engine::{Engine, Hashed};
 pub use environment::Environment;
 pub use explain::{Explanation, FoundKey, Missed, Step, explain};
+pub use identity::is_issued_text;
 pub use metrics::{Class, Metric, MetricKind, Metrics};
 pub use outcome::{Due, HeaderChange, Outcome, ResponseEffects, ResponseHeader};
 pub use overrides::Override;

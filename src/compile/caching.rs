@@ -1,7 +1,7 @@
 //! The request headers on which responses depend.
 
 use crate::caching::Caching;
-use crate::config::{ActionSpec, ConditionTest, Config, Mode, Part, RuleSpec};
+use crate::config::{ConditionTest, Config, Mode, Part, RuleSpec};
 use crate::navigation;
 
 /// The directives for caches that a configuration asks for. Nothing of a response depends on a plan in shadow.
@@ -27,15 +27,9 @@ fn looked_at(rule: &RuleSpec) -> impl Iterator<Item = &str> {
     });
     let key = rule.sticky.iter().flat_map(|sticky| &sticky.key);
     let key = key.filter_map(|source| header(source.part()?));
-    let issues = rule.sticky.as_ref().is_some_and(|sticky| sticky.issue.is_some());
-    let persist = match &rule.action {
-        Some(ActionSpec::Split(split)) => split.persist.as_ref(),
-        Some(ActionSpec::Route(route)) => route.persist.as_ref(),
-        Some(ActionSpec::To(_)) | None => None,
-    };
-    let page = persist.filter(|persist| persist.by_page).map(|_| navigation::HEADERS);
-    let sets = issues || persist.is_some() || rule.overrides.is_some();
-    conditions.chain(key).chain(sets.then_some("cookie")).chain(page.into_iter().flatten())
+    let page = rule.persist().filter(|persist| persist.by_page).map(|_| navigation::HEADERS);
+    let cookie = rule.cookies().next().map(|_| "cookie");
+    conditions.chain(key).chain(cookie).chain(page.into_iter().flatten())
 }
 
 /// The header that a part of the request is in; `None` where it belongs to what is asked for, which

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::condition::{self, Condition};
+use super::cookie::CookieSpec;
 use super::error::Errors;
 use super::field::{Field, Given, Object};
 use super::form::Form;
@@ -10,7 +11,7 @@ use super::mode::{self, Mode};
 use super::overrides::{self, OverrideSpec};
 use super::route::RouteSpec;
 use super::split::{self, SplitSpec};
-use super::sticky::{self, StickySpec};
+use super::sticky::{self, PersistSpec, StickySpec};
 use crate::engine::SplitContext;
 use crate::limits;
 
@@ -89,6 +90,44 @@ pub struct LayerSpec {
     pub start: f64,
     /// The end of the slice, which is excluded, in percent of all clients: at most 100.
     pub end: f64,
+}
+
+impl RuleSpec {
+    /// The cookie that keeps its assignments.
+    pub fn persist(&self) -> Option<&PersistSpec> {
+        match &self.action {
+            Some(ActionSpec::Split(split)) => split.persist.as_ref(),
+            Some(ActionSpec::Route(route)) => route.persist.as_ref(),
+            Some(ActionSpec::To(_)) | None => None,
+        }
+    }
+
+    /// Every cookie that it sets: the one with identities, with assignments, and with forced variants.
+    ///
+    /// ```
+    /// use traffic_split::config::Config;
+    ///
+    /// let config = br#"{ "variantHeader": "x-variant", "variants": { "v1": {} }, "rules": [
+    ///     { "name": "rollout", "split": { "v1": 1 },
+    ///       "sticky": { "issue": { "cookie": "id", "maxAge": "1d" } },
+    ///       "persist": { "cookie": "kept", "maxAge": "1h" } } ] }"#;
+    /// let rule = &Config::parse(config).unwrap().rules[0];
+    /// let names: Vec<_> = rule.cookies().map(|cookie| cookie.name.as_str()).collect();
+    /// assert_eq!(names, ["id", "kept"]);
+    /// assert_eq!(rule.persist().unwrap().cookie.name, "kept");
+    /// assert_eq!(rule.salt(), "rollout");
+    /// ```
+    pub fn cookies(&self) -> impl Iterator<Item = &CookieSpec> {
+        let issue = self.sticky.as_ref().and_then(|sticky| sticky.issue.as_ref());
+        let persist = self.persist().map(|persist| &persist.cookie);
+        let forced = self.overrides.as_ref().map(|overrides| &overrides.cookie);
+        issue.into_iter().chain(persist).chain(forced)
+    }
+
+    /// The text that is hashed together with a key: its name, if no other salt is given.
+    pub fn salt(&self) -> &str {
+        self.sticky.as_ref().and_then(|sticky| sticky.salt.as_deref()).unwrap_or(&self.name)
+    }
 }
 
 const RULE: Form = Form::fixed("{ name: all, to: stable }");

@@ -11,7 +11,6 @@ use traffic_split::limits;
 
 use crate::diff::pairs::{Pair, Pairs};
 use crate::diff::side::Side;
-use crate::diff::sticky::salt;
 use crate::output::percent;
 use crate::rules::rounded;
 
@@ -93,8 +92,8 @@ fn of_salt(pair: &Pair<'_>) -> Option<Remedy> {
     let engine = |rule: &traffic_split::config::RuleSpec| {
         rule.sticky.as_ref().is_none_or(|sticky| sticky.engine.is_some())
     };
-    let (before, name) = (salt(pair.old), &pair.new.name);
-    if before == salt(pair.new) || engine(pair.old) || engine(pair.new) {
+    let (before, name) = (pair.old.salt(), &pair.new.name);
+    if before == pair.new.salt() || engine(pair.old) || engine(pair.new) {
         return None;
     }
     let given = pair.new.sticky.as_ref().is_some_and(|sticky| sticky.salt.is_some());

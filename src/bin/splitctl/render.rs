@@ -4,7 +4,7 @@ mod host;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use traffic_split::config::{ActionSpec, Config};
+use traffic_split::config::{Config, RuleSpec};
 
 use crate::document::Node;
 use crate::input::Choice;
@@ -125,15 +125,7 @@ fn yaml(tree: &Node) -> Result<String> {
 
 /// The environment variables that hold keys of cookies and of units, each once.
 fn environment(config: &Config) -> Vec<String> {
-    let cookies = config.rules.iter().flat_map(|rule| {
-        let persist = match &rule.action {
-            Some(ActionSpec::Split(split)) => split.persist.as_ref(),
-            Some(ActionSpec::Route(route)) => route.persist.as_ref(),
-            _ => None,
-        };
-        let issued = rule.sticky.as_ref().and_then(|sticky| sticky.issue.as_ref());
-        issued.into_iter().chain(persist.map(|persist| &persist.cookie))
-    });
+    let cookies = config.rules.iter().flat_map(RuleSpec::cookies);
     let signing = cookies.filter_map(|it| it.signing.as_ref());
     let mut names: Vec<_> = signing.chain(&config.unit).map(|keys| keys.env.clone()).collect();
     names.sort();

@@ -64,10 +64,8 @@ impl Logs {
         }
         let mut unshown = 0;
         loop {
-            let next = self.sources.iter_mut().filter(|source| !source.line.is_empty());
-            let next =
-                if several { next.min_by(|a, b| a.time.cmp(&b.time)) } else { { next }.next() };
-            let Some(source) = next else { break };
+            let left = self.sources.iter_mut().filter(|source| !source.line.is_empty());
+            let Some(source) = left.min_by(|a, b| a.time.cmp(&b.time)) else { break };
             take(&source.name, source.number, &source.line);
             unshown += source.line.len();
             source.advance(several)?;

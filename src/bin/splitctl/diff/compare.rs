@@ -1,6 +1,6 @@
 //! The keys and cookies that clients carry, and advice by which fewer of them move.
 
-use traffic_split::config::{ActionSpec, Config, CookieSpec, KeySource, RuleSpec};
+use traffic_split::config::{Config, CookieSpec, KeySource, RuleSpec};
 
 use super::described::Carried;
 use super::group::Group;
@@ -58,13 +58,8 @@ pub fn accepted([old, new]: [&Config; 2]) -> Vec<String> {
 
 /// The cookies whose assignments still count.
 pub fn kept<'c>(pairs: &Pairs<'c>) -> Vec<Kept<'c>> {
-    let persist = |rule: &'c RuleSpec| match &rule.action {
-        Some(ActionSpec::Split(split)) => split.persist.as_ref(),
-        Some(ActionSpec::Route(route)) => route.persist.as_ref(),
-        _ => None,
-    };
     let kept = |pair: &Pair<'c>| {
-        let (old, new) = (persist(pair.old)?, persist(pair.new)?);
+        let (old, new) = (pair.old.persist()?, pair.new.persist()?);
         let counts = sticky::keeps(pair, old, new);
         counts.then_some(Kept { rule: &pair.old.name, cookie: new })
     };

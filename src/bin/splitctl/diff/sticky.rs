@@ -1,6 +1,6 @@
 //! The differences between two rules in what a client is told by and what it keeps.
 
-use traffic_split::config::{CookieSpec, PersistSpec, RuleSpec, StickySpec};
+use traffic_split::config::{CookieSpec, PersistSpec, StickySpec};
 
 use super::pairs::Pair;
 
@@ -71,12 +71,7 @@ pub fn accepts(old: &CookieSpec, new: &CookieSpec) -> bool {
 pub fn keeps(pair: &Pair<'_>, old: &PersistSpec, new: &PersistSpec) -> bool {
     // A signature binds the salt as well.
     accepts(&old.cookie, &new.cookie)
-        && (old.cookie.signing.is_none() || salt(pair.old) == salt(pair.new))
-}
-
-/// The salt of a rule.
-pub fn salt(rule: &RuleSpec) -> &str {
-    rule.sticky.as_ref().and_then(|sticky| sticky.salt.as_deref()).unwrap_or(&rule.name)
+        && (old.cookie.signing.is_none() || pair.old.salt() == pair.new.salt())
 }
 
 /// A change between the filter's own hash and the buckets of a flag engine.

@@ -34,17 +34,17 @@ pub fn find(rule: &RuleSpec, checked: &Checked, circumstances: Circumstances) ->
     }
     let forced = rule.overrides.as_ref();
     found.extend(forced.and_then(|it| insecure(&it.path, &it.cookie, circumstances)));
-    let (persist, guard) = match &rule.action {
+    let guard = match &rule.action {
         Some(ActionSpec::Split(split)) => {
             found.extend(idle_history(&rule.path, split));
             found.extend(split.ramp.as_ref().and_then(|ramp| ramped(rule, ramp, checked)));
             found.extend(split.persist.iter().flat_map(|persist| drained(split, persist)));
-            (split.persist.as_ref(), split.guard.as_ref())
+            split.guard.as_ref()
         }
-        Some(ActionSpec::Route(route)) => (route.persist.as_ref(), route.guard.as_ref()),
-        _ => (None, None),
+        Some(ActionSpec::Route(route)) => route.guard.as_ref(),
+        _ => None,
     };
-    found.extend(persist.and_then(|it| insecure(&it.path, &it.cookie, circumstances)));
+    found.extend(rule.persist().and_then(|it| insecure(&it.path, &it.cookie, circumstances)));
     if let Some(guard) = guard {
         found.extend(narrow(guard));
         found.extend(circumstances.rate.and_then(|rate| blind(rule, guard, checked, rate)));

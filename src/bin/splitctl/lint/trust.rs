@@ -1,6 +1,6 @@
 //! Signed cookies beside keys that clients can set.
 
-use traffic_split::config::{ActionSpec, CookieSpec, RuleSpec};
+use traffic_split::config::{CookieSpec, RuleSpec};
 
 use super::{Finding, Lint};
 
@@ -44,11 +44,6 @@ fn untrusted(rule: &RuleSpec, signed: &[&str]) -> Vec<Finding> {
 /// The signed cookies of a rule.
 fn signed(rule: &RuleSpec) -> impl Iterator<Item = &CookieSpec> {
     let issue = rule.sticky.as_ref().and_then(|sticky| sticky.issue.as_ref());
-    let persist = match &rule.action {
-        Some(ActionSpec::Split(split)) => split.persist.as_ref(),
-        Some(ActionSpec::Route(route)) => route.persist.as_ref(),
-        Some(ActionSpec::To(_)) | None => None,
-    };
-    let cookies = issue.into_iter().chain(persist.map(|persist| &persist.cookie));
+    let cookies = issue.into_iter().chain(rule.persist().map(|persist| &persist.cookie));
     cookies.filter(|cookie| cookie.signing.is_some())
 }

@@ -36,15 +36,12 @@ fn are_apart(own: &RuleSpec, other: &RuleSpec, decided: &Decided<'_>) -> bool {
         .filter(|weight| splits.weights.iter().any(|known| known.variant == weight.variant));
     let by_hash = sticky.engine.is_none() && others.engine.is_none();
     let same_key = decided.key.is_some_and(|key| others.key.first() == Some(&key.source));
-    let salt = |rule: &RuleSpec| {
-        rule.sticky.as_ref().and_then(|it| it.salt.clone()).unwrap_or_else(|| rule.name.clone())
-    };
     own.name != other.name
         && other.mode == Mode::Enforce
         && by_hash
         && same_key
         && common.count() > 1
-        && salt(own) != salt(other)
+        && own.salt() != other.salt()
         && divides(own, other)
 }
 

@@ -1,24 +1,15 @@
 //! Reasons in the cookies that the filter sets: assignments that end, and values that do not count.
 
-use traffic_split::config::{ActionSpec, CookieSpec, Part, PersistSpec, RuleSpec, format_time};
-use traffic_split::{Reason, limits};
+use traffic_split::config::{ActionSpec, CookieSpec, Part, PersistSpec, format_time};
+use traffic_split::{Reason, is_issued_text, limits};
 
 use super::super::sent;
 use super::{Decided, key};
 use crate::resume::length;
 
-/// The cookie that keeps the assignments of a rule.
-pub fn cookie(rule: &RuleSpec) -> Option<&PersistSpec> {
-    match &rule.action {
-        Some(ActionSpec::Split(split)) => split.persist.as_ref(),
-        Some(ActionSpec::Route(route)) => route.persist.as_ref(),
-        Some(ActionSpec::To(_)) | None => None,
-    }
-}
-
 /// The reasons in the assignment that a cookie keeps.
 pub fn reasons(decided: &Decided<'_>) -> Vec<String> {
-    let Some(persist) = cookie(decided.spec) else { return Vec::new() };
+    let Some(persist) = decided.spec.persist() else { return Vec::new() };
     let (name, end) = (&persist.cookie.name, end(persist));
     let part = Part::Cookie(name.clone());
     let mut reasons = Vec::new();
@@ -69,10 +60,7 @@ fn next(decided: &Decided<'_>) -> String {
 /// Why the cookie with an identity does not count.
 pub fn refused_identity(decided: &Decided<'_>, cookie: &CookieSpec) -> Option<String> {
     let why = "has no identity that the filter issued".to_owned();
-    let is_form = |text: &str| {
-        text.len() == 22 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-    };
-    refused(decided, cookie, |payload| (!is_form(payload)).then_some(why))
+    refused(decided, cookie, |payload| (!is_issued_text(payload.as_bytes())).then_some(why))
 }
 
 /// Why a payload is no assignment of the rule.

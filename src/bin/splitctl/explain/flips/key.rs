@@ -10,7 +10,7 @@ use super::kept;
 /// The reasons in the key of the rule that decided.
 pub fn reasons(decided: &Decided<'_>) -> Vec<String> {
     let Some(sticky) = &decided.spec.sticky else {
-        let drawn = decided.reason == Reason::Random && kept::cookie(decided.spec).is_none();
+        let drawn = decided.reason == Reason::Random && decided.spec.persist().is_none();
         let why = "the split is not sticky: each request is drawn anew";
         return drawn.then(|| why.to_owned()).into_iter().collect();
     };
@@ -19,7 +19,7 @@ pub fn reasons(decided: &Decided<'_>) -> Vec<String> {
     let counts = decided.spec.layer.is_some() || decided.reason != Reason::Persisted;
     match decided.key.filter(|_| counts) {
         Some(key) => reasons.extend(told(sticky, key)),
-        None if decided.reason == Reason::Random && kept::cookie(decided.spec).is_none() => {
+        None if decided.reason == Reason::Random && decided.spec.persist().is_none() => {
             reasons.push(keyless(sticky));
         }
         None => {}
