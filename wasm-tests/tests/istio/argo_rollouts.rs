@@ -35,6 +35,10 @@ impl Stage {
         place.folder.replace_all(FILE, 3, "port: 9080", &format!("port: {}", place.port))?;
         // Without an end, so that everyone can ask at each step.
         place.folder.replace_all(FILE, 4, "pause: { duration: 10m }", "pause: {}")?;
+        // Without this step the controller leaves 100 % at once, and who looks now and then misses it.
+        let last = "      - setWeight: 80\n      - pause: {}\n";
+        let whole = format!("{last}      - setWeight: 100\n      - pause: {{}}\n");
+        place.folder.replace(FILE, last, &whole)?;
         place.folder.replace(FILE, "interval: 1m", "interval: 2s")?;
         let address = format!("http://{}", analysis.address);
         place.folder.line(FILE, "        address: ", &address)?;
@@ -83,7 +87,7 @@ async fn argo_rollouts_promotes_a_canary_and_nobody_leaves_it_before() -> Result
     callers.see(&shell, see, &[POINT_HEADER, "UP-TO-DATE"]).await?;
     let crowds = callers.crowds().await?;
     stage.release()?;
-    for percent in [5, 20, 50, 80] {
+    for percent in [5, 20, 50, 80, 100] {
         crowds.with.has(percent).await?;
         crowds.with.everyone_asks().await?;
         stage.go_on()?;
