@@ -1,5 +1,6 @@
 //! `splitctl diff`: the clients that move when one configuration replaces another.
 
+mod asked;
 mod cause;
 pub mod client;
 mod compare;
@@ -7,10 +8,12 @@ mod derive;
 mod described;
 mod example;
 pub mod group;
+mod narrow;
 pub mod pairs;
 pub mod report;
 pub mod side;
 pub mod sticky;
+mod tells;
 mod variants;
 
 use anyhow::{Context, Result, anyhow, bail};

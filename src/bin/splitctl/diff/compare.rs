@@ -94,7 +94,7 @@ pub fn advice(
         if !remedy.even && moved.iter().all(|moved| *moved == 0.0) {
             continue;
         }
-        let edited = Side::edited(after.checked, after.routes, after.is_by_cluster(), |json| {
+        let edited = after.edited(|json| {
             taken.iter().chain([&remedy]).for_each(|remedy| remedy.edit(json));
         });
         let Ok(edited) = edited else { continue };

@@ -7,6 +7,8 @@ use super::*;
 use crate::check::{Checked, check};
 use crate::{document, plugin};
 
+mod each;
+
 #[derive(Parser)]
 struct Command {
     #[command(flatten)]
