@@ -30,6 +30,8 @@ impl Asked {
         }
         asked.kept = rule.persist().map(|kept| cookie(&kept.cookie.name)).unwrap_or_default();
         let Some(sticky) = &rule.sticky else { return asked };
+        // A value that is no identity may be the key of a client.
+        let made_up = made_up && !sticky.ignore.iter().any(|it| it.starts_with("user-"));
         for source in &sticky.key {
             let values = values(source.part(), request);
             // A text inside another one is not looked for here.
@@ -51,9 +53,9 @@ impl Asked {
         self.is_told = false;
     }
 
-    /// Whether the client forces no variant.
-    pub fn is_unforced(&self) -> bool {
-        self.forced.iter().all(Vec::is_empty)
+    /// Whether a client brings more than its key: a variant that it forces, or one that is kept.
+    pub fn is_read(&self) -> bool {
+        !self.kept.is_empty() || !self.forced.iter().all(Vec::is_empty)
     }
 }
 

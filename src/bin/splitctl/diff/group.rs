@@ -13,6 +13,9 @@ use super::tells;
 /// The most groups that are decided for all clients.
 const MOST: usize = 64;
 
+/// The keys of the clients by whom a request is judged.
+pub const KEYS: [&str; 2] = ["user-0", "user-1"];
+
 /// Requests that meet the same rules with the same keys.
 pub struct Group {
     pub requests: Vec<Described>,
@@ -73,8 +76,7 @@ impl Group {
         made_up: bool,
     ) -> Self {
         let shapes = [&carried.issued[..], accepted].map(|ids| request.shape(carried, ids));
-        let sent = |key| shapes.each_ref().map(|shape| sent_by(key, shape));
-        let (first, second) = (sent("user-0"), sent("user-1"));
+        let [first, second] = KEYS.map(|key| shapes.each_ref().map(|shape| sent_by(key, shape)));
         // In a request that is the same for everyone, no client has a key of its own.
         let made_up = made_up || shapes.iter().all(Shape::is_fixed);
         let mut readings =
@@ -87,9 +89,8 @@ impl Group {
         if by_rule {
             readings.iter_mut().flat_map(|it| &mut it.asked).flatten().for_each(Asked::forget_key);
         }
-        let narrow = (made_up && !is_fixed && !by_condition)
-            .then(|| Narrow::new(&readings, &request, carried, accepted))
-            .flatten();
+        let narrow =
+            (made_up && !is_fixed && !by_condition).then(|| Narrow::new(&readings)).flatten();
         let signature = Signature {
             by_condition: by_condition.then(|| shapes.clone()),
             read: readings.map(|Reading { met, asked: [asked, _], .. }| (met.rules, asked)),
@@ -179,10 +180,8 @@ fn decided(side: &Side<'_>, request: &HeaderList) -> Option<usize> {
 
 /// The request of one client.
 fn sent_by(key: &str, shape: &Shape) -> HeaderList {
-    let mut client = Client::default();
-    client.set(key.as_bytes());
     let mut request = shape.request();
-    shape.fill(&client, &mut request);
+    shape.fill(&Client::of(key), &mut request);
     request
 }
 

@@ -1,15 +1,16 @@
 //! What decides the requests of a group. With the rest left out, a million clients are decided in a
 //! fraction of the time; a test holds both against each other.
 
-use serde_json::Value;
-use traffic_split::config::{Config, KeySource};
+use serde_json::{Value, json};
 
 use super::asked::Asked;
-use super::client::Shape;
-use super::described::{Carried, Described};
-use super::group::Reading;
+use super::client::{Client, Form, Piece, Shape};
+use super::group::{KEYS, Reading};
 
-/// The rules that are met without their conditions, and a request with the keys that they look at.
+/// The header that no narrow request has.
+const ABSENT: &str = "k";
+
+/// The rules that are met, without their conditions, and a request with what they tell its client by.
 pub struct Narrow {
     /// The request as each configuration gets it.
     pub shapes: [Shape; 2],
@@ -20,39 +21,18 @@ pub struct Narrow {
 struct Part {
     /// Its place in the configuration.
     place: usize,
-    /// The places of its key that a request has, by their numbers.
-    key: Vec<usize>,
+    /// The header with the text that it tells a client by.
+    header: String,
     issues: bool,
-    forces: bool,
 }
 
 impl Narrow {
-    /// What decides a request; `None` where clients are told from each other by more than their keys.
-    pub fn new(
-        readings: &[Reading<'_>; 2],
-        request: &Described,
-        carried: &Carried,
-        accepted: &[String],
-    ) -> Option<Self> {
-        let tells = |reading: &Reading<'_>| {
-            let [first, second] = &reading.asked;
-            let mut rules = first.iter().zip(second);
-            rules.any(|(a, b)| a.forced != b.forced || a.kept != b.kept)
-        };
-        if readings.iter().any(|it| it.config.hold.is_some() || tells(it)) {
-            return None;
-        }
-        let rules = readings.each_ref().map(parts);
-        let asks = |key: &KeySource| {
-            let mut sides = readings.iter().zip(&rules);
-            sides.any(|(reading, rules)| rules.iter().any(|rule| rule.asks(reading.config, key)))
-        };
-        let keys = carried.keys.iter().filter(|(key, _)| asks(key)).cloned().collect();
-        let issues = rules.iter().flatten().any(|rule| rule.issues);
-        let cookies = |names: &[String]| if issues { names.to_vec() } else { Vec::new() };
-        let carried = Carried { keys, issued: cookies(&carried.issued) };
-        let shapes = [&carried.issued, &cookies(accepted)].map(|it| request.shape(&carried, it));
-        Some(Narrow { shapes, rules })
+    /// What decides a request; `None` where clients are told from each other by more than their keys, or by
+    /// more than one of them.
+    pub fn new(readings: &[Reading<'_>; 2]) -> Option<Self> {
+        let (old, old_shape) = narrowed(&readings[0])?;
+        let (new, new_shape) = narrowed(&readings[1])?;
+        Some(Narrow { shapes: [old_shape, new_shape], rules: [old, new] })
     }
 
     /// Leaves out of a configuration, the old one or the new one, what decides none of these requests.
@@ -63,41 +43,98 @@ impl Narrow {
     }
 }
 
-fn parts(reading: &Reading<'_>) -> Vec<Part> {
-    let [asked, _] = &reading.asked;
-    let part = |(place, asked): (&usize, &Asked)| Part {
-        place: *place,
-        key: (0..).zip(&asked.key).filter(|(_, it)| !it.is_empty()).map(|(it, _)| it).collect(),
-        issues: !asked.is_told,
-        forces: !asked.is_unforced(),
+fn narrowed(reading: &Reading<'_>) -> Option<(Vec<Part>, Shape)> {
+    if reading.config.hold.is_some() {
+        return None;
+    }
+    let mut shape = Shape::default();
+    let [first, second] = &reading.asked;
+    let mut rules = Vec::new();
+    for ((place, first), second) in reading.met.rules.iter().zip(first).zip(second) {
+        let told = told_by([first, second])?;
+        let issues = matches!(told, Told::Anew);
+        let header = match told {
+            Told::Anew => ABSENT.to_owned(),
+            Told::By(pieces) => {
+                let known = shape.headers.iter().position(|(_, known)| *known == pieces);
+                let header = format!("{ABSENT}{}", known.unwrap_or(shape.headers.len()));
+                if known.is_none() {
+                    shape.headers.push((header.clone(), pieces));
+                }
+                header
+            }
+        };
+        rules.push(Part { place: *place, header, issues });
+    }
+    Some((rules, shape))
+}
+
+/// How a rule tells its clients.
+enum Told {
+    By(Vec<Piece>),
+    /// By nothing, so that it draws, or issues them identities if it does.
+    Anew,
+}
+
+/// How a rule tells two clients; `None` where that is not by one text.
+fn told_by([first, second]: [&Asked; 2]) -> Option<Told> {
+    if first.is_read() || second.is_read() || first.key.len() != second.key.len() {
+        return None;
+    }
+    let (Some(first_value), Some(second_value)) = (first.key.last(), second.key.last()) else {
+        return Some(Told::Anew);
     };
-    reading.met.rules.iter().zip(asked).map(part).collect()
+    let nothing = |asked: &Asked| {
+        let (_, before) = asked.key.split_last().unwrap_or((&asked.kept, &[]));
+        before.iter().all(Vec::is_empty)
+    };
+    if !nothing(first) || !nothing(second) {
+        return None;
+    }
+    if first.is_told && second.is_told {
+        return pieces(first_value.first()?, second_value.first()?).map(Told::By);
+    }
+    match (first_value.as_slice(), second_value.as_slice()) {
+        ([], []) => Some(Told::Anew),
+        ([first], [second]) if [first, second].into_iter().zip(KEYS).all(is_id) => {
+            Some(Told::By(vec![Piece::Id]))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a value is the identity that the client of a key was issued.
+fn is_id((value, key): (&Vec<u8>, &str)) -> bool {
+    *value == Client::of(key).written(&[Piece::Id])
+}
+
+/// The text of which these are the values for two clients.
+fn pieces(first: &[u8], second: &[u8]) -> Option<Vec<Piece>> {
+    let [first, second] = [std::str::from_utf8(first).ok()?, std::str::from_utf8(second).ok()?];
+    if first == second {
+        return Some(vec![Piece::Text(first.to_owned())]);
+    }
+    let (before, behind) = first.split_once(KEYS[0])?;
+    let text = |text: &str| Piece::Text(text.to_owned());
+    let pieces = vec![text(before), Piece::Key(Form::default()), text(behind)];
+    let is_it = [first, second]
+        .into_iter()
+        .zip(KEYS)
+        .all(|(value, key)| Client::of(key).written(&pieces) == value.as_bytes());
+    is_it.then_some(pieces)
 }
 
 impl Part {
-    fn asks(&self, config: &Config, source: &KeySource) -> bool {
-        let sticky = config.rules.get(self.place).and_then(|rule| rule.sticky.as_ref());
-        let mut key = sticky.into_iter().flat_map(|sticky| (0..).zip(&sticky.key));
-        key.any(|(place, known)| known == source && self.key.contains(&place))
-    }
-
     fn of(&self, rule: &Value) -> Option<Value> {
         let mut rule = rule.clone();
         let fields = rule.as_object_mut()?;
         fields.remove("match");
-        if !self.forces {
-            fields.remove("override");
-        }
-        let Some(sticky) = fields.get_mut("sticky").and_then(Value::as_object_mut) else {
-            return Some(rule);
-        };
-        if !self.issues {
-            sticky.remove("issue");
-        }
-        if let Some(key) = sticky.get_mut("key").and_then(Value::as_array_mut) {
-            let mut place = 0..;
-            let is_asked = |_: &Value| place.next().is_some_and(|it: usize| self.key.contains(&it));
-            key.retain(is_asked);
+        fields.remove("override");
+        if let Some(sticky) = fields.get_mut("sticky").and_then(Value::as_object_mut) {
+            sticky.insert("key".to_owned(), json!([{ "header": self.header }]));
+            if !self.issues {
+                sticky.remove("issue");
+            }
         }
         Some(rule)
     }
