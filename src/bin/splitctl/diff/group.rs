@@ -79,8 +79,12 @@ impl Group {
         let [first, second] = KEYS.map(|key| shapes.each_ref().map(|shape| sent_by(key, shape)));
         // In a request that is the same for everyone, no client has a key of its own.
         let made_up = made_up || shapes.iter().all(Shape::is_fixed);
-        let mut readings =
-            [0, 1].map(|it| Reading::new(sides[it], [&first[it], &second[it]], made_up));
+        let ([old, new], [old_first, new_first], [old_second, new_second]) =
+            (sides, &first, &second);
+        let mut readings = [
+            Reading::new(old, [old_first, old_second], made_up),
+            Reading::new(new, [new_first, new_second], made_up),
+        ];
         let by_condition = readings.iter().any(|it| it.by_condition);
         let by_rule = !by_condition && readings.iter().all(|it| it.met.is_fixed);
         let is_told = !by_condition && readings.iter().all(|it| it.is_told);

@@ -30,8 +30,8 @@ impl Narrow {
     /// What decides a request; `None` where clients are told from each other by more than their keys, or by
     /// more than one of them.
     pub fn new(readings: &[Reading<'_>; 2]) -> Option<Self> {
-        let (old, old_shape) = narrowed(&readings[0])?;
-        let (new, new_shape) = narrowed(&readings[1])?;
+        let [old, new] = readings;
+        let ((old, old_shape), (new, new_shape)) = (narrowed(old)?, narrowed(new)?);
         Some(Narrow { shapes: [old_shape, new_shape], rules: [old, new] })
     }
 
