@@ -61,6 +61,15 @@ mod tests {
             let start = format!("{package} (");
             assert!(text.lines().any(|line| line.starts_with(&start)), "{package}");
         }
+        let builds = |(name, package): &(&String, &crate::packages::Package)| {
+            !package.linked && text.contains(&format!("{name} ("))
+        };
+        let packages = Packages::of(MODULE)?;
+        assert_eq!(
+            packages.all.iter().find(builds).map(|(name, _)| name),
+            None,
+            "it is not linked"
+        );
         for phrase in ["Permission is hereby granted", "Apache License", "proxy-wasm 0.2"] {
             assert!(text.contains(phrase), "{phrase}");
         }
