@@ -121,7 +121,8 @@ mod tests {
         for entry in archive.entries()? {
             let mut entry = entry?;
             let header = entry.header();
-            assert_eq!((header.mtime()?, header.uid()?, header.gid()?), (0, 0, 0));
+            let owner = (header.as_old().uid, header.as_old().gid);
+            assert_eq!((header.mtime()?, owner), (0, ([0; 8], [0; 8])));
             let mode = header.mode()?;
             let mut text = String::new();
             entry.read_to_string(&mut text)?;

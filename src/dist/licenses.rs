@@ -78,6 +78,20 @@ mod tests {
     }
 
     #[test]
+    fn a_text_of_a_licence_is_known_by_its_name() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let names = ["COPYING", "COPYRIGHT", "License-MIT", "LICENCE.md", "NOTICE", "UNLICENSE"];
+        for name in names.iter().chain(&["README.md", "lib.rs"]) {
+            fs::write(folder.path().join(name), name)?;
+        }
+        fs::create_dir(folder.path().join("LICENSES"))?;
+        let mut expected = names;
+        expected.sort_unstable();
+        assert_eq!(files(folder.path())?, expected);
+        Ok(())
+    }
+
+    #[test]
     fn every_package_that_splitctl_is_linked_from_brings_its_licence() -> Result<()> {
         for target in ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"] {
             assert!(text(target)?.contains("ring 0.17"), "{target}");

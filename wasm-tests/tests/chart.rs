@@ -246,7 +246,10 @@ fn a_text_stays_a_text_and_a_number_a_number() -> Result<()> {
     let temporary = tempfile::tempdir()?;
     for (_, route, at) in FOLDERS {
         let mut rule = match route {
-            "route-weights" => json!({ "name": "1e3", "split": "route" }),
+            "route-weights" => {
+                let sticky = json!({ "key": [ { "cookie": "uid" } ] });
+                json!({ "name": "1e3", "split": "route", "sticky": sticky })
+            }
             _ => json!({ "name": "true", "split": { "1": 999_999, "true": 1_000_000 } }),
         };
         let hostile = json!({ "headers": { "x-a": { "exact": "{{ .Values }}: 'x' \"y\" # z" } } });

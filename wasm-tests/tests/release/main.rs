@@ -56,9 +56,14 @@ fn the_same_programs_give_the_same_release() -> Result<()> {
     release::write(&again)?;
     let (one, other) = (contents(&shared()?)?, contents(&again)?);
     assert!(one.keys().eq(other.keys()), "{:?} {:?}", one.keys(), other.keys());
-    for (name, bytes) in one {
-        assert!(other[&name] == bytes, "{name}");
+    for (name, bytes) in &one {
+        assert!(other[name] == *bytes, "{name}");
     }
+    // In the order of their names, and the statement about all of them at the end.
+    let sums = String::from_utf8(one["SHA256SUMS"].clone())?;
+    let mut names: Vec<_> = sums.lines().filter_map(|line| line.split("  ").nth(1)).collect();
+    ensure!(names.pop().is_some_and(|last| last.ends_with(".intoto.json")), "{sums}");
+    ensure!(names.is_sorted(), "{sums}");
     Ok(())
 }
 

@@ -58,6 +58,45 @@ fn locked() -> Result<BTreeMap<String, String>> {
     Ok(lock.split("[[package]]\n").skip(1).filter_map(package).collect())
 }
 
+/// The names of the packages that each package in Cargo.lock may ask for.
+fn asked() -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let lock = fs::read_to_string(root().join("Cargo.lock"))?;
+    let package = |text: &str| {
+        let mut values = text.split('"').skip(1).step_by(2);
+        let name = format!("{}@{}", values.next()?, values.next()?);
+        let asked = text.split_once("dependencies = [").map_or("", |(_, asked)| asked);
+        // A name, and a version where there are two.
+        let names = asked.split('"').skip(1).step_by(2).filter_map(|one| one.split(' ').next());
+        Some((name, names.map(str::to_owned).collect()))
+    };
+    Ok(lock.split("[[package]]\n").skip(1).filter_map(package).collect())
+}
+
+/// Nobody asks for a package that Cargo.lock does not have it ask for.
+#[test]
+fn each_part_asks_for_its_own() -> Result<()> {
+    let asked = asked()?;
+    for (target, sbom) in sboms()? {
+        let mut edges = 0;
+        for each in sbom["dependencies"].as_array().context("no graph")? {
+            let who = each["ref"].as_str().context("no name")?;
+            let who = who.rsplit('/').next().context("no package")?;
+            let known = asked.get(who).with_context(|| who.to_owned())?;
+            for part in each["dependsOn"].as_array().context("no list")? {
+                let Some(part) = part.as_str().and_then(|part| part.strip_prefix("pkg:cargo/"))
+                else {
+                    continue;
+                };
+                let name = part.split('@').next().context("no name")?;
+                ensure!(known.contains(name), "{target}: {who} asks for {part}");
+                edges += 1;
+            }
+        }
+        ensure!(edges > 20, "{target}: {edges} edges");
+    }
+    Ok(())
+}
+
 #[test]
 fn the_list_of_parts_has_every_package_that_is_compiled_and_its_digest() -> Result<()> {
     let locked = locked()?;
