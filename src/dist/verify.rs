@@ -19,6 +19,7 @@ const SIGNATURE: &str = "SHA256SUMS.sigstore.json";
 /// # Errors
 /// The first thing that is wrong.
 pub fn check(version: &str, folder: &Path) -> Result<usize> {
+    ensure!(folder.is_dir(), "{} is not there, or is no folder", folder.display());
     let read =
         |name: &str| fs::read(folder.join(name)).with_context(|| format!("{name} cannot be read"));
     let sums = String::from_utf8(read(SUMS)?)?;

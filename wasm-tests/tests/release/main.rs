@@ -97,6 +97,8 @@ fn a_file_that_is_changed_missing_or_added_is_found() -> Result<()> {
         assert_eq!(error(), Some(format!("SHA256SUMS does not list {more}")));
         fs::remove_file(file(more))?;
     }
+    let nowhere = check(VERSION, Path::new("/nowhere")).err().map(|error| error.to_string());
+    assert_eq!(nowhere.as_deref(), Some("/nowhere is not there, or is no folder"));
     let error_of = |version| check(version, folder.path()).err().map(|error| error.to_string());
     let expected =
         "SHA256SUMS does not list traffic-split-9.9.9.intoto.json: is this the release 9.9.9?";
