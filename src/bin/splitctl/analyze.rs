@@ -32,8 +32,8 @@ use tally::Tally;
 /// Reads logs in the JSON of `manifests/envoy.yaml`, whose `unit` tells one user from another without
 /// saying who it is. First comes the sample-ratio check: whether the variants have as many new users as
 /// the weights say (chi-square). If chance makes such a ratio less than once in a thousand, the split is
-/// broken, and nothing else is to be believed. Then, for each metric, the difference of each variant to
-/// the baseline, with the interval that chance explains.
+/// broken, and nothing else is to be believed. Then come the verdicts, and for each metric the difference
+/// of each variant to the baseline, with the interval that chance explains.
 ///
 /// errors: the share of requests that fail (5xx, or no complete response). latency: the mean
 /// milliseconds of a request. Both take each user's requests as one piece, by the delta method (Deng and
@@ -49,10 +49,11 @@ use tally::Tally;
 ///
 /// A user counts for the variant of the first line, whatever follows. Decisions that were forced
 /// (override), a guard's, a hold's or a shadow's do not count. The weights are those of -f, at the time of
-/// each user's first line where there is a ramp, or --weights. Users whose first line has the reason
-/// `persisted` were assigned before the log begins, and are not in the sample-ratio check.
+/// each user's first line where there is a ramp, or --weights. Users are not in the sample-ratio check if
+/// their first line has the reason `persisted`, since they were assigned before the log begins, or another
+/// generation than the configuration of -f.
 ///
-/// Several logs are read together, in the order of their times. A user takes 40 to 80 bytes of memory for
+/// Several logs are read together, in the order of their times; they may be gzip. A user takes 40 to 80 bytes of memory for
 /// each rule, and half as much again while a table grows: 1 GB for 10 million users.
 #[derive(Args)]
 #[command(
@@ -229,7 +230,8 @@ impl Reading<'_> {
             }
             None => {
                 let rules = self.tallies.iter().map(|tally| tally.experiment.rule.as_str());
-                let (rules, others) = (rules.collect::<Vec<_>>().join(", "), self.others.join(", "));
+                let (rules, others) =
+                    (rules.collect::<Vec<_>>().join(", "), self.others.join(", "));
                 format!("no line has the rule {rules}; there are: {others}")
             }
         };

@@ -110,7 +110,9 @@ impl Source {
         let mut reader = BufReader::with_capacity(CHUNK, bytes);
         let start = reader.fill_buf().with_context(|| format!("cannot read {name}"))?;
         if start.starts_with(&ZSTANDARD) {
-            bail!("{name}: compressed by zstd; decompress it, as in zstdcat LOG | splitctl analyze --log -");
+            bail!(
+                "{name}: compressed by zstd; decompress it, as in zstdcat LOG | splitctl analyze --log -"
+            );
         }
         let reader: Box<dyn BufRead> = match start.starts_with(&GZIP) {
             true => Box::new(BufReader::with_capacity(CHUNK, MultiGzDecoder::new(reader))),
@@ -171,7 +173,8 @@ mod tests {
     #[test]
     fn lines_of_several_logs_come_in_the_order_of_their_times() {
         let logs = ["a@09:01\n\nb@09:04", "c@09:02\r\nnone\nd@09:03\n"];
-        let expected = ["0:1 a@09:01", "0:2 ", "1:1 c@09:02", "1:2 none", "1:3 d@09:03", "0:3 b@09:04"];
+        let expected =
+            ["0:1 a@09:01", "0:2 ", "1:1 c@09:02", "1:2 none", "1:3 d@09:03", "0:3 b@09:04"];
         assert_eq!(all(&logs).unwrap(), expected);
         // At one time, in the order in which they are given.
         assert_eq!(all(&["a@1\nb@1", "c@1"]).unwrap(), ["0:1 a@1", "0:2 b@1", "1:1 c@1"]);
@@ -188,7 +191,10 @@ mod tests {
     fn a_log_may_be_compressed() {
         let two = [gzip("a@09:01\nb@0"), gzip("9:03\n")].concat();
         let plain = b"c@09:02".to_vec();
-        assert_eq!(all(&[two.clone(), plain]).unwrap(), ["0:1 a@09:01", "1:1 c@09:02", "0:2 b@09:03"]);
+        assert_eq!(
+            all(&[two.clone(), plain]).unwrap(),
+            ["0:1 a@09:01", "1:1 c@09:02", "0:2 b@09:03"]
+        );
         let error = all(&[&two[..two.len() - 9]]).unwrap_err();
         assert!(format!("{error:#}").contains("cannot read"), "{error:#}");
         let error = all(&[&ZSTANDARD]).unwrap_err().to_string();

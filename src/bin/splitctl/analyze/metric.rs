@@ -26,14 +26,14 @@ impl Metric {
         match (text, text.split_once('=')) {
             ("errors", _) => Ok(Metric::Errors),
             ("latency", _) => Ok(Metric::Latency),
-            (_, Some(("conversion", path))) => Regex::new(&format!("^(?:{path})$"))
-                .map(Metric::Conversion)
-                .map_err(|error| {
+            (_, Some(("conversion", path))) => {
+                Regex::new(&format!("^(?:{path})$")).map(Metric::Conversion).map_err(|error| {
                     // The lines before show where, in an expression that is longer than the one given.
                     let why = error.to_string();
                     let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
                     format!("{path} is no regular expression: {why}")
-                }),
+                })
+            }
             _ => Err("give errors, latency, or conversion=REGEX with an expression that a whole \
                       path matches, as in conversion=/orders/.*"
                 .into()),
@@ -158,7 +158,9 @@ mod tests {
             let line = Line::read(line.as_bytes()).unwrap();
             assert_eq!(metrics.converted(&line), expected, "{path} {status}");
         }
-        for parts in [r#""status":200,"flags":"DC""#, r#""status":201,"flags":"UC""#, r#""flags":"-""#] {
+        for parts in
+            [r#""status":200,"flags":"DC""#, r#""status":201,"flags":"UC""#, r#""flags":"-""#]
+        {
             let line = format!(r#"{{ "path": "/a", {parts} }}"#);
             assert_eq!(metrics.converted(&Line::read(line.as_bytes()).unwrap()), 0, "{parts}");
         }

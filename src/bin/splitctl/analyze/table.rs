@@ -4,8 +4,8 @@ use indicatif::HumanCount;
 
 use super::line::LEFT_OUT;
 use super::ratio::{BROKEN, Verdict};
-use super::sample::UNCHECKED;
 use super::report::{Analysis, Lines, MetricReport, RuleReport, ValueReport, VariantReport};
+use super::sample::UNCHECKED;
 use crate::output::{BAD, FAINT, GOOD, STRONG, columns, one_line, percent, signed};
 use crate::sequential;
 
@@ -74,8 +74,8 @@ fn ratio(report: &RuleReport) -> String {
             format!("  {GOOD}sample ratio as the weights say{GOOD:#} ({p})\n")
         }
         Verdict::TooFewUsers => format!(
-            "  {STRONG}sample ratio not checked{STRONG:#}: too few new users; the check needs ten \
-             expected of each variant\n"
+            "  {STRONG}sample ratio not checked{STRONG:#}: too few new users, so nothing says that the \
+             split was sound;\n  the check needs ten expected of each variant\n"
         ),
     }
 }

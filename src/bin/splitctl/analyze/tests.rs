@@ -197,7 +197,11 @@ fn only_users_of_the_configuration_that_has_the_weights_are_checked() {
     {
         let reading = read_all(vec![given("s=50,c=50")], generation, &lines, &[]);
         let sample = &reading.tallies[0].sample;
-        assert_eq!((&sample.fresh[..], sample.unchecked), (&fresh[..], unchecked), "{generation:?}");
+        assert_eq!(
+            (&sample.fresh[..], sample.unchecked),
+            (&fresh[..], unchecked),
+            "{generation:?}"
+        );
         assert_eq!(reading.tallies[0].users().count(), 5);
         assert_eq!(reading.lines.other_generation, other_lines);
     }
@@ -239,9 +243,10 @@ fn what_a_log_does_not_have_is_not_counted() {
     let reading = read(given("s=50,c=50"), &lines, &[]);
     let metrics = Metrics::new(&[]).unwrap();
     let report = RuleReport::new(&reading.tallies[0], &metrics, 0.05);
-    let values = report.metrics.iter().map(|metric| {
-        metric.variants.iter().map(|value| value.value).collect::<Vec<_>>()
-    });
+    let values = report
+        .metrics
+        .iter()
+        .map(|metric| metric.variants.iter().map(|value| value.value).collect::<Vec<_>>());
     let values: Vec<_> = values.collect();
     assert_eq!(values, [[Some(0.0), Some(0.0)], [Some(30.0), None]]);
 }
