@@ -148,7 +148,8 @@ mod tests {
             ("/a?b=c", 302, 0b01),
             ("/ab", 200, 0),
             ("/b/1", 201, 0b10),
-            ("/b/1", 404, 0),
+            ("/b/1", 399, 0b10),
+            ("/b/1", 400, 0),
             ("/b/1", 503, 0),
             // As for the other metrics, nobody knows what the client got.
             ("/a", 0, 0),

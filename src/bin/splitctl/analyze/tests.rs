@@ -105,6 +105,7 @@ fn a_request_is_good_or_fails_or_does_not_count() {
         (r#""status":null"#, Uncounted),
         (r#""status":"-""#, Uncounted),
         (r#""status":200,"flags":"UR""#, Failed),
+        (r#""status":200,"flags":"UPE""#, Failed),
         (r#""status":200,"flags":"NOTUR""#, Good),
         (r#""status":101"#, Uncounted),
     ] {
@@ -123,6 +124,8 @@ fn a_conversion_counts_once_the_user_has_met_the_rule() {
         line(r#""unit":"late","path":"/buy?x","rule":"other","reason":"pinned","analysis":"0""#),
         line(r#""unit":"forced""#),
         line(r#""unit":"forced","path":"/buy","reason":"override","analysis":"0""#),
+        line(r#""unit":"tester""#),
+        line(r#""unit":"tester","path":"/buy","rule":"other","reason":"override","analysis":"0""#),
         line(r#""unit":"failed""#),
         line(r#""unit":"failed","path":"/buy","status":500"#),
         line(r#""unit":"once","path":"/buy""#),
@@ -135,7 +138,7 @@ fn a_conversion_counts_once_the_user_has_met_the_rule() {
     let tally = &reading.tallies[0];
     let mut converted: Vec<_> = tally.users().map(|user| user.converted).collect();
     converted.sort_unstable();
-    assert_eq!(converted, [0, 0, 0, 0, 0b10, 0b10]);
+    assert_eq!(converted, [0, 0, 0, 0, 0, 0b10, 0b10]);
 }
 
 const RAMPED: &str = "variantHeader: v\nvariants: { s: {}, c: {} }\nrules:\n- name: r\n  \
@@ -229,6 +232,40 @@ fn a_rule_without_users_says_why() {
         assert!(reading.why(tally).starts_with(expected), "{}", reading.why(tally));
     }
     assert!(reading.check("log").unwrap_err().to_string().starts_with("log: no line of keyless"));
+    let others = |number: u32| line(&format!(r#""rule":"other-{}","unit":"a""#, number / 2));
+    let others: Vec<_> = (0..20).map(others).collect();
+    let reading = read(given("s=50,c=50"), &others, &[]);
+    let error = reading.check("log").unwrap_err().to_string();
+    let known = "other-0, other-1, other-2, other-3, other-4";
+    assert_eq!(error, format!("log: no line has the rule r; there are: {known}"));
+}
+
+/// Alpha is for all variants and metrics together, and each metric knows which way is better.
+#[test]
+fn all_verdicts_of_a_rule_share_alpha() {
+    let each = |user: u32| {
+        let (variant, millis) = [("s", 20), ("c", 400), ("d", 1)][user as usize % 3];
+        let path = if user % 3 == 1 && user % 4 < 3 || user % 8 == 0 { "/buy" } else { "/" };
+        let millis = millis + user % 7;
+        line(&format!(
+            r#""unit":"{user}","variant":"{variant}","path":"{path}","duration_ms":{millis}"#
+        ))
+    };
+    let lines: Vec<_> = (0..3_000).map(each).collect();
+    let given_metrics = ["latency", "conversion=/buy"];
+    let reading = read(given("s=1,c=1,d=1"), &lines, &given_metrics);
+    let parsed: Vec<_> = given_metrics.iter().map(|text| Metric::parse(text).unwrap()).collect();
+    let metrics = Metrics::new(&parsed).unwrap();
+    let report = RuleReport::new(&reading.tallies[0], &metrics, 0.04);
+    let sums = metrics.sums(reading.tallies[0].users(), 3);
+    for (metric, sums) in report.metrics.iter().zip(&sums) {
+        let alone = effect::Effect::new(&sums[1], &sums[0], 0.01).unwrap().radius;
+        assert_eq!(metric.variants[1].effect.unwrap().radius, alone, "{}", metric.metric);
+    }
+    let verdicts = |place: usize| report.metrics[place].variants.iter().map(|value| value.verdict);
+    let slower = [None, Some(Verdict::Worse), Some(Verdict::Better)];
+    assert!(verdicts(0).eq(slower));
+    assert_eq!(verdicts(1).nth(1), Some(Some(Verdict::Better)));
 }
 
 /// A metric whose key a log does not have has no value, and no wrong one.
@@ -237,6 +274,8 @@ fn what_a_log_does_not_have_is_not_counted() {
     let lines = [
         line(r#""unit":"a","duration_ms":null"#),
         line(r#""unit":"a","duration_ms":30"#),
+        line(r#""unit":"a","duration_ms":1e300"#),
+        line(r#""unit":"a","duration_ms":-1"#),
         line(r#""unit":"b","variant":"c","duration_ms":"-""#),
         line(r#""unit":"b","variant":"c","status":null"#),
     ];
@@ -301,6 +340,7 @@ fn a_broken_ratio_has_no_verdicts_and_is_no_good_answer() {
 fn weights_are_named_once_and_add_up_to_something() {
     let weights = experiment::weights;
     assert_eq!(weights("s=90, c=10").unwrap(), [("s".to_owned(), 90.0), ("c".to_owned(), 10.0)]);
+    assert_eq!(weights("s=100,c=0").unwrap(), [("s".to_owned(), 100.0), ("c".to_owned(), 0.0)]);
     for wrong in ["", "s", "s=", "s=90,c=-1", "s=0,c=0", "s=1,s=2", "s=NaN,c=1", "s=inf,c=1", "=1"]
     {
         assert!(weights(wrong).is_err(), "{wrong}");
