@@ -8,6 +8,7 @@
 //! The crate `regex-automata` makes such tables as well, and would add 340 KB to a module of 480;
 //! `regex-lite` added 33 KB. `regex/tests.rs` holds this one to `regex-lite`.
 
+mod node;
 mod parse;
 mod program;
 mod set;

@@ -1,49 +1,8 @@
 //! An expression as a machine with many states at a time (Thompson, CACM 11(6), 1968).
 
-use super::parse::Node;
+use super::node::{Look, Node, Side};
 use super::set::{Classes, Set};
 use crate::limits;
-
-/// A condition between two characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Look {
-    Start,
-    End,
-    /// A word begins or ends here.
-    Boundary,
-    NoBoundary,
-    WordStart,
-    WordEnd,
-    /// No word goes on from before.
-    WordStartHalf,
-    /// No word goes on.
-    WordEndHalf,
-}
-
-/// What is on one side of a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Side {
-    /// The end of the value.
-    Nothing,
-    Word,
-    Other,
-}
-
-impl Look {
-    fn holds(self, before: Side, after: Side) -> bool {
-        let [starts, ends] = [before, after].map(|side| side != Side::Word);
-        match self {
-            Look::Start => before == Side::Nothing,
-            Look::End => after == Side::Nothing,
-            Look::Boundary => starts != ends,
-            Look::NoBoundary => starts == ends,
-            Look::WordStart => starts && !ends,
-            Look::WordEnd => ends && !starts,
-            Look::WordStartHalf => starts,
-            Look::WordEndHalf => ends,
-        }
-    }
-}
 
 /// One state. Each is named by its place.
 #[derive(Clone, Copy, Debug)]

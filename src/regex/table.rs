@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::program::{NONE, Program, Side, States, is_empty};
+use super::node::Side;
+use super::program::{NONE, Program, States, is_empty};
 use super::set::Classes;
 use crate::limits;
 

@@ -1,9 +1,27 @@
 //! Query parameters, as they stand in the URL: nothing is decoded, as in Envoy's own routes.
 
-use super::reader::Pairs;
 use super::scan::{is_clean, split_at_byte};
 use super::{Ignored, PATH, Request, trim};
 use crate::limits;
+
+/// Names with values, in the order of arrival.
+#[derive(Debug, Default)]
+pub struct Pairs<'r> {
+    pairs: Vec<(&'r [u8], &'r [u8])>,
+    /// Whether there are more than may be looked at.
+    cut: bool,
+}
+
+impl<'r> Pairs<'r> {
+    fn push(&mut self, name: &'r [u8], value: &'r [u8]) {
+        self.pairs.push((name, value));
+    }
+
+    /// The values of a name.
+    fn of(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
+        self.pairs.iter().filter(move |(known, _)| *known == name).map(|(_, value)| *value)
+    }
+}
 
 /// The value of the first parameter with this name; a parameter without `=` has an empty one.
 #[inline(never)]

@@ -3,7 +3,8 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 
-use super::{IgnoredSet, Request, Spent, Texts, authority, fits, path, query};
+use super::query::{self, Pairs};
+use super::{IgnoredSet, Request, Spent, Texts, authority, fits, path};
 
 /// What has been found in a request.
 pub trait Known {
@@ -18,25 +19,6 @@ pub trait Known {
 
     /// A long value of a header as far as it can be looked at.
     fn long<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]>;
-}
-
-/// Names with values, in the order of arrival.
-#[derive(Debug, Default)]
-pub struct Pairs<'r> {
-    pairs: Vec<(&'r [u8], &'r [u8])>,
-    /// Whether there are more than may be looked at.
-    pub(super) cut: bool,
-}
-
-impl<'r> Pairs<'r> {
-    pub(super) fn push(&mut self, name: &'r [u8], value: &'r [u8]) {
-        self.pairs.push((name, value));
-    }
-
-    /// The values of a name.
-    pub(super) fn of(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
-        self.pairs.iter().filter(move |(known, _)| *known == name).map(|(_, value)| *value)
-    }
 }
 
 /// What has been found in a request.

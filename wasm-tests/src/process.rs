@@ -1,13 +1,23 @@
-//! A child process that never outlives us, even if we are killed.
+//! Child processes: those that we wait for, and those that never outlive us, even if we are killed.
 
 use crate::wait::eventually;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// It cannot be started, or fails.
+pub fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("{command:?}"))?;
+    ensure!(status.success(), "{command:?}: {status}");
+    Ok(())
+}
 
 /// The shell holds the reading end of a pipe whose writing end is ours alone. The kernel closes it
 /// when we end, however we end; the child is then asked to end, and killed with its process group

@@ -25,7 +25,7 @@ pub fn install(pip: &mut Command, packages: &[&str]) -> Result<()> {
         "--only-binary",
         ":all:",
     ]);
-    crate::find::run(pip.arg("--requirement").arg(requirements.path()))
+    crate::process::run(pip.arg("--requirement").arg(requirements.path()))
 }
 
 /// A folder in `target/` with these packages, for `PYTHONPATH`. They are installed once; `name` says in
