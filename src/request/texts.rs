@@ -8,6 +8,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use super::scan::split_at_byte;
 use super::{Ignored, Request, find_value, trim, usable};
+use crate::limits;
 
 /// Texts by their numbers, in the order in which they were asked for. A configuration asks for at most
 /// [`crate::limits::TEXTS`].
@@ -89,9 +90,6 @@ fn member_of<'a>(member: &'a [u8], key: &str) -> Option<&'a [u8]> {
     Some(trim(value))
 }
 
-/// The least whole number of which the proxy's eight bytes could be a text as well.
-const AMBIGUOUS: f64 = 2_251_799_813_685_248.0; // 2^51
-
 /// The text of a property as the proxy hands it over: a string is its bytes, and a number the eight bytes
 /// of an `f64`. Lists, objects and booleans begin with bytes that no text has.
 fn text_of(bytes: Vec<u8>) -> Option<Vec<u8>> {
@@ -99,7 +97,7 @@ fn text_of(bytes: Vec<u8>) -> Option<Vec<u8>> {
         return Some(bytes);
     }
     let number = f64::from_le_bytes(bytes.as_slice().try_into().ok()?);
-    let is_whole = number.fract() == 0.0 && number.abs() < AMBIGUOUS;
+    let is_whole = number.fract() == 0.0 && number.abs() < limits::AMBIGUOUS_NUMBER;
     is_whole.then(|| (number as i64).to_string().into_bytes())
 }
 
@@ -124,7 +122,7 @@ mod tests {
             ((-0_f64).to_le_bytes().to_vec(), Some("0")),
             ((-12_f64).to_le_bytes().to_vec(), Some("-12")),
             (1_796_000_000_f64.to_le_bytes().to_vec(), Some("1796000000")),
-            ((AMBIGUOUS - 1.0).to_le_bytes().to_vec(), Some("2251799813685247")),
+            ((limits::AMBIGUOUS_NUMBER - 1.0).to_le_bytes().to_vec(), Some("2251799813685247")),
             (1.5_f64.to_le_bytes().to_vec(), None),
             (1e300_f64.to_le_bytes().to_vec(), None),
             (f64::NAN.to_le_bytes().to_vec(), None),
