@@ -1,3 +1,5 @@
+mod several;
+
 use serde_json::{Value, json};
 
 use crate::testing::FixedEnvironment;
@@ -202,7 +204,9 @@ fn a_choice_counts_once_and_its_response_nowhere() {
         counted,
         ["rule=.=rollout;.;variant=.=canary;.;reason=.=override;.;tsplit_requests_total"]
     );
-    assert!(outcome.filter_state().contains(&("tsplit.reason", "override".into())));
+    let state = outcome.filter_state();
+    assert!(state.contains(&("tsplit.reason", "override".into())));
+    assert!(state.iter().all(|(name, _)| *name != "tsplit.first"), "{state:?}");
     assert!(outcome.into_response().observed.is_none());
     let other = |name: &&String| name.contains("variant=.=other");
     assert_eq!(names.iter().filter(other).count(), 1, "no responses of it are counted: {names:?}");

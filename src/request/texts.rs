@@ -46,16 +46,12 @@ impl Texts {
     }
 }
 
-// Seeds that keep the numbers of properties and of members apart.
-const PROPERTY: u64 = 1;
-const BAGGAGE: u64 = 2;
-
 /// The text of a property: of its path, which has NUL between its segments. Strings and whole numbers
 /// have one.
 #[inline(never)]
 pub(super) fn property<'a>(request: &'a impl Request, path: &str) -> Option<&'a [u8]> {
     let make = &mut || text_of(request.property(path)?);
-    kept(request, xxh64(path.as_bytes(), PROPERTY), make)
+    kept(request, number(path), make)
 }
 
 /// The value of the first member of this key in `baggage`, percent-decoded (W3C Baggage section 3).
@@ -67,7 +63,12 @@ pub(super) fn baggage<'a>(request: &'a impl Request, key: &str) -> Option<&'a [u
         })?;
         Some(percent_decode(value).collect())
     };
-    kept(request, xxh64(key.as_bytes(), BAGGAGE), make)
+    kept(request, number(key), make)
+}
+
+/// The number of a path or a key. A path has NUL between its segments, and is no key.
+fn number(name: &str) -> u64 {
+    xxh64(name.as_bytes(), 0)
 }
 
 fn kept<'a>(
@@ -86,8 +87,7 @@ fn kept<'a>(
 fn member_of<'a>(member: &'a [u8], key: &str) -> Option<&'a [u8]> {
     let (pair, _) = split_at_byte(member, b';');
     let (name, value) = split_at_byte(pair, b'=');
-    let value = value.filter(|_| trim(name) == key.as_bytes())?;
-    Some(trim(value))
+    value.filter(|_| trim(name) == key.as_bytes())
 }
 
 /// The text of a property as the proxy hands it over: a string is its bytes, and a number the eight bytes
@@ -123,6 +123,8 @@ mod tests {
             ((-12_f64).to_le_bytes().to_vec(), Some("-12")),
             (1_796_000_000_f64.to_le_bytes().to_vec(), Some("1796000000")),
             ((limits::AMBIGUOUS_NUMBER - 1.0).to_le_bytes().to_vec(), Some("2251799813685247")),
+            (limits::AMBIGUOUS_NUMBER.to_le_bytes().to_vec(), None),
+            ((-limits::AMBIGUOUS_NUMBER).to_le_bytes().to_vec(), None),
             (1.5_f64.to_le_bytes().to_vec(), None),
             (1e300_f64.to_le_bytes().to_vec(), None),
             (f64::NAN.to_le_bytes().to_vec(), None),
@@ -184,6 +186,8 @@ mod tests {
         ] {
             let request = HeaderList::new(lines.iter().map(|line| ("baggage", *line)));
             assert_eq!(shown(baggage(&request, "user")).as_deref(), value, "{lines:?}");
+            let noted = lines.concat().contains("%0A").then_some(Ignored::Value);
+            assert_eq!(request.ignored().iter().next(), noted, "{lines:?}");
         }
     }
 }
