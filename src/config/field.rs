@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use super::decimal::Decimal;
 use super::error::{Errors, echo};
 use super::form::Form;
+use super::given::Given;
+use super::name::check_name;
 use super::node::{EXACT_INTEGER, Node};
 use crate::limits;
 
@@ -207,37 +209,6 @@ impl<'a> Field<'a> {
     }
 }
 
-/// A field that may be absent, as its reader found it.
-pub(crate) enum Given<T> {
-    Absent,
-    /// The field is there, and could not be read: an error says why.
-    Wrong,
-    Value(T),
-}
-
-impl<T> Given<T> {
-    /// Whether the field is there, even if it is wrong.
-    pub(crate) fn is_given(&self) -> bool {
-        !matches!(self, Given::Absent)
-    }
-
-    pub(crate) fn value(self) -> Option<T> {
-        match self {
-            Given::Value(value) => Some(value),
-            Given::Absent | Given::Wrong => None,
-        }
-    }
-
-    /// The value, or the default of an absent field; `None` if the field is wrong.
-    pub(crate) fn value_or(self, default: T) -> Option<T> {
-        match self {
-            Given::Value(value) => Some(value),
-            Given::Absent => Some(default),
-            Given::Wrong => None,
-        }
-    }
-}
-
 /// The fields of an object. [`Object::finish`] reports those that no reader asked for, and those that
 /// are missing.
 pub(crate) struct Object<'a> {
@@ -327,18 +298,6 @@ pub(super) fn number(text: &str) -> Option<f64> {
 pub(crate) fn long(text: &str) -> Option<i128> {
     let signed = text.parse::<i64>().map(i128::from);
     signed.or_else(|_| text.parse::<u64>().map(i128::from)).ok()
-}
-
-/// Checks the name of a rule, a variant or a layer. It is plain, since headers, metrics and logs show
-/// it as it is.
-pub(crate) fn check_name(path: &str, name: &str, errors: &mut Errors) -> Option<String> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    if !name.is_empty() && name.len() <= limits::NAME_BYTES && name.bytes().all(plain) {
-        return Some(name.to_owned());
-    }
-    let remedy = format!("must be 1 to {} letters, digits, '-', '_' or '.'", limits::NAME_BYTES);
-    errors.invalid(path, format!("{name:?}"), remedy);
-    None
 }
 
 fn child(path: &str, key: &str) -> String {

@@ -1,7 +1,8 @@
 //! A split whose weights the route has: the filter gives each client its place among them.
 
 use super::error::Errors;
-use super::field::{Field, Given, Object};
+use super::field::{Field, Object};
+use super::given::Given;
 use super::guard::{self, GuardSpec};
 use super::rule::ActionSpec;
 use super::sticky::{self, PersistSpec};

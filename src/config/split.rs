@@ -2,8 +2,9 @@
 
 use super::decimal::Decimal;
 use super::error::Errors;
-use super::field::{Field, Given, Object};
+use super::field::{Field, Object};
 use super::form::Form;
+use super::given::Given;
 use super::guard::{self, GuardSpec};
 use super::ramp::{self, RampSpec};
 use super::route;

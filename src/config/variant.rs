@@ -1,8 +1,9 @@
 //! The variants that rules choose from.
 
 use super::error::Errors;
-use super::field::{Field, Object, check_name};
+use super::field::{Field, Object};
 use super::form::Form;
+use super::name::check_name;
 use crate::limits;
 use crate::point;
 

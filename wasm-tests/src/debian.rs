@@ -1,6 +1,7 @@
 //! Programs of Debian's packages, unpacked into `target/`: the system stays as it is.
 
-use crate::find::{run, which};
+use crate::find::which;
+use crate::process::run;
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! The SDKs of flag engines as released, and nginx: what they answer for the keys of clients.
 
-use crate::find::{run, which};
+use crate::find::which;
 use crate::process::Process;
+use crate::process::run;
 use crate::{cannot_run, debian};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use wasm_tests::readme::{self, Block, DOCUMENTS, blocks, steady};
 use wasm_tests::session::Session;
-use wasm_tests::{case, native, root};
+use wasm_tests::{case, native, root, splitctl};
 
 fn text(path: impl AsRef<Path>) -> Result<String> {
     Ok(fs::read_to_string(root().join(path))?)
@@ -190,6 +190,25 @@ fn every_target_is_there() -> Result<()> {
         assert!(makefile.contains(&format!("\n{target}:")), "make {target}");
     }
     assert!(targets.len() > 3, "{targets:?}");
+    Ok(())
+}
+
+/// The README names the commands of `splitctl`, in the order of its help.
+#[test]
+fn every_command_of_splitctl_is_named() -> Result<()> {
+    let help = Command::new(splitctl::program()?).arg("--help").output()?;
+    let help = String::from_utf8(help.stdout)?;
+    let (_, commands) = help.split_once("Commands:\n").context("no commands")?;
+    let commands = commands.split("\n\n").next().unwrap_or_default().lines();
+    // What stands further in goes on with the line above.
+    let commands = commands.filter_map(|line| line.strip_prefix("  "));
+    let commands = commands.filter_map(|line| line.split(' ').next());
+    let commands: Vec<_> = commands.filter(|name| !["", "help"].contains(name)).collect();
+    let readme = text("README.md")?;
+    let line = readme.lines().find(|line| line.starts_with("- `splitctl --help`: "));
+    let (named, _) = line.and_then(|line| line.split_once(". ")).context("no line")?;
+    let named: Vec<_> = named.split('`').skip(3).step_by(2).collect();
+    assert_eq!(named, commands);
     Ok(())
 }
 

@@ -17,7 +17,7 @@ pub enum Format {
     Table,
     /// For programs
     Json,
-    /// The same as YAML
+    /// What JSON says, as YAML
     Yaml,
 }
 
