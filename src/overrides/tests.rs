@@ -181,6 +181,7 @@ fn a_hold_and_a_rule_in_shadow_hear_of_no_choice() {
     shadow["rules"].as_array_mut().unwrap().push(live);
     for (config, expected) in [(held, Reason::Hold), (shadow, Reason::Pinned)] {
         let plan = plan(&config);
+        assert!(plan.rules()[0].overrides().is_none());
         for (path, cookie) in [("/?split=canary", ""), ("/", "force=canary"), ("/?split=", "")] {
             let (variant, reason, set) = ask(&plan, path, cookie, 0);
             assert_eq!((variant.as_str(), reason), ("stable", expected), "{path}");

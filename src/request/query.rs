@@ -145,6 +145,7 @@ mod tests {
         let bytes = |before: usize| find(format!("/?{}&b=1", "a".repeat(before)));
         assert!(bytes(limits::VALUE_BYTES - 4));
         assert!(!bytes(limits::VALUE_BYTES - 3));
+        assert!(!find(format!("/?b=1&{}", "a".repeat(limits::VALUE_BYTES))), "nor its first pair");
     }
 
     /// A request that the proxy has sent elsewhere.

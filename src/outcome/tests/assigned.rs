@@ -37,6 +37,9 @@ fn a_user_is_new_who_is_handed_an_assignment_or_an_identity() {
         let plan = plan(json!([split(more.clone())]));
         let expected = expected.then_some("rule=.=r;.;variant=.=a;.;tsplit_assigned_total");
         assert_eq!(assigned(&plan, "h", cookie).as_deref(), expected, "{more} {cookie}");
+        let mut names = plan.metrics().iter().map(|metric| metric.name);
+        let has = names.any(|name| name.ends_with("tsplit_assigned_total"));
+        assert!(!has || *more != shadow, "a rule in shadow assigns nobody");
     }
     // The guard's fallback is nobody's assignment, also where its client is issued an identity.
     let guarded = json!({ "name": "r", "split": { "a": 0, "b": 1 },
