@@ -332,8 +332,8 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         Returned::new(persist, kept, for_page, self.request)
     }
 
-    /// The assignment that the client returns, and whether it is for its page alone. It decides without the client's identity, which is looked
-    /// at all the same where it may have to be set anew.
+    /// The assignment that the client returns, and whether it is for its page alone. It decides without
+    /// the client's identity, which is looked at all the same where it may have to be set anew.
     fn look_up<T>(
         &mut self,
         rule: &Rule,
