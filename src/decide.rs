@@ -121,6 +121,15 @@ impl<'p> Choice<'p> {
     }
 }
 
+/// A point, and the reason for it.
+struct Place {
+    /// `None` where Envoy is to draw.
+    point: Option<u64>,
+    reason: Reason,
+    /// The draw, if that made it.
+    draw: Option<Draw>,
+}
+
 /// A choice that a guard may change.
 struct Redirect<'p> {
     /// The place of the guard.
@@ -272,32 +281,53 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     /// where Envoy is to draw. An open guard sends it to where the fallback is.
     #[inline(never)]
     fn place(&mut self, rule: &'p Rule, route: &'p Route) -> Decision<'p> {
-        let returned = route.persist.as_ref().map(|persist| {
-            let (found, for_page) = self.look_up(rule, persist, point::parse);
-            Returned::new(persist, found, for_page, self.request)
-        });
-        let (point, reason, draw) = match returned.and_then(|returned| returned.stays()) {
-            Some(point) => (Some(point), Reason::Persisted, None),
+        match &route.persist {
+            None => {
+                // A point that is not kept would be no better than Envoy's own draw.
+                let draw = self.draw(rule, route.seed);
+                let point = draw.of_key().map(point::of);
+                self.placed(rule, route, Place { point, reason: draw.reason, draw: Some(draw) })
+            }
+            Some(persist) => self.keep_place(rule, route, persist),
+        }
+    }
+
+    #[inline(never)] // Routes that keep nothing are not to pay for its code.
+    fn keep_place(
+        &mut self,
+        rule: &'p Rule,
+        route: &'p Route,
+        persist: &'p Persist,
+    ) -> Decision<'p> {
+        let (found, for_page) = self.look_up(rule, persist, point::parse);
+        let returned = Returned::new(persist, found, for_page, self.request);
+        let place = match returned.stays() {
+            Some(point) => Place { point: Some(point), reason: Reason::Persisted, draw: None },
             None => {
                 let draw = self.draw(rule, route.seed);
-                // A point that is not kept would be no better than Envoy's own draw.
-                let lasts = draw.reason == Reason::Sticky || returned.is_some();
-                (lasts.then(|| point::of(draw.hash)), draw.reason, Some(draw))
+                let point = Some(point::of(draw.hash));
+                Place { point, reason: draw.reason, draw: Some(draw) }
             }
         };
+        let decision = self.placed(rule, route, place);
+        decision.kept_by(returned, |kept| decision.point == Some(kept))
+    }
+
+    /// The decision for a point; for the fallback's where the guard is open.
+    fn placed(
+        &mut self,
+        rule: &'p Rule,
+        route: &'p Route,
+        Place { point, reason, draw }: Place,
+    ) -> Decision<'p> {
         let redirect = Redirect { guard: route.guard, seed: route.seed, target: &route.target };
-        let decision = if let Some(fallback) = self.guarded(rule, redirect, draw) {
+        if let Some(fallback) = self.guarded(rule, redirect, draw) {
             let point = fallback.variant.as_ref().and_then(|variant| variant.point);
             let point = point.or(Some(point::FIRST));
-            Decision { point, ..self.decision(&route.target, Reason::Guard) }
-        } else {
-            let hash = draw.and_then(Draw::of_key);
-            Decision { hash, point, ..self.decision(&route.target, reason) }
-        };
-        match returned {
-            None => decision,
-            Some(returned) => decision.kept_by(returned, |kept| decision.point == Some(kept)),
+            return Decision { point, ..self.decision(&route.target, Reason::Guard) };
         }
+        let hash = draw.and_then(Draw::of_key);
+        Decision { hash, point, ..self.decision(&route.target, reason) }
     }
 
     fn draw(&mut self, rule: &'p Rule, seed: u64) -> Draw {
