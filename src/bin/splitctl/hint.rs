@@ -41,6 +41,12 @@ impl Remedy {
         }
     }
 
+    /// Whether each variant has the same share of the clients with it.
+    pub fn keeps_shares(&self) -> bool {
+        let (_, field, _) = &self.edit;
+        *field != "split"
+    }
+
     /// The advice, if these shares of the clients move without it and with it.
     pub fn advice(&self, without: f64, with: f64, chance: f64) -> Option<String> {
         let helps = without > with + chance || self.even && with <= without + chance;

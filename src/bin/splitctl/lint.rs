@@ -10,6 +10,7 @@ mod resources;
 mod routing;
 mod rule;
 mod salt;
+mod subsets;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,9 @@
 //! The clients that move when one configuration replaces another.
 
+use traffic_split::HeaderList;
 use traffic_split::config::PersistSpec;
 
-use crate::diff::client::Client;
+use crate::diff::client::{Client, Shape};
 use crate::diff::group::Group;
 use crate::diff::side::{At, Place, Side};
 use crate::keys::Source;
@@ -36,56 +37,72 @@ pub fn count<'a>(
     keys: &Source,
     kept: &[Kept<'_>],
 ) -> Vec<Movement<'a>> {
-    let mut scenes: Vec<Scene<'a, '_>> =
-        groups.map(|group| Scene::new(sides, group, kept)).collect();
+    let groups: Vec<_> = groups.map(|group| (group, narrowed(sides, group))).collect();
+    let mut scenes: Vec<_> = groups
+        .iter()
+        .map(|(group, narrowed)| match (narrowed, &group.narrow) {
+            (Some([old, new]), Some(narrow)) => Scene::new([old, new], &narrow.shapes, kept),
+            _ => Scene::new(sides, &group.shapes, kept),
+        })
+        .collect();
+    let is_fixed = |place: &usize| groups.get(*place).is_none_or(|(group, _)| group.is_fixed);
     let mut client = Client::default();
-    if scenes.iter().any(|scene| !scene.group().is_fixed) {
+    let (fixed, mut others): (Vec<_>, Vec<_>) =
+        scenes.iter_mut().enumerate().partition(|(place, _)| is_fixed(place));
+    if !others.is_empty() {
         keys.for_each(|key| {
             client.set(key);
-            for scene in scenes.iter_mut().filter(|scene| !scene.group().is_fixed) {
-                scene.decide(&client, 1);
-            }
+            others.iter_mut().for_each(|(_, scene)| scene.decide(&client, 1));
         });
     }
     client.set(b"user-0");
-    for scene in scenes.iter_mut().filter(|scene| scene.group().is_fixed) {
-        scene.decide(&client, keys.count());
-    }
-    scenes.into_iter().map(|scene| scene.movement).collect()
+    fixed.into_iter().for_each(|(_, scene)| scene.decide(&client, keys.count()));
+    let [old, new] = sides;
+    let movement = |((group, _), scene): (&(&'a Group, _), Scene<'_, '_>)| {
+        let own = |cell: Cell<'_>| Cell { from: old.own(cell.from), to: new.own(cell.to), ..cell };
+        Movement { group, cells: scene.cells.into_iter().map(own).collect() }
+    };
+    groups.iter().zip(scenes).map(movement).collect()
+}
+
+/// The configurations with what decides the requests of a group, where that can be told.
+fn narrowed<'a>([old, new]: [&Side<'a>; 2], group: &Group) -> Option<[Side<'a>; 2]> {
+    let narrow = group.narrow.as_ref()?;
+    let side = |it: usize, side: &Side<'a>| side.edited(|json| narrow.edit(it, json)).ok();
+    Some([side(0, old)?, side(1, new)?])
 }
 
 /// The requests of one group in the making.
-struct Scene<'a, 'k> {
-    sides: [&'a Side<'a>; 2],
-    requests: [traffic_split::HeaderList; 2],
+struct Scene<'s, 'k> {
+    sides: [&'s Side<'s>; 2],
+    shapes: &'s [Shape; 2],
+    requests: [HeaderList; 2],
     /// Whether both configurations get the same request.
     shared: bool,
     kept: &'k [Kept<'k>],
-    movement: Movement<'a>,
+    cells: Vec<Cell<'s>>,
 }
 
-impl<'a, 'k> Scene<'a, 'k> {
-    fn new(sides: [&'a Side<'a>; 2], group: &'a Group, kept: &'k [Kept<'k>]) -> Self {
-        let mut requests = [&group.old, &group.new].map(|shape| shape.request());
-        let shared = group.old == group.new && kept.is_empty();
+impl<'s, 'k> Scene<'s, 'k> {
+    fn new(sides: [&'s Side<'s>; 2], shapes: &'s [Shape; 2], kept: &'k [Kept<'k>]) -> Self {
+        let mut requests = shapes.each_ref().map(Shape::request);
+        let [old, new] = shapes;
+        let shared = old == new && kept.is_empty();
         if let ([_, new], false) = (&mut requests, kept.is_empty()) {
             new.headers.push(("cookie".to_owned(), Vec::new()));
         }
-        Scene { sides, requests, shared, kept, movement: Movement { group, cells: Vec::new() } }
-    }
-
-    fn group(&self) -> &'a Group {
-        self.movement.group
+        Scene { sides, shapes, requests, shared, kept, cells: Vec::new() }
     }
 
     fn decide(&mut self, client: &Client, clients: u64) {
         let ([before, after], [old, new]) = (self.sides, &mut self.requests);
-        self.movement.group.old.fill(client, old);
+        let [old_shape, new_shape] = self.shapes;
+        old_shape.fill(client, old);
         let from = before.place(old, &mut client.chance(before.now()));
         let request = match self.shared {
             true => old,
             false => {
-                self.movement.group.new.fill(client, new);
+                new_shape.fill(client, new);
                 if let (Some((_, value)), false) = (new.headers.last_mut(), self.kept.is_empty()) {
                     keep(self.kept, from, value);
                 }
@@ -93,7 +110,19 @@ impl<'a, 'k> Scene<'a, 'k> {
             }
         };
         let to = after.place(request, &mut client.chance(after.now()));
-        self.movement.add(from, to, clients);
+        self.add(from, to, clients);
+    }
+
+    fn add(&mut self, from: Place<'s>, to: Place<'s>, clients: u64) {
+        let moved = if from.at == to.at { 0 } else { clients };
+        let known = self.cells.iter_mut().find(|cell| cell.from.is(from) && cell.to.is(to));
+        match known {
+            Some(cell) => {
+                cell.clients += clients;
+                cell.moved += moved;
+            }
+            None => self.cells.push(Cell { from, to, clients, moved }),
+        }
     }
 }
 
@@ -108,18 +137,6 @@ fn keep(kept: &[Kept<'_>], from: Place<'_>, into: &mut Vec<u8>) {
 }
 
 impl<'a> Movement<'a> {
-    fn add(&mut self, from: Place<'a>, to: Place<'a>, clients: u64) {
-        let moved = if from.at == to.at { 0 } else { clients };
-        let known = self.cells.iter_mut().find(|cell| cell.from.is(from) && cell.to.is(to));
-        match known {
-            Some(cell) => {
-                cell.clients += clients;
-                cell.moved += moved;
-            }
-            None => self.cells.push(Cell { from, to, clients, moved }),
-        }
-    }
-
     pub fn clients(&self) -> u64 {
         self.cells.iter().map(|cell| cell.clients).sum()
     }

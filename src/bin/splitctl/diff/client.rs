@@ -24,6 +24,17 @@ pub struct Client {
 }
 
 impl Client {
+    pub fn of(key: &str) -> Self {
+        Client { key: key.into() }
+    }
+
+    /// A text of its request.
+    pub fn written(&self, pieces: &[Piece]) -> Vec<u8> {
+        let mut text = Vec::new();
+        pieces.iter().for_each(|piece| piece.write(self, &mut text));
+        text
+    }
+
     pub fn set(&mut self, key: &[u8]) {
         self.key.clear();
         self.key.extend_from_slice(key);

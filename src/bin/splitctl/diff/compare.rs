@@ -85,16 +85,22 @@ pub fn advice(
 ) -> Vec<String> {
     let [before, after] = sides;
     let mut moved: Vec<f64> = movements.iter().map(Movement::moved).collect();
+    let least: Vec<f64> = movements.iter().map(Movement::minimum).collect();
+    let chance = |share: f64| CHANCE * (share * (1.0 - share) / keys.count().max(1) as f64).sqrt();
     let mut taken: Vec<Remedy> = Vec::new();
     let mut advice = Vec::new();
     if hint::is_held(before, after) {
         return advice;
     }
     for remedy in hint::remedies(before, pairs) {
-        if !remedy.even && moved.iter().all(|moved| *moved == 0.0) {
+        // Nothing is tried where as few move as these shares allow.
+        let keeps_shares = taken.iter().chain([&remedy]).all(Remedy::keeps_shares);
+        let least = if keeps_shares { &least[..] } else { &[] };
+        let mut both = moved.iter().zip(least.iter().chain(std::iter::repeat(&0.0)));
+        if !remedy.even && both.all(|(moved, least)| *moved <= least + chance(*moved)) {
             continue;
         }
-        let edited = Side::edited(after.checked, after.routes, after.is_by_cluster(), |json| {
+        let edited = after.edited(|json| {
             taken.iter().chain([&remedy]).for_each(|remedy| remedy.edit(json));
         });
         let Ok(edited) = edited else { continue };
@@ -103,9 +109,8 @@ pub fn advice(
         let with: Vec<f64> = tried.iter().map(Movement::moved).collect();
         // It is told by the requests for which it does most.
         let best = moved.iter().zip(&with).max_by(|a, b| (a.0 - a.1).total_cmp(&(b.0 - b.1)));
-        let Some((without, least)) = best else { continue };
-        let chance = CHANCE * (without * (1.0 - without) / keys.count().max(1) as f64).sqrt();
-        if let Some(text) = remedy.advice(*without, *least, chance) {
+        let Some((without, fewer)) = best else { continue };
+        if let Some(text) = remedy.advice(*without, *fewer, chance(*without)) {
             advice.push(text);
             moved = with;
             taken.push(remedy);

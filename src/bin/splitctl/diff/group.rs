@@ -1,42 +1,42 @@
 //! Requests that all clients send, with those together that both configurations answer alike.
 
 use traffic_split::HeaderList;
-use traffic_split::config::{ActionSpec, KeySource, Part, RuleSpec};
+use traffic_split::config::{ActionSpec, Config};
 
+use super::asked::Asked;
 use super::client::{Client, Shape};
 use super::described::{Carried, Described};
+use super::narrow::Narrow;
 use super::side::Side;
+use super::tells;
 
 /// The most groups that are decided for all clients.
 const MOST: usize = 64;
 
+/// The keys of the clients by whom a request is judged.
+pub const KEYS: [&str; 2] = ["user-0", "user-1"];
+
 /// Requests that meet the same rules with the same keys.
 pub struct Group {
     pub requests: Vec<Described>,
-    /// The request as the old configuration gets it.
-    pub old: Shape,
-    /// The request as the new one gets it: an identity that it does not accept is left out.
-    pub new: Shape,
+    /// The request as each configuration gets it: an identity that the new one does not accept is left
+    /// out for it.
+    pub shapes: [Shape; 2],
     /// Whether all clients are decided alike.
     pub is_fixed: bool,
     /// Each request as both configurations get it from one client.
     pub samples: Vec<[HeaderList; 2]>,
+    /// What decides these requests, where that can be told from the rest.
+    pub narrow: Option<Narrow>,
     signature: Signature,
 }
 
-/// The input of a decision: the rules that are met, and what they read of one client's keys.
+/// The input of a decision: the rules that are met, and what they read of one client. Where a condition
+/// tells clients from each other, the rules that are met differ too, and no other request is alike.
 #[derive(PartialEq, Eq)]
 struct Signature {
-    rules: [Vec<usize>; 2],
-    keys: [Vec<Asked>; 2],
-}
-
-/// The values by which a rule tells a client, for each place that it looks at.
-#[derive(Default, PartialEq, Eq)]
-struct Asked {
-    values: Vec<Vec<Vec<u8>>>,
-    /// Whether the last place has the key.
-    is_told: bool,
+    read: [(Vec<usize>, Vec<Asked>); 2],
+    by_condition: Option<[Shape; 2]>,
 }
 
 /// The groups of these requests, and the number of requests that are left out. `made_up` says that no key
@@ -48,51 +48,90 @@ pub fn groups(
     accepted: &[String],
     made_up: bool,
 ) -> (Vec<Group>, usize) {
-    let [side, new_side] = sides;
     let mut groups: Vec<Group> = Vec::new();
     let mut left_out = 0;
     for request in described {
-        let old = request.shape(carried, &carried.issued);
-        let new = request.shape(carried, accepted);
-        let [samples, others] =
-            ["user-0", "user-1"].map(|key| [sent_by(key, &old), sent_by(key, &new)]);
-        let [sample, new_sample] = &samples;
-        let (before, after) = (met(side, sample), met(new_side, new_sample));
-        let by_rule = before.is_fixed && after.is_fixed;
-        // Where rules alone decide, a key does not matter.
-        let asked = |clients: &[HeaderList; 2]| -> [Vec<Asked>; 2] {
-            if by_rule {
-                return Default::default();
-            }
-            let [first, second] = clients;
-            [before.asked(side, first, made_up), after.asked(new_side, second, made_up)]
+        let group = Group::new(sides, request, (carried, accepted), made_up);
+        let is_like = |known: &&mut Group| {
+            known.is_fixed == group.is_fixed && known.signature == group.signature
         };
-        let keys = asked(&samples);
-        let [old_keys, new_keys] = &keys;
-        let is_told = keys == asked(&others)
-            && before.is_told(old_keys, decided(side, sample))
-            && after.is_told(new_keys, decided(new_side, new_sample));
-        let is_fixed = old.is_fixed() && new.is_fixed() || by_rule || is_told;
-        let signature = Signature { rules: [before.rules, after.rules], keys };
-        let is_like =
-            |group: &&mut Group| group.is_fixed == is_fixed && group.signature == signature;
-        if let Some(group) = groups.iter_mut().find(is_like) {
-            group.requests.push(request);
-            group.samples.push(samples);
+        if let Some(known) = groups.iter_mut().find(is_like) {
+            known.requests.extend(group.requests);
+            known.samples.extend(group.samples);
         } else if groups.len() == MOST {
             left_out += 1;
         } else {
-            let (requests, samples) = (vec![request], vec![samples]);
-            groups.push(Group { requests, old, new, is_fixed, samples, signature });
+            groups.push(group);
         }
     }
     (groups, left_out)
 }
 
+impl Group {
+    /// The group of one request.
+    fn new(
+        sides: [&Side<'_>; 2],
+        request: Described,
+        (carried, accepted): (&Carried, &[String]),
+        made_up: bool,
+    ) -> Self {
+        let shapes = [&carried.issued[..], accepted].map(|ids| request.shape(carried, ids));
+        let [first, second] = KEYS.map(|key| shapes.each_ref().map(|shape| sent_by(key, shape)));
+        // In a request that is the same for everyone, no client has a key of its own.
+        let made_up = made_up || shapes.iter().all(Shape::is_fixed);
+        let ([old, new], [old_first, new_first], [old_second, new_second]) =
+            (sides, &first, &second);
+        let mut readings = [
+            Reading::new(old, [old_first, old_second], made_up),
+            Reading::new(new, [new_first, new_second], made_up),
+        ];
+        let by_condition = readings.iter().any(|it| it.by_condition);
+        let by_rule = !by_condition && readings.iter().all(|it| it.met.is_fixed);
+        let is_told = !by_condition && readings.iter().all(|it| it.is_told);
+        let is_fixed = by_rule || is_told;
+        // Where rules alone decide, a key does not matter.
+        if by_rule {
+            readings.iter_mut().flat_map(|it| &mut it.asked).flatten().for_each(Asked::forget_key);
+        }
+        let narrow =
+            (made_up && !is_fixed && !by_condition).then(|| Narrow::new(&readings)).flatten();
+        let signature = Signature {
+            by_condition: by_condition.then(|| shapes.clone()),
+            read: readings.map(|Reading { met, asked: [asked, _], .. }| (met.rules, asked)),
+        };
+        let (requests, samples) = (vec![request], vec![first]);
+        Group { requests, shapes, is_fixed, samples, narrow, signature }
+    }
+}
+
+/// The rules that a request meets in one configuration, and what they read of two clients.
+pub struct Reading<'r> {
+    pub config: &'r Config,
+    pub met: Met,
+    pub asked: [Vec<Asked>; 2],
+    /// Whether clients are told from each other by a condition.
+    by_condition: bool,
+    /// Whether all clients are told alike.
+    is_told: bool,
+}
+
+impl<'r> Reading<'r> {
+    fn new(side: &'r Side<'_>, clients: [&HeaderList; 2], made_up: bool) -> Self {
+        let config = &side.checked.config;
+        let [sample, _] = clients;
+        let met = met(side, sample);
+        let asked = clients.map(|client| met.asked(side, client, made_up));
+        let [first, second] = &asked;
+        let is_told = first == second && met.is_told(first, decided(side, sample));
+        let by_condition = tells::is_told(config, clients, made_up);
+        Reading { config, met, asked, by_condition, is_told }
+    }
+}
+
 /// The rules that may decide a request.
-struct Met {
+pub struct Met {
     /// Their indexes, up to the first one that takes every client.
-    rules: Vec<usize>,
+    pub rules: Vec<usize>,
     /// Whether each of them needs a key.
     needs_key: Vec<bool>,
     /// Whether the client does not matter.
@@ -143,41 +182,10 @@ fn decided(side: &Side<'_>, request: &HeaderList) -> Option<usize> {
     side.plan().rules().iter().position(|known| known.name() == rule)
 }
 
-impl Asked {
-    fn new(rule: &RuleSpec, request: &HeaderList, made_up: bool) -> Self {
-        let mut asked = Asked::default();
-        let Some(sticky) = &rule.sticky else { return asked };
-        for source in &sticky.key {
-            let values = values(source.part(), request);
-            // A text inside another one is not looked for here.
-            let is_plain = made_up && !matches!(source, KeySource::Inner(..));
-            asked.is_told =
-                is_plain && values.first().is_some_and(|value| sticky.is_identity(value));
-            asked.values.push(values);
-            if asked.is_told {
-                return asked;
-            }
-        }
-        let issued = sticky.issue.iter().map(|cookie| Part::Cookie(cookie.name.clone()));
-        asked.values.extend(issued.map(|part| values(Some(&part), request)));
-        asked
-    }
-}
-
-/// The values of a part of a request, or of its address.
-fn values(part: Option<&Part>, request: &HeaderList) -> Vec<Vec<u8>> {
-    match part {
-        Some(part) => part.values(request).into_iter().map(<[u8]>::to_vec).collect(),
-        None => request.source.iter().map(|it| it.to_string().into_bytes()).collect(),
-    }
-}
-
 /// The request of one client.
 fn sent_by(key: &str, shape: &Shape) -> HeaderList {
-    let mut client = Client::default();
-    client.set(key.as_bytes());
     let mut request = shape.request();
-    shape.fill(&client, &mut request);
+    shape.fill(&Client::of(key), &mut request);
     request
 }
 

@@ -85,7 +85,7 @@ impl Names {
 
 impl Requests {
     pub fn new<'a>(movement: &Movement<'a>, names: &Names) -> Self {
-        let Group { requests, old, .. } = movement.group;
+        let Group { requests, shapes: [old, _], .. } = movement.group;
         let cells = || movement.cells.iter();
         let all = |name: fn(&Cell<'a>) -> Place<'a>| {
             let mut all: Vec<_> = cells().map(|cell| names.name(name(cell))).collect();
@@ -129,7 +129,7 @@ impl Requests {
             matrix: Ordered(from.iter().map(|from| (from.clone(), row(from))).collect()),
             rules: if between.iter().any(|it| it.from != it.to) { between } else { Vec::new() },
             decided,
-            is_one: old.is_fixed(),
+            is_one: movement.group.is_fixed && old.is_fixed(),
         }
     }
 

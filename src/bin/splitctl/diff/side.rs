@@ -13,9 +13,9 @@ use crate::routes::{Route, Routes};
 /// choose an identity or a variant, and not which one it is.
 pub struct Side<'a> {
     pub checked: &'a Checked,
-    pub routes: &'a Routes,
     /// The route that has the weights of a rule with `split: route`.
     pub route: Option<&'a Route>,
+    json: Value,
     plan: Plan,
     snapshot: Snapshot,
     by_cluster: bool,
@@ -49,24 +49,28 @@ pub enum At<'a> {
 impl<'a> Side<'a> {
     /// The configuration at the time of its snapshot. `by_cluster` tells its places by clusters.
     pub fn new(checked: &'a Checked, routes: &'a Routes, by_cluster: bool) -> Result<Self> {
-        Side::edited(checked, routes, by_cluster, |_| {})
+        let mut json = serde_json::to_value(&checked.tree)?;
+        unsign(&mut json);
+        Side::compiled(checked, routes.only("").ok(), by_cluster, json)
     }
 
     /// The same with a change of its JSON.
-    pub fn edited(
-        checked: &'a Checked,
-        routes: &'a Routes,
-        by_cluster: bool,
-        edit: impl FnOnce(&mut Value),
-    ) -> Result<Self> {
-        let mut json = serde_json::to_value(&checked.tree)?;
-        unsign(&mut json);
+    pub fn edited(&self, edit: impl FnOnce(&mut Value)) -> Result<Self> {
+        let mut json = self.json.clone();
         edit(&mut json);
+        Side::compiled(self.checked, self.route, self.by_cluster, json)
+    }
+
+    fn compiled(
+        checked: &'a Checked,
+        route: Option<&'a Route>,
+        by_cluster: bool,
+        json: Value,
+    ) -> Result<Self> {
         let plan = Plan::compile(json.to_string().as_bytes(), &|_| None);
         let plan = plan.map_err(|errors| anyhow!("{errors}"))?;
         let snapshot = Snapshot::new(&plan, checked.snapshot.now());
-        let route = routes.only("").ok();
-        Ok(Side { checked, routes, route, plan, snapshot, by_cluster })
+        Ok(Side { checked, route, json, plan, snapshot, by_cluster })
     }
 
     /// The place of a client.
@@ -94,6 +98,31 @@ impl<'a> Side<'a> {
         }
     }
 
+    /// A place of an edited side in the words of this one.
+    pub fn own(&self, place: Place<'_>) -> Place<'_> {
+        let config = &self.checked.config;
+        let variants = || config.variants.iter();
+        let entries = || self.route.iter().flat_map(|route| &route.entries);
+        let variant = |name| named(variants().map(|it| it.name.as_str()), name);
+        Place {
+            rule: place
+                .rule
+                .map(|name| named(config.rules.iter().map(|it| it.name.as_str()), name)),
+            variant: place.variant.map(variant),
+            at: match place.at {
+                At::Cluster(name) => {
+                    At::Cluster(named(variants().filter_map(|it| it.cluster.as_deref()), name))
+                }
+                At::Variant(name) => At::Variant(variant(name)),
+                At::Entry(name) => At::Entry(named(entries().map(|it| it.name.as_str()), name)),
+                At::Point(point) => At::Point(point),
+                At::Drawn => At::Drawn,
+                At::Own => At::Own,
+            },
+            point: place.point,
+        }
+    }
+
     /// Whether nothing is carried out. A hold has everyone decided.
     fn is_in_shadow(&self) -> bool {
         self.checked.config.mode == Mode::Shadow && self.checked.config.hold.is_none()
@@ -111,10 +140,11 @@ impl<'a> Side<'a> {
     pub fn now(&self) -> u64 {
         self.snapshot.now()
     }
+}
 
-    pub fn is_by_cluster(&self) -> bool {
-        self.by_cluster
-    }
+/// The name among these that is the same text.
+fn named<'n>(mut names: impl Iterator<Item = &'n str>, name: &str) -> &'n str {
+    names.find(|known| *known == name).unwrap_or_default()
 }
 
 /// Leaves out what needs keys and decides nothing: the signing of cookies, and units.

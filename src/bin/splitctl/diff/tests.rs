@@ -7,6 +7,9 @@ use super::*;
 use crate::check::{Checked, check};
 use crate::{document, plugin};
 
+mod each;
+mod told;
+
 #[derive(Parser)]
 struct Command {
     #[command(flatten)]

@@ -14,6 +14,7 @@ pub enum Place {
     Whole,
     Start,
     Inside,
+    End,
 }
 
 /// Headers that Envoy removes before its filters run: they are for one connection alone (RFC 9110
@@ -45,7 +46,7 @@ pub fn find(condition: &Condition) -> Vec<Finding> {
         Operator::Exact(text) => one("exact", Place::Whole, text).into_iter().collect(),
         Operator::Prefix(text) => one("prefix", Place::Start, text).into_iter().collect(),
         Operator::PathPrefix(text) => one("pathPrefix", Place::Start, text).into_iter().collect(),
-        Operator::Suffix(text) => one("suffix", Place::Inside, text).into_iter().collect(),
+        Operator::Suffix(text) => one("suffix", Place::End, text).into_iter().collect(),
         Operator::Contains(text) => one("contains", Place::Inside, text).into_iter().collect(),
         Operator::Member(text) => one("member", Place::Inside, text).into_iter().collect(),
         Operator::In(texts) => {
@@ -86,6 +87,12 @@ pub fn operand(part: &Part, place: Place, text: &str, ignore_case: bool) -> Opti
     let impossible = |why: String| Some((Lint::ImpossibleCondition, why));
     if let Some(c) = text.chars().find(|c| c.is_ascii_control() && *c != '\t') {
         return impossible(format!("no value has {c:?}: Envoy refuses control characters"));
+    }
+    let is_blank = |c: char| c == ' ' || c == '\t';
+    if matches!(place, Place::Whole | Place::Start) && text.starts_with(is_blank)
+        || matches!(place, Place::Whole | Place::End) && text.ends_with(is_blank)
+    {
+        return impossible("no value begins or ends with a blank: values are trimmed".into());
     }
     let with = |wrong: &dyn Fn(char) -> bool| text.chars().find(|c| wrong(*c));
     match part {

@@ -1,5 +1,7 @@
 //! Regular expressions that match less than they seem to, since they match whole values.
 
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use traffic_split::config::Part;
 
 use super::Lint;
@@ -29,11 +31,8 @@ pub fn find(part: &Part, pattern: &str, ignore_case: bool) -> Vec<(Lint, String)
             _ => Vec::new(),
         };
     }
-    let first = inner.chars().next().unwrap_or('.');
-    if *part == Part::Path && first.is_ascii_alphanumeric() && !inner.contains('|') {
-        let why =
-            format!("a path begins with /, so none matches an expression that begins with {first}");
-        return vec![(Lint::ImpossibleCondition, why)];
+    if let Some((_, why)) = impossible(part, pattern, ignore_case) {
+        return vec![(Lint::ImpossibleCondition, format!("nothing matches it: {why}"))];
     }
     let open = |text: &str, by: &str| !text.contains(by) && !text.contains('|');
     if start && !end && open(inner, ".*") && open(inner, ".+") {
@@ -43,6 +42,22 @@ pub fn find(part: &Part, pattern: &str, ignore_case: bool) -> Vec<(Lint, String)
         return vec![whole("it has $ and no ^, and matches the whole value all the same".into())];
     }
     Vec::new()
+}
+
+/// The lint of an expression if all that it matches begins, or all of it ends, as no value does.
+fn impossible(part: &Part, pattern: &str, ignore_case: bool) -> Option<(Lint, String)> {
+    let hir = ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).ok()?;
+    let ends = [(ExtractKind::Prefix, Place::Start), (ExtractKind::Suffix, Place::End)];
+    ends.into_iter().find_map(|(kind, place)| {
+        let texts = Extractor::new().kind(kind).extract(&hir);
+        let texts = texts.literals().filter(|texts| !texts.is_empty())?.iter().map(|text| {
+            let place = if text.is_exact() { Place::Whole } else { place };
+            let is_any = text.is_empty() && !text.is_exact();
+            let text = std::str::from_utf8(text.as_bytes()).ok().filter(|_| !is_any)?;
+            operand(part, place, text, ignore_case)
+        });
+        texts.collect::<Option<Vec<_>>>()?.into_iter().next()
+    })
 }
 
 fn whole(why: String) -> (Lint, String) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use traffic_split::config::{ActionSpec, Config, Mode};
 
+use super::subsets::Subsets;
 use super::workload::Placed;
 use super::{Lint, Warning};
 use crate::document::Node;
@@ -25,8 +26,7 @@ pub struct Routing<'n> {
     by_header: Vec<HeaderRoute<'n>>,
     /// The subsets that routes without a header lead to, by resource.
     defaults: Vec<(String, &'n str)>,
-    /// The hosts of DestinationRules with their subsets.
-    subsets: Vec<(&'n str, Vec<&'n str>)>,
+    subsets: Subsets<'n>,
 }
 
 impl<'n> Routing<'n> {
@@ -39,18 +39,13 @@ impl<'n> Routing<'n> {
         let routes = match kind {
             "VirtualService" => resource.at(&["spec", "http"]),
             "HTTPRoute" | "GRPCRoute" => resource.at(&["spec", "rules"]),
-            "DestinationRule" => {
-                let subsets =
-                    resource.at(&["spec", "subsets"]).map_or(&[][..], Node::elements).iter();
-                let names = subsets.filter_map(|subset| subset.get("name")?.text()).collect();
-                self.subsets.extend(text(&["spec", "host"]).map(|host| (host, names)));
-                return;
-            }
+            "DestinationRule" => return self.subsets.add(resource),
             _ => return,
         };
         let namespace = text(&["metadata", "namespace"]);
         for route in routes.map_or(&[][..], Node::elements) {
             let matches = route.get("match").or_else(|| route.get("matches"));
+            self.subsets.add_route(file, &title, route);
             let before = self.by_header.len();
             for matched in matches.map_or(&[][..], Node::elements) {
                 self.add_headers(file, (&title, namespace), matched);
@@ -96,9 +91,26 @@ impl<'n> Routing<'n> {
     /// The warnings about the routes of these plugins.
     pub fn find(&self, placed: &[Placed<'_>]) -> Vec<Warning> {
         let mut found: Vec<_> = placed.iter().flat_map(|it| self.unrouted(it, placed)).collect();
-        found.extend(placed.iter().flat_map(|plugin| self.without_subset(plugin)));
+        found.extend(placed.iter().flat_map(|plugin| self.subsets.of_variants(plugin)));
+        let routes = placed.iter().flat_map(|plugin| self.for_plugin(plugin, placed));
+        let titles: BTreeSet<_> = routes.map(|route| route.title.as_str()).collect();
+        found.extend(self.subsets.of_routes(&titles));
         found.extend(self.unknown(placed));
         found
+    }
+
+    /// The routes that look at a plugin's header. Those in the namespace of another plugin that writes it
+    /// are that one's, unless this one has no others.
+    fn for_plugin(&self, plugin: &Placed<'_>, placed: &[Placed<'_>]) -> Vec<&HeaderRoute<'n>> {
+        let header = plugin.checked.config.variant_header.as_ref();
+        let writes = |namespace: Option<&str>| {
+            let mut others = placed.iter().filter(|it| it.namespace == namespace);
+            others.any(|it| it.checked.config.variant_header.as_ref() == header)
+        };
+        let all = || self.by_header.iter().filter(|route| Some(&route.header) == header);
+        let own: Vec<_> =
+            all().filter(|it| it.namespace == plugin.namespace || !writes(it.namespace)).collect();
+        if own.is_empty() { all().collect() } else { own }
     }
 
     /// The variants of a plugin that no route is for.
@@ -109,8 +121,7 @@ impl<'n> Routing<'n> {
         else {
             return Vec::new();
         };
-        let routes: Vec<_> =
-            self.by_header.iter().filter(|route| route.header == *header).collect();
+        let routes = self.for_plugin(plugin, placed);
         if routes.is_empty() {
             return self.misrouted(plugin, header, placed).into_iter().collect();
         }
@@ -165,32 +176,14 @@ impl<'n> Routing<'n> {
         Some(plugin.warning(Lint::UnroutedVariant, "variantHeader", message))
     }
 
-    /// The variants whose cluster is a subset that no DestinationRule has.
-    fn without_subset(&self, plugin: &Placed<'_>) -> Vec<Warning> {
-        let variants = plugin.checked.config.variants.iter().filter_map(|variant| {
-            let mut parts = variant.cluster.as_deref()?.split('|');
-            let (_, _, subset, host) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-            let short = host.split('.').next();
-            let mut known = self.subsets.iter().filter(|(it, _)| *it == host || Some(*it) == short);
-            let names = known.next().map(|(_, names)| names)?;
-            let is_missing = !subset.is_empty() && !names.contains(&subset);
-            is_missing.then_some((variant, subset, host))
-        });
-        let warning =
-            |(variant, subset, host): (&traffic_split::config::VariantSpec, &str, &str)| {
-                let message = format!("no DestinationRule has the subset {subset} of {host}");
-                let path = format!("variants.{}.cluster", variant.name);
-                plugin.warning(Lint::UnknownCluster, &path, message)
-            };
-        variants.map(warning).collect()
-    }
-
     /// The routes for a variant that none of the plugins has.
     fn unknown(&self, placed: &[Placed<'_>]) -> Vec<Warning> {
         let warning = |route: &HeaderRoute<'_>| {
-            let configs = placed.iter().map(|plugin| &plugin.checked.config);
+            let looks = |plugin: &&Placed<'_>| {
+                self.for_plugin(plugin, placed).into_iter().any(|it| std::ptr::eq(it, route))
+            };
             let writers: Vec<_> =
-                configs.filter(|c| c.variant_header.as_ref() == Some(&route.header)).collect();
+                placed.iter().filter(looks).map(|plugin| &plugin.checked.config).collect();
             let value = route.value?;
             let is_known = |config: &&Config| config.variants.iter().any(|it| it.name == value);
             if writers.is_empty() || writers.iter().any(is_known) {
