@@ -245,7 +245,8 @@ fn a_rule_without_users_says_why() {
 fn all_verdicts_of_a_rule_share_alpha() {
     let each = |user: u32| {
         let (variant, millis) = [("s", 20), ("c", 400), ("d", 1)][user as usize % 3];
-        let path = if user % 3 == 1 && user % 4 < 3 || user % 8 == 0 { "/buy" } else { "/" };
+        let path =
+            if user % 3 == 1 && user % 4 < 3 || user.is_multiple_of(8) { "/buy" } else { "/" };
         let millis = millis + user % 7;
         line(&format!(
             r#""unit":"{user}","variant":"{variant}","path":"{path}","duration_ms":{millis}"#
@@ -294,7 +295,8 @@ fn what_a_log_does_not_have_is_not_counted() {
 #[test]
 fn a_log_that_is_there_twice_changes_no_verdict() {
     let each = |user: u32| {
-        let (variant, status) = if user % 3 == 0 { ("c", 500 + user % 7) } else { ("s", 200) };
+        let (variant, status) =
+            if user.is_multiple_of(3) { ("c", 500 + user % 7) } else { ("s", 200) };
         line(&format!(r#""unit":"{user}","variant":"{variant}","status":{status}"#))
     };
     let lines: Vec<_> = (0..900).map(each).collect();
