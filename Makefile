@@ -149,8 +149,13 @@ MACHINES := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 ZIG := $(CURDIR)/target/tools/zig-0.17.1
 DIST := target/dist
 
+# The version that Cargo.toml has.
+OWN := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+
 dist: ## Build every file of a release, by Rust $(RUST), into target/dist: make dist VERSION=1.0.0
-	@test -n "$(VERSION)" || { echo "VERSION is missing: make dist VERSION=1.0.0" >&2; exit 2; }
+	@test -n "$(VERSION)" || { echo "VERSION is missing: make dist VERSION=$(OWN)" >&2; exit 2; }
+	@test "$(VERSION)" = "$(OWN)" || \
+		{ echo "Cargo.toml has the version $(OWN): a release of $(VERSION) begins there." >&2; exit 2; }
 	@test -z "$$(git status --porcelain)" || \
 		{ echo "The work tree has changes: a release is built from a commit." >&2; exit 2; }
 	@rustup toolchain list | grep -q '^$(RUST)' || rustup toolchain install $(RUST) --profile minimal
@@ -194,6 +199,8 @@ verify: ## Check a release, and build its module anew: make verify VERSION=1.0.0
 	@RUSTUP_TOOLCHAIN=$(RUST) $(MAKE) --no-print-directory image
 	@cmp target/traffic_split.wasm "$(DIR)/traffic-split-$(VERSION).wasm"
 	@echo "$$(cat target/image.digest)" | cmp - "$(DIR)/traffic-split-$(VERSION).image.digest"
+	@rm -rf target/verify && mkdir -p target/verify && \
+		tar -xf "$(DIR)/traffic-split-$(VERSION).image.tar" -C target/verify && diff -r target/verify target/image
 	@echo "The module and its image are what this source builds."
 
 publish: ## Push image and chart of a release: make publish VERSION=1.0.0 DIR=target/dist REGISTRY=registry.example.com/team

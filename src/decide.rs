@@ -273,7 +273,8 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
     #[inline(never)]
     fn place(&mut self, rule: &'p Rule, route: &'p Route) -> Decision<'p> {
         let returned = route.persist.as_ref().map(|persist| {
-            Returned::new(persist, self.look_up(rule, persist, point::parse), self.request)
+            let (found, for_page) = self.look_up(rule, persist, point::parse);
+            Returned::new(persist, found, for_page, self.request)
         });
         let (point, reason, draw) = match returned.and_then(|returned| returned.stays()) {
             Some(point) => (Some(point), Reason::Persisted, None),
@@ -321,31 +322,41 @@ impl<'p, R: Request, E: Environment> Decider<'p, '_, R, E> {
         persist: &'p Persist,
         split: &'p Split,
     ) -> Returned<'p, &'p Arc<Target>> {
-        let found = self.look_up(rule, persist, |value| split.named(value));
+        let (found, for_page) = self.look_up(rule, persist, |value| split.named(value));
         let kept = found.and_then(|found| {
             let (target, weighted) = found.what;
             let stays = weighted || persist.drain;
             let due = found.due && weighted;
             stays.then_some(Found { what: target, place: found.place, due })
         });
-        Returned::new(persist, kept, self.request)
+        Returned::new(persist, kept, for_page, self.request)
     }
 
-    /// The assignment that the client returns. It decides without the client's identity, which is looked
-    /// at all the same where it may have to be set anew.
+    /// The assignment that the client returns, and whether it is for its page alone. It decides without
+    /// the client's identity, which is looked at all the same where it may have to be set anew.
     fn look_up<T>(
         &mut self,
         rule: &Rule,
         persist: &Persist,
-        read: impl FnMut(&[u8]) -> Option<T>,
-    ) -> Option<Found<T>> {
+        mut read: impl FnMut(&[u8]) -> Option<T>,
+    ) -> (Option<Found<T>>, bool) {
         let environment = &mut *self.environment;
-        let found = persist.cookie.find(self.request, || environment.now(), read)?;
+        let mut for_page = false;
+        let found = persist.cookie.find(
+            self.request,
+            || environment.now(),
+            |value| {
+                let (assignment, is_for_page) = persist.read(value)?;
+                for_page = is_for_page;
+                read(assignment)
+            },
+        );
         let issue = rule.key.as_ref().and_then(|key| key.issue.as_ref());
-        if let Some(issue) = issue.filter(|issue| issue.cookie.is_renewed()) {
+        let issue = issue.filter(|issue| found.is_some() && issue.cookie.is_renewed());
+        if let Some(issue) = issue {
             issue.returned(self.request, environment);
         }
-        Some(found)
+        (found, for_page)
     }
 
     /// The variant that takes over, if the guard of the split sends the request there.

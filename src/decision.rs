@@ -21,13 +21,15 @@ pub struct Decision<'p> {
     pub(crate) keep: Option<&'p Cookie>,
     /// Whether the client returned an assignment.
     pub(crate) returns: bool,
+    /// Whether it is for a page alone, and not what chance or a key has for the client.
+    pub(crate) for_page: bool,
 }
 
 impl<'p> Decision<'p> {
     /// A decision that keeps nothing, with what was issued on the way to it.
     pub(crate) fn new(target: Option<&'p Arc<Target>>, reason: Reason, issued: Issued) -> Self {
-        let (keep, returns) = (None, false);
-        Decision { target, reason, hash: None, point: None, issued, keep, returns }
+        let (keep, returns, for_page) = (None, false, false);
+        Decision { target, reason, hash: None, point: None, issued, keep, returns, for_page }
     }
 
     /// The name of the rule that matched.
@@ -67,14 +69,12 @@ impl<'p> Decision<'p> {
         returned: Returned<'p, T>,
         is_same: impl FnOnce(T) -> bool,
     ) -> Decision<'p> {
-        let same = returned.is(is_same);
-        let keep = match self.reason {
-            // Clients come back once the guard closes, and whom an engine leaves out may take part
-            // tomorrow.
-            Reason::Guard | Reason::Otherwise => returned.for_page(same),
-            _ => returned.cookie(same),
-        };
-        Decision { keep, returns: returned.is_some(), ..self }
+        // Clients come back once the guard closes, and whom an engine leaves out may take part tomorrow.
+        let passes = matches!(self.reason, Reason::Guard | Reason::Otherwise);
+        let for_page = passes || self.reason == Reason::Persisted && returned.for_page;
+        let same = for_page == returned.for_page && returned.is(is_same);
+        let keep = if passes { returned.cookie_of_page(same) } else { returned.cookie(same) };
+        Decision { keep, returns: returned.is_some(), for_page, ..self }
     }
 
     /// The hash of the client's key, if it chose the variant: `hash` in the

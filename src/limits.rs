@@ -113,6 +113,9 @@ pub const JSON_NAMES: usize = 8;
 /// and made once in a request.
 pub const TEXTS: usize = 16;
 
+/// The least whole number of a property, 2^51, of which the proxy's eight bytes could be a text as well.
+pub const AMBIGUOUS_NUMBER: f64 = 2_251_799_813_685_248.0;
+
 /// Segments of the path to a value of metadata: the namespace, and names inside it.
 pub const SEGMENTS: usize = 8;
 

@@ -2,11 +2,12 @@
 -- DuckDB, in the folder with the log: `duckdb -init experiments.sql`. Everything after the first view
 -- is SQL that other databases have as well.
 
--- The log, one line of JSON for each request. A line that is none of the log's is passed over.
+-- The log, one line of JSON for each request. A line that is none of the log's is empty here, so that
+-- the views below pass over it.
 CREATE OR REPLACE VIEW split_log AS
 SELECT "time", path, status, rule, variant, reason, unit, first, generation, analysis
 FROM read_json(
-  'access*.jsonl',
+  'access*.jsonl*',
   format = 'newline_delimited',
   ignore_errors = true,
   columns = {
@@ -23,21 +24,25 @@ FROM split_log
 WHERE analysis = '1' AND unit <> '-' AND variant <> '-'
 GROUP BY unit, rule, variant;
 
--- The users to compare: those who saw one variant.
+-- The users to compare: each with the variant that it saw first, whatever followed, as `splitctl
+-- analyze` counts them. Those who change sides are seldom like those who stay, so none is left out.
 CREATE OR REPLACE VIEW experiment_users AS
-SELECT unit, experiment, MIN(variant) AS variant, MIN(first_seen) AS first_seen
-FROM experiment_viewed
-GROUP BY unit, experiment
-HAVING COUNT(*) = 1;
+SELECT unit, experiment, variant, first_seen, variants > 1 AS saw_another
+FROM (
+  SELECT
+    *,
+    ROW_NUMBER() OVER (PARTITION BY unit, experiment ORDER BY first_seen, variant) AS place,
+    COUNT(*) OVER (PARTITION BY unit, experiment) AS variants
+  FROM experiment_viewed
+) AS viewed
+WHERE place = 1;
 
--- Users by variant, and how many of them saw another variant too.
+-- Users by variant, and how many of them saw another variant later.
 CREATE OR REPLACE VIEW experiment_counts AS
 SELECT
-  viewed.experiment,
-  viewed.variant,
+  experiment,
+  variant,
   COUNT(*) AS users,
-  COUNT(*) - COUNT(users.unit) AS saw_another
-FROM experiment_viewed AS viewed
-LEFT JOIN experiment_users AS users
-  ON users.experiment = viewed.experiment AND users.unit = viewed.unit
-GROUP BY viewed.experiment, viewed.variant;
+  COUNT(CASE WHEN saw_another THEN 1 END) AS saw_another
+FROM experiment_users
+GROUP BY experiment, variant;

@@ -14,7 +14,8 @@ fn change_of(values: &[&str], decided: bool) -> Option<String> {
 fn written(values: &[&str], decided: bool, earlier: &[&str]) -> Option<Written> {
     let config = json!({
         "variantHeader": "x-v", "baggage": true, "variants": { "canary": {} },
-        "rules": [{ "name": "rollout", "to": "canary" }, { "name": "other.own", "to": "canary" }]
+        "rules": [{ "name": "rollout", "to": "canary" }, { "name": "other.own", "to": "canary" },
+                  { "name": "with_mark-1", "to": "canary" }]
     });
     let plan = Plan::compile(config.to_string().as_bytes(), &|_| None).unwrap();
     let mut request = HeaderList::new(values.iter().map(|value| (BAGGAGE, *value)));
@@ -43,6 +44,7 @@ fn a_member_of_an_own_rule_goes_in_every_spelling() {
         "\u{a0}split.rollout\u{a0}=x",
         "\"split.rollout\"=x",
         "split.other.own=x",
+        "split.with_mark-1=x",
     ] {
         assert_eq!(change_of(&[forged], false).as_deref(), Some(""), "{forged}");
         let among = format!("a=1,{forged}, b=2");

@@ -54,7 +54,7 @@ fn check_points(config: &Config, errors: &mut Errors) {
         return;
     }
     check_named(config, errors);
-    check_hold(config, errors);
+    check_chosen(config, errors);
 }
 
 /// Checks that without another routing header each variant that a rule names has a point.
@@ -74,21 +74,30 @@ fn check_named(config: &Config, errors: &mut Errors) {
     }
 }
 
-/// Checks that a hold has a point: where routes choose by it, nothing else leads to the variant.
-fn check_hold(config: &Config, errors: &mut Errors) {
-    let held = |variant: &&VariantSpec| config.hold.as_ref() == Some(&variant.name);
-    let held = config.variants.iter().find(held).filter(|variant| variant.point.is_none());
-    let path = held.map(|variant| format!("variants.{}.point", variant.name));
-    if let Some(path) = path.filter(|path| !errors.has(path)) {
-        errors.required(&path, "`hold` needs it: a route with weights chooses by the point alone");
+/// Checks that a variant has a point which a hold or a client chooses where routes have the weights:
+/// nothing else leads to it.
+fn check_chosen(config: &Config, errors: &mut Errors) {
+    let held = config.hold.iter().map(|name| ("`hold`", name));
+    let overrides = config.rules.iter().filter(by_route).filter_map(|rule| rule.overrides.as_ref());
+    let forced = overrides.flat_map(|it| it.variants.iter().map(|name| (it.path.as_str(), name)));
+    for (at, name) in held.chain(forced) {
+        let path = format!("variants.{name}.point");
+        let lacks = |variant: &VariantSpec| variant.name == *name && variant.point.is_none();
+        if config.variants.iter().any(lacks) && !errors.has(&path) {
+            let why = format!("{at} needs it: a route with weights chooses by the point alone");
+            errors.required(&path, why);
+        }
     }
+}
+
+fn by_route(rule: &&RuleSpec) -> bool {
+    matches!(rule.action, Some(ActionSpec::Route(_)))
 }
 
 /// The path of the first field that asks for a point.
 fn needs_point(config: &Config) -> Option<String> {
     let variant = config.variants.iter().find(|variant| variant.point.is_some());
     let variant = variant.map(|variant| format!("variants.{}.point", variant.name));
-    let by_route = |rule: &&RuleSpec| matches!(rule.action, Some(ActionSpec::Route(_)));
     let rule = || config.rules.iter().find(by_route).map(|rule| format!("{}.split", rule.path));
     variant.or_else(rule)
 }

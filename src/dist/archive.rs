@@ -84,3 +84,52 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn a_folder_is_read_in_the_order_of_names() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        fs::create_dir(folder.path().join("b"))?;
+        let names: Vec<_> = (0..40).map(|n| format!("{:02}", n * 7 % 40)).collect();
+        for name in names.iter().map(String::as_str).chain(["b/2", "b/1", "a"]) {
+            fs::write(folder.path().join(name), name)?;
+        }
+        let found = files(folder.path(), "x/")?;
+        let found: Vec<_> = found.iter().map(|file| file.name.as_str()).collect();
+        let mut expected: Vec<_> = names.iter().map(|name| format!("x/{name}")).collect();
+        expected.sort();
+        expected.extend(["x/a", "x/b/1", "x/b/2"].map(str::to_owned));
+        assert_eq!(found, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn an_archive_has_no_date_and_no_owner() -> Result<()> {
+        let files =
+            [File::new("read", "me"), File { program: true, ..File::new("folder/run", "it") }];
+        let bytes = gzip(&tar(&files)?)?;
+        // RFC 1952: four bytes of time, and the byte of the system.
+        assert_eq!(bytes.get(4..8), Some(&[0; 4][..]));
+        let mut plain = Vec::new();
+        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut plain)?;
+        let mut archive = tar::Archive::new(plain.as_slice());
+        let mut modes = Vec::new();
+        for entry in archive.entries()? {
+            let mut entry = entry?;
+            let header = entry.header();
+            let owner = (header.as_old().uid, header.as_old().gid);
+            assert_eq!((header.mtime()?, owner), (0, ([0; 8], [0; 8])));
+            let mode = header.mode()?;
+            let mut text = String::new();
+            entry.read_to_string(&mut text)?;
+            modes.push((entry.path()?.display().to_string(), mode, text));
+        }
+        let expected = [("read", 0o644, "me"), ("folder/run", 0o755, "it")];
+        assert_eq!(modes, expected.map(|(name, mode, text)| (name.into(), mode, text.into())));
+        Ok(())
+    }
+}

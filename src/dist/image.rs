@@ -83,6 +83,9 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::{files, read};
+    use serde_json::Value;
+    use std::io::Read;
 
     #[test]
     fn the_same_module_gives_the_same_layout() -> Result<()> {
@@ -98,6 +101,40 @@ mod tests {
         assert_ne!(write(&module, "MIT", &folder.path().join("0"))?, digests[0], "another module");
         let other = write(&module, "BSD-3-Clause", &folder.path().join("0"))?;
         assert_ne!(other, write(&module, "MIT", &folder.path().join("1"))?, "other licences");
+        // Nothing of the older layouts is left, and each blob is what its name says.
+        let blobs = files(&folder.path().join("1/blobs/sha256"), "")?;
+        assert_eq!(blobs.len(), 3);
+        for blob in &blobs {
+            assert_eq!(sha256(&blob.bytes), blob.name);
+        }
+        Ok(())
+    }
+
+    /// What a registry's clients look at: the configuration names the version, and the layer as it is
+    /// when it is unpacked.
+    #[test]
+    fn an_image_describes_its_layer() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let module = folder.path().join("module.wasm");
+        fs::write(&module, b"\0asm\x01\0\0\0")?;
+        let layout = folder.path().join("layout");
+        let digest = write(&module, "MIT", &layout)?;
+        let blob = |digest: &Value| -> Result<Vec<u8>> {
+            let name = digest.as_str().and_then(|digest| digest.strip_prefix("sha256:"));
+            read(&layout.join("blobs/sha256").join(name.context("no digest")?))
+        };
+        let index: Value = serde_json::from_slice(&read(&layout.join("index.json"))?)?;
+        assert_eq!(index["manifests"][0]["digest"], digest);
+        let manifest: Value = serde_json::from_slice(&blob(&index["manifests"][0]["digest"])?)?;
+        let config: Value = serde_json::from_slice(&blob(&manifest["config"]["digest"])?)?;
+        let mut layer = Vec::new();
+        let bytes = blob(&manifest["layers"][0]["digest"])?;
+        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_end(&mut layer)?;
+        assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{}", sha256(&layer)));
+        assert_eq!((&config["architecture"], &config["os"]), (&"wasm".into(), &"wasip1".into()));
+        let labels = &config["config"]["Labels"];
+        assert_eq!(labels[ANNOTATION_VERSION], env!("CARGO_PKG_VERSION"));
+        assert_eq!(labels[ANNOTATION_LICENSES], "Apache-2.0");
         Ok(())
     }
 }

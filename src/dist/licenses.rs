@@ -61,10 +61,33 @@ mod tests {
             let start = format!("{package} (");
             assert!(text.lines().any(|line| line.starts_with(&start)), "{package}");
         }
+        let builds = |(name, package): &(&String, &crate::packages::Package)| {
+            !package.linked && text.contains(&format!("{name} ("))
+        };
+        let packages = Packages::of(MODULE)?;
+        assert_eq!(
+            packages.all.iter().find(builds).map(|(name, _)| name),
+            None,
+            "it is not linked"
+        );
         for phrase in ["Permission is hereby granted", "Apache License", "proxy-wasm 0.2"] {
             assert!(text.contains(phrase), "{phrase}");
         }
         assert_eq!(text, self::text(MODULE)?, "the same each time");
+        Ok(())
+    }
+
+    #[test]
+    fn a_text_of_a_licence_is_known_by_its_name() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let names = ["COPYING", "COPYRIGHT", "License-MIT", "LICENCE.md", "NOTICE", "UNLICENSE"];
+        for name in names.iter().chain(&["README.md", "lib.rs"]) {
+            fs::write(folder.path().join(name), name)?;
+        }
+        fs::create_dir(folder.path().join("LICENSES"))?;
+        let mut expected = names;
+        expected.sort_unstable();
+        assert_eq!(files(folder.path())?, expected);
         Ok(())
     }
 

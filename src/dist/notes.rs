@@ -30,6 +30,7 @@ fn linked(text: &str, base: &str) -> String {
         linked.push_str("](");
         match part.strip_prefix("../") {
             _ if part.starts_with("https://") => linked.push_str(part),
+            _ if part.starts_with('#') => linked.push_str(&format!("{base}/src/changes.md{part}")),
             Some(path) => linked.push_str(&format!("{base}/{path}")),
             None => linked.push_str(&format!("{base}/src/{part}")),
         }
@@ -42,14 +43,15 @@ mod tests {
     use super::*;
 
     const CHANGES: &str = "# Changes\n\n## What a version promises\n\nMuch.\n\n## 2.0.0 (not yet released)\n\n\
-        - [b](../manifests/b.md), [c](wire-contract.md#c), [d](https://example.com).\n\n## 1.0.0 (2026-12-01)\n\n- Old.\n";
+        - [b](../manifests/b.md), [c](wire-contract.md#c), [d](https://example.com), [e](#e).\n\n## 1.0.0 (2026-12-01)\n\n- Old.\n";
 
     #[test]
     fn a_version_has_its_own_part_alone() -> Result<()> {
         assert_eq!(of(CHANGES, "1.0.0", None)?, "- Old.\n");
         let source = Some("https://example.com/split");
         let linked = "- [b](https://example.com/split/blob/v2.0.0/manifests/b.md), \
-             [c](https://example.com/split/blob/v2.0.0/src/wire-contract.md#c), [d](https://example.com).\n";
+             [c](https://example.com/split/blob/v2.0.0/src/wire-contract.md#c), [d](https://example.com), \
+             [e](https://example.com/split/blob/v2.0.0/src/changes.md#e).\n";
         assert_eq!(of(CHANGES, "2.0.0", source)?, linked);
         let error = of(CHANGES, "1.0", None).map_err(|error| error.to_string());
         assert_eq!(error, Err("src/changes.md has no heading `## 1.0`".into()));

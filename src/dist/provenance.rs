@@ -21,6 +21,9 @@ pub struct Build<'a> {
     pub rust: &'a str,
 }
 
+/// The files in the repository that name by their hashes everything that the build fetches.
+const LOCKS: [&str; 2] = ["Cargo.lock", "wasm-tests/wheels.txt"];
+
 /// The statement about these files.
 ///
 /// # Errors
@@ -37,8 +40,7 @@ pub fn of(files: &[File], build: &Build<'_>) -> Result<Value> {
         from["uri"] = json!(format!("git+{source}@refs/tags/v{version}"));
     }
     let mut dependencies = vec![from];
-    // Everything else that the build fetches is named in these files, by its hash.
-    for lock in ["Cargo.lock", "wasm-tests/wheels.txt"] {
+    for lock in LOCKS {
         let bytes = std::fs::read(root().join(lock))?;
         dependencies.push(json!({ "name": lock, "digest": digest(&bytes) }));
     }
@@ -56,4 +58,47 @@ pub fn of(files: &[File], build: &Build<'_>) -> Result<Value> {
             "runDetails": { "builder": { "id": builder } },
         },
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_says_what_was_built_from_what_by_whom() -> Result<()> {
+        let files = [File::new("a", "alpha"), File::new("b", "")];
+        let mut build = Build {
+            version: "1.2.3",
+            commit: "c0ffee",
+            source: Some("https://example.com/split"),
+            builder: "https://example.com/builder",
+            rust: "1.95.0",
+        };
+        let statement = of(&files, &build)?;
+        assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
+        assert_eq!(statement["predicateType"], "https://slsa.dev/provenance/v1");
+        let digest = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8";
+        let subject = &statement["subject"];
+        assert_eq!(subject[0], json!({ "name": "a", "digest": { "sha256": digest } }));
+        assert_eq!(subject[1]["name"], "b");
+        let predicate = &statement["predicate"];
+        assert_eq!(predicate["runDetails"]["builder"]["id"], "https://example.com/builder");
+        let definition = &predicate["buildDefinition"];
+        assert_eq!(definition["buildType"], "urn:traffic-split:make-dist:v1");
+        assert_eq!(definition["externalParameters"]["command"], "make dist VERSION=1.2.3");
+        let from = &definition["resolvedDependencies"];
+        let uri = "git+https://example.com/split@refs/tags/v1.2.3";
+        let source = json!({ "name": "source", "digest": { "gitCommit": "c0ffee" }, "uri": uri });
+        assert_eq!(from[0], source);
+        for (lock, one) in LOCKS.iter().zip([&from[1], &from[2]]) {
+            let bytes = std::fs::read(root().join(lock))?;
+            assert_eq!(*one, json!({ "name": lock, "digest": { "sha256": sha256(&bytes) } }));
+        }
+        assert_eq!(from[3], json!({ "name": "rust", "uri": "pkg:generic/rust@1.95.0" }));
+        build.source = None;
+        let from =
+            of(&files, &build)?["predicate"]["buildDefinition"]["resolvedDependencies"][0].take();
+        assert_eq!(from, json!({ "name": "source", "digest": { "gitCommit": "c0ffee" } }));
+        Ok(())
+    }
 }

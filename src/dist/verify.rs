@@ -11,12 +11,17 @@ use serde_json::Value;
 use crate::archive::sha256;
 use crate::release::SUMS;
 
+/// The signature of the list, which comes later.
+const SIGNATURE: &str = "SHA256SUMS.sigstore.json";
+
 /// Checks the release `version` in `folder`; how many files it has.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn check(version: &str, folder: &Path) -> Result<usize> {
-    let read = |name: &str| fs::read(folder.join(name)).with_context(|| name.to_owned());
+    ensure!(folder.is_dir(), "{} is not there, or is no folder", folder.display());
+    let read =
+        |name: &str| fs::read(folder.join(name)).with_context(|| format!("{name} cannot be read"));
     let sums = String::from_utf8(read(SUMS)?)?;
     let mut listed = BTreeMap::new();
     for line in sums.lines() {
@@ -28,12 +33,16 @@ pub fn check(version: &str, folder: &Path) -> Result<usize> {
     let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name()));
     for name in entries.collect::<Result<Vec<_>>>()? {
         let name = name.to_string_lossy();
-        // The signatures, which are of later.
-        let known = name == SUMS || name.ends_with(".sigstore.json");
+        let known = name == SUMS || name == SIGNATURE;
         ensure!(known || listed.contains_key(&*name), "{SUMS} does not list {name}");
     }
     let prefix = format!("traffic-split-{version}");
-    let statement: Value = serde_json::from_slice(&read(&format!("{prefix}.intoto.json"))?)?;
+    let statement = format!("{prefix}.intoto.json");
+    ensure!(
+        listed.contains_key(&statement),
+        "{SUMS} does not list {statement}: is this the release {version}?"
+    );
+    let statement: Value = serde_json::from_slice(&read(&statement)?)?;
     let subjects: BTreeSet<_> = statement["subject"]
         .as_array()
         .into_iter()

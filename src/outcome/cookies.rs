@@ -3,6 +3,7 @@
 use crate::decision::Decision;
 use crate::environment::Environment;
 use crate::identity::Id;
+use crate::persist::FOR_PAGE;
 use crate::plan::Plan;
 use crate::request::{Request, append_cookie, other_cookies};
 
@@ -28,8 +29,11 @@ pub(super) fn cookies(
         None => Cookies::default(),
     };
     if let Some(cookie) = decision.keep
-        && let Some(payload) = decision.payload()
+        && let Some(mut payload) = decision.payload()
     {
+        if decision.for_page {
+            payload.push(FOR_PAGE);
+        }
         let value = cookie.value(&payload, request, environment.now());
         cookies.response.push(cookie.set(&value));
     }

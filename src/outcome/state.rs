@@ -25,7 +25,8 @@ impl Outcome<'_> {
     #[inline(never)]
     fn state(&self) -> Vec<(&'static str, Cow<'_, str>)> {
         let [rule, variant] = self.names();
-        let analysis = if self.reason.is_analysed() { "1" } else { "0" };
+        let is_analysed = self.reason.is_analysed() && !self.decision.for_page;
+        let analysis = if is_analysed { "1" } else { "0" };
         let mut state = vec![
             ("tsplit.rule", rule.into()),
             ("tsplit.variant", variant.into()),

@@ -1,3 +1,5 @@
+mod several;
+
 use serde_json::{Value, json};
 
 use crate::testing::FixedEnvironment;
@@ -179,6 +181,7 @@ fn a_hold_and_a_rule_in_shadow_hear_of_no_choice() {
     shadow["rules"].as_array_mut().unwrap().push(live);
     for (config, expected) in [(held, Reason::Hold), (shadow, Reason::Pinned)] {
         let plan = plan(&config);
+        assert!(plan.rules()[0].overrides().is_none());
         for (path, cookie) in [("/?split=canary", ""), ("/", "force=canary"), ("/?split=", "")] {
             let (variant, reason, set) = ask(&plan, path, cookie, 0);
             assert_eq!((variant.as_str(), reason), ("stable", expected), "{path}");
@@ -202,7 +205,9 @@ fn a_choice_counts_once_and_its_response_nowhere() {
         counted,
         ["rule=.=rollout;.;variant=.=canary;.;reason=.=override;.;tsplit_requests_total"]
     );
-    assert!(outcome.filter_state().contains(&("tsplit.reason", "override".into())));
+    let state = outcome.filter_state();
+    assert!(state.contains(&("tsplit.reason", "override".into())));
+    assert!(state.iter().all(|(name, _)| *name != "tsplit.first"), "{state:?}");
     assert!(outcome.into_response().observed.is_none());
     let other = |name: &&String| name.contains("variant=.=other");
     assert_eq!(names.iter().filter(other).count(), 1, "no responses of it are counted: {names:?}");

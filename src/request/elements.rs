@@ -15,3 +15,26 @@ pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     };
     value.split(ends).map(<[u8]>::trim_ascii)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comma_parts_elements_outside_of_quotes() {
+        for (value, expected) in [
+            ("a, b ,c", &["a", "b", "c"][..]),
+            ("", &[""]),
+            ("a,,b,", &["a", "", "b", ""]),
+            (r#"a="b,c", d"#, &[r#"a="b,c""#, "d"]),
+            (r#""a\",b", c"#, &[r#""a\",b""#, "c"]),
+            (r#""a\\", b"#, &[r#""a\\""#, "b"]),
+            (r"a\, b", &[r"a\", "b"]),
+            (r#"a\"b, c", d"#, &[r#"a\"b, c""#, "d"]),
+            (r#"a, "b, c"#, &["a", r#""b, c"#]),
+        ] {
+            let found: Vec<_> = elements(value.as_bytes()).collect();
+            assert_eq!(found, expected.iter().map(|e| e.as_bytes()).collect::<Vec<_>>(), "{value}");
+        }
+    }
+}

@@ -145,6 +145,50 @@ mod tests {
         let bytes = |before: usize| find(format!("/?{}&b=1", "a".repeat(before)));
         assert!(bytes(limits::VALUE_BYTES - 4));
         assert!(!bytes(limits::VALUE_BYTES - 3));
+        assert!(!find(format!("/?b=1&{}", "a".repeat(limits::VALUE_BYTES))), "nor its first pair");
+    }
+
+    /// A request that the proxy has sent elsewhere.
+    struct Rerun(HeaderList, &'static [u8]);
+
+    impl Request for Rerun {
+        fn find_field<'a, T>(
+            &'a self,
+            find: impl FnMut(&'a [u8], &'a [u8]) -> Option<T>,
+        ) -> Option<T> {
+            self.0.find_field(find)
+        }
+
+        fn first_path(&self) -> Option<&[u8]> {
+            Some(self.1)
+        }
+
+        fn source_address(&self) -> Option<std::net::IpAddr> {
+            None
+        }
+
+        fn ignored(&self) -> &crate::IgnoredSet {
+            self.0.ignored()
+        }
+    }
+
+    #[test]
+    fn a_client_has_asked_what_it_sent_at_first() {
+        let request = Rerun(HeaderList::new([(":path", "/new?b=2&c=3")]), b"/?b=1");
+        assert_eq!(asked_param(&request, "b"), Some(&b"1"[..]));
+        assert_eq!(asked_param(&request, "c"), None);
+        assert_eq!(query_param(&request, "b"), Some(&b"2"[..]), "conditions see where it leads");
+    }
+
+    #[test]
+    fn asking_is_bounded_over_all_rules() {
+        let target = format!("/?b=1&{}", "a".repeat(limits::VALUE_BYTES / 2));
+        let request = HeaderList::new([(":path", target.clone())]);
+        let reader = super::super::Reader::new(&request);
+        let most = limits::SCANNED_BYTES / target.len();
+        let found = (0..most + 9).filter(|_| asked_param(&reader, "b").is_some()).count();
+        assert_eq!(found, most);
+        assert_eq!(reader.ignored().iter().collect::<Vec<_>>(), [Ignored::Query]);
     }
 
     #[test]

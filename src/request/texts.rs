@@ -8,6 +8,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use super::scan::split_at_byte;
 use super::{Ignored, Request, find_value, trim, usable};
+use crate::limits;
 
 /// Texts by their numbers, in the order in which they were asked for. A configuration asks for at most
 /// [`crate::limits::TEXTS`].
@@ -45,16 +46,12 @@ impl Texts {
     }
 }
 
-// Seeds that keep the numbers of properties and of members apart.
-const PROPERTY: u64 = 1;
-const BAGGAGE: u64 = 2;
-
 /// The text of a property: of its path, which has NUL between its segments. Strings and whole numbers
 /// have one.
 #[inline(never)]
 pub(super) fn property<'a>(request: &'a impl Request, path: &str) -> Option<&'a [u8]> {
     let make = &mut || text_of(request.property(path)?);
-    kept(request, xxh64(path.as_bytes(), PROPERTY), make)
+    kept(request, number(path), make)
 }
 
 /// The value of the first member of this key in `baggage`, percent-decoded (W3C Baggage section 3).
@@ -66,7 +63,12 @@ pub(super) fn baggage<'a>(request: &'a impl Request, key: &str) -> Option<&'a [u
         })?;
         Some(percent_decode(value).collect())
     };
-    kept(request, xxh64(key.as_bytes(), BAGGAGE), make)
+    kept(request, number(key), make)
+}
+
+/// The number of a path or a key. A path has NUL between its segments, and is no key.
+fn number(name: &str) -> u64 {
+    xxh64(name.as_bytes(), 0)
 }
 
 fn kept<'a>(
@@ -85,12 +87,8 @@ fn kept<'a>(
 fn member_of<'a>(member: &'a [u8], key: &str) -> Option<&'a [u8]> {
     let (pair, _) = split_at_byte(member, b';');
     let (name, value) = split_at_byte(pair, b'=');
-    let value = value.filter(|_| trim(name) == key.as_bytes())?;
-    Some(trim(value))
+    value.filter(|_| trim(name) == key.as_bytes())
 }
-
-/// The least whole number of which the proxy's eight bytes could be a text as well.
-const AMBIGUOUS: f64 = 2_251_799_813_685_248.0; // 2^51
 
 /// The text of a property as the proxy hands it over: a string is its bytes, and a number the eight bytes
 /// of an `f64`. Lists, objects and booleans begin with bytes that no text has.
@@ -99,7 +97,7 @@ fn text_of(bytes: Vec<u8>) -> Option<Vec<u8>> {
         return Some(bytes);
     }
     let number = f64::from_le_bytes(bytes.as_slice().try_into().ok()?);
-    let is_whole = number.fract() == 0.0 && number.abs() < AMBIGUOUS;
+    let is_whole = number.fract() == 0.0 && number.abs() < limits::AMBIGUOUS_NUMBER;
     is_whole.then(|| (number as i64).to_string().into_bytes())
 }
 
@@ -124,7 +122,9 @@ mod tests {
             ((-0_f64).to_le_bytes().to_vec(), Some("0")),
             ((-12_f64).to_le_bytes().to_vec(), Some("-12")),
             (1_796_000_000_f64.to_le_bytes().to_vec(), Some("1796000000")),
-            ((AMBIGUOUS - 1.0).to_le_bytes().to_vec(), Some("2251799813685247")),
+            ((limits::AMBIGUOUS_NUMBER - 1.0).to_le_bytes().to_vec(), Some("2251799813685247")),
+            (limits::AMBIGUOUS_NUMBER.to_le_bytes().to_vec(), None),
+            ((-limits::AMBIGUOUS_NUMBER).to_le_bytes().to_vec(), None),
             (1.5_f64.to_le_bytes().to_vec(), None),
             (1e300_f64.to_le_bytes().to_vec(), None),
             (f64::NAN.to_le_bytes().to_vec(), None),
@@ -186,6 +186,8 @@ mod tests {
         ] {
             let request = HeaderList::new(lines.iter().map(|line| ("baggage", *line)));
             assert_eq!(shown(baggage(&request, "user")).as_deref(), value, "{lines:?}");
+            let noted = lines.concat().contains("%0A").then_some(Ignored::Value);
+            assert_eq!(request.ignored().iter().next(), noted, "{lines:?}");
         }
     }
 }

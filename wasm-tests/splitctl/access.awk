@@ -1,11 +1,13 @@
 # An access log as manifests/envoy.yaml writes it: 3,000 users of reviews.yaml with three requests each. A
 # tenth of them has the canary, which fails more often; LOST is the share of its users, in percent, who
-# never arrive.
+# never arrive, and GENERATION that of the configuration.
 function line(user, path, status, ms, reason, analysis) {
     printf "{\"time\":\"2026-12-01T09:%02d:%02d.000Z\",\"method\":\"GET\",\"path\":\"%s\",\"status\":%d,", \
         user / 60, user % 60, path, status
     printf "\"flags\":\"-\",\"duration_ms\":%d,\"rule\":\"rollout\",\"variant\":\"%s\",", ms, variant
-    printf "\"reason\":\"%s\",\"unit\":%s,\"analysis\":\"%s\"}\n", reason, unit, analysis
+    printf "\"reason\":\"%s\",\"unit\":%s,", reason, unit
+    if (GENERATION) printf "\"generation\":\"%s\",", GENERATION
+    printf "\"analysis\":\"%s\"}\n", analysis
 }
 BEGIN {
     print "[info] all listeners are warmed"

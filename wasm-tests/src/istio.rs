@@ -2,6 +2,7 @@
 //!
 //! - [`tools`] builds the programs from their Go modules.
 //! - [`kubernetes`] is etcd and the API server, which keep what is applied; nothing is scheduled.
+//!   [`types`] are resource types of others.
 //! - [`control_plane`] is istiod, which reads from there.
 //! - [`proxy`] is a pilot-agent with its Envoy, in the place of a pod.
 //! - [`registry`] serves the module's image; [`folder`] is a user's copy of the manifests.
@@ -21,6 +22,7 @@ pub mod proxy;
 pub mod registry;
 pub mod reports;
 pub mod tools;
+pub mod types;
 pub mod weights;
 
 use anyhow::Result;

@@ -4,10 +4,16 @@
 use anyhow::Result;
 use dist::provenance::Build;
 use dist::release::{Built, Program};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The targets of `splitctl`.
 pub const MACHINES: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+
+/// What stands for `splitctl` of a target. Any file does for a program that is not run: those of a
+/// release are smaller than a test's.
+pub fn program(target: &str) -> PathBuf {
+    crate::root().join(if target == MACHINES[0] { "LICENSE" } else { "Cargo.toml" })
+}
 
 /// Writes a release into `folder`.
 pub fn write(folder: &Path) -> Result<()> {
@@ -16,9 +22,7 @@ pub fn write(folder: &Path) -> Result<()> {
 
 /// Writes a release of another module.
 pub fn write_of(module: &Path, folder: &Path) -> Result<()> {
-    // Any file does for a program that is not run: those of a release are smaller than a test's.
-    let path = crate::root().join("LICENSE");
-    let program = |target: &str| Program { target: target.into(), path: path.clone() };
+    let program = |target: &str| Program { target: target.into(), path: program(target) };
     let runs = crate::splitctl::program()?;
     let programs = MACHINES.map(program);
     let built = Built { module, programs: &programs, runs: &runs, musl: "1.2.5" };

@@ -112,32 +112,97 @@ fn helm_finds_nothing_wrong() -> Result<()> {
     let chart = chart::folder();
     tools.run("helm", &["lint", "--strict", "--values", &values, &chart])?;
     // The rules that the chart brings are a canary.
-    let rendered = chart::render(&tools, "reviews", &least(), temporary.path())?;
+    // The longest name that helm takes.
+    let name = "a2345678901234567890123456789012345678901234567890123";
+    let rendered = chart::render(&tools, name, &least(), temporary.path())?;
     check(&tools, &rendered, temporary.path())?;
-    let plugin = &by_name(resources(&rendered)?)?["WasmPlugin/reviews"]["spec"]["pluginConfig"];
+    let plugin = by_name(resources(&rendered)?)?.remove(&format!("WasmPlugin/{name}"));
+    let plugin = &plugin.context("no plugin")?["spec"]["pluginConfig"];
     native::plan(&plugin.to_string())?;
     Ok(())
 }
 
+/// The error names the value, and what it may be.
 #[test]
-fn values_that_no_folder_has_are_refused() -> Result<()> {
+fn a_wrong_value_is_named() -> Result<()> {
     let tools = Tools::install("istio")?;
     let temporary = tempfile::tempdir()?;
     for (changes, said) in [
-        (json!({ "image": "" }), "image"),
-        (json!({ "service": { "host": "" } }), "host"),
-        (json!({ "imagee": "x" }), "imagee"),
-        (json!({ "at": "sidecar" }), "caller"),
-        (json!({ "at": "gateway", "hostname": "a.test" }), "ingress"),
-        (json!({ "at": "gateway-api", "gateway": "g", "hostname": "a.test" }), "service"),
-        (json!({ "at": "waypoint", "waypoint": "w", "route": "cluster-header" }), "route"),
+        (json!({ "image": "" }), "'/image': '' does not match pattern"),
         (
-            json!({ "at": "gateway", "ingress": "i", "hostname": "a.test", "route": "cluster-header" }),
-            "at",
+            json!({ "image": "split:1.0" }),
+            "'/image': 'split:1.0' does not match pattern '^(oci|https?)://",
         ),
-        (json!({ "route": "route-weights" }), "rules"),
-        (json!({ "configuration": { "rules": [] } }), "configuration"),
-        (json!({ "rules": [ { "name": "a" } ] }), "rules"),
+        (
+            json!({ "imagePullPolicy": "Never" }),
+            "'/imagePullPolicy': value must be one of 'IfNotPresent'",
+        ),
+        (json!({ "failStrategy": null }), "missing property 'failStrategy'"),
+        (json!({ "service": { "host": "" } }), "'/service/host': '' does not match pattern"),
+        // A route's name in Envoy has the whole name.
+        (
+            json!({ "service": { "host": "reviews" } }),
+            "'/service/host': 'reviews' does not match pattern",
+        ),
+        (
+            json!({ "service": { "host": "a.b", "port": "9080" } }),
+            "'/service/port': got string, want integer",
+        ),
+        (
+            json!({ "service": { "host": "a.b", "port": 0 } }),
+            "'/service/port': minimum: got 0, want 1",
+        ),
+        (json!({ "imagee": "x" }), "'imagee'"),
+        (json!({ "at": "sidecar" }), "'/caller': minLength: got 0, want 1"),
+        (json!({ "at": "gateway", "hostname": "a.test" }), "'/ingress': minLength: got 0, want 1"),
+        (
+            json!({ "at": "gateway-api", "gateway": "g", "hostname": "a.test" }),
+            "'/variants/0/service': minLength",
+        ),
+        (json!({ "route": "route-weights" }), "'/rules/0/split': value must be 'route'"),
+        (
+            json!({ "rules": [ { "name": "r", "split": "route" } ] }),
+            "'/rules/0/split': got string, want array or object",
+        ),
+        (json!({ "rules": "x" }), "'/rules': got string, want array"),
+        (json!({ "rules": [ { "name": "r" } ] }), "'/rules/0': missing property 'split'"),
+        (json!({ "rules": [ { "to": "a" } ] }), "'/rules/0': missing property 'name'"),
+        (
+            json!({ "configuration": { "rules": [] } }),
+            "configuration.rules: it belongs into the value rules",
+        ),
+        (
+            json!({ "configuration": { "pointHeader": "x" } }),
+            "configuration.pointHeader: it belongs into the value headers.point",
+        ),
+        (
+            json!({ "variants": [ { "name": "a", "labels": { "v": "1" } } ] }),
+            "'/variants': minItems: got 1, want 2",
+        ),
+        // Without labels each subset is the whole service.
+        (
+            json!({ "variants": [ { "name": "a" }, { "name": "b" } ] }),
+            "'/variants/0': missing property 'labels'",
+        ),
+        (
+            json!({ "variants": [ { "name": "a", "labels": {} }, { "name": "b" } ] }),
+            "'/variants/0/labels': minProperties",
+        ),
+        // Istio takes no other name of a subset.
+        (
+            json!({ "variants": [ { "name": "v1.2" }, { "name": "B" } ] }),
+            "'/variants/0/name': 'v1.2' does not match pattern",
+        ),
+        (
+            json!({ "headers": { "variant": "X-Split" } }),
+            "'/headers/variant': 'X-Split' does not match pattern",
+        ),
+        (json!({ "vmConfig": "x" }), "'/vmConfig': got string, want object"),
+        (json!({ "monitoring": true }), "'/monitoring': got boolean, want object"),
+        (
+            json!({ "monitoring": { "labels": { "a": 1 } } }),
+            "'/monitoring/labels/a': got number, want string",
+        ),
     ] {
         let mut values = least();
         for (name, value) in changes.as_object().context("no changes")? {
@@ -145,7 +210,72 @@ fn values_that_no_folder_has_are_refused() -> Result<()> {
         }
         let rendered = chart::render(&tools, "reviews", &values, temporary.path());
         let error = rendered.err().with_context(|| format!("{changes} is taken"))?.to_string();
-        ensure!(error.contains("values don't meet") && error.contains(said), "{changes}: {error}");
+        ensure!(error.contains(said), "{changes}: {error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_choice_that_no_folder_has_is_refused() -> Result<()> {
+    let tools = Tools::install("istio")?;
+    let temporary = tempfile::tempdir()?;
+    let mut taken = Vec::new();
+    for route in ["variant-header", "cluster-header", "route-weights"] {
+        for at in ["sidecars", "sidecar", "gateway", "gateway-api", "waypoint"] {
+            let split = if route == "route-weights" { json!("route") } else { json!([]) };
+            let values = values(route, at, &json!([ { "name": "rollout", "split": split } ]))?;
+            match chart::render(&tools, "reviews", &values, temporary.path()) {
+                Ok(_) => taken.push((route, at)),
+                Err(error) => {
+                    ensure!(error.to_string().contains(" at '/at': value must be "), "{error}")
+                }
+            }
+        }
+    }
+    let mut folders = FOLDERS.map(|(_, route, at)| (route, at)).to_vec();
+    folders.sort_unstable();
+    taken.sort_unstable();
+    assert_eq!(taken, folders);
+    Ok(())
+}
+
+/// YAML has other things that look like these names, and Helm writes large numbers as `1e+06`.
+#[test]
+fn a_text_stays_a_text_and_a_number_a_number() -> Result<()> {
+    let tools = Tools::install("istio")?;
+    let temporary = tempfile::tempdir()?;
+    for (_, route, at) in FOLDERS {
+        let mut rule = match route {
+            "route-weights" => {
+                let sticky = json!({ "key": [ { "cookie": "uid" } ] });
+                json!({ "name": "1e3", "split": "route", "sticky": sticky })
+            }
+            _ => json!({ "name": "true", "split": { "1": 999_999, "true": 1_000_000 } }),
+        };
+        let hostile = json!({ "headers": { "x-a": { "exact": "{{ .Values }}: 'x' \"y\" # z" } } });
+        rule["match"] = json!([hostile]);
+        let mut values = values(route, at, &json!([rule]))?;
+        for (n, (name, weight)) in [("1", 1_000_000), ("true", 999_999)].into_iter().enumerate() {
+            values["variants"][n]["name"] = json!(name);
+            values["variants"][n]["weight"] = json!(weight);
+            values["variants"][n]["service"] = json!(name);
+        }
+        values["headers"] = json!({ "variant": "on", "cluster": "null", "point": "1e3" });
+        // What a user may leave out by `null`.
+        for name in ["configuration", "vmConfig"] {
+            values[name] = Value::Null;
+        }
+        values["monitoring"] = json!({ "dashboard": true, "labels": null });
+        let rendered = chart::render(&tools, "1e3", &values, temporary.path())?;
+        check(&tools, &rendered, temporary.path()).with_context(|| format!("{route} {at}"))?;
+        let all = by_name(resources(&rendered)?)?;
+        let plugin = &all["WasmPlugin/1e3"]["spec"]["pluginConfig"];
+        assert_eq!(plugin["rules"], values["rules"]);
+        native::plan(&plugin.to_string())?;
+        let routes = all.get("HTTPRoute/1e3").or(all.get("VirtualService/1e3"));
+        if let (Some(routes), "route-weights") = (routes, route) {
+            ensure!(routes.to_string().contains("\"weight\":1000000}"), "{routes}");
+        }
     }
     Ok(())
 }
@@ -236,7 +366,7 @@ fn the_workflows_are_what_github_takes() -> Result<()> {
     let makefile = fs::read_to_string(root().join("Makefile"))?;
     let targets: Vec<_> =
         text.split("run: make ").skip(1).filter_map(|rest| rest.split(' ').next()).collect();
-    assert_eq!(targets, ["dist", "verify", "publish"]);
+    assert_eq!(targets, ["dist", "verify", "verify", "publish"]);
     assert!(targets.iter().all(|target| makefile.contains(&format!("\n{target}: ##"))));
     Ok(())
 }

@@ -148,6 +148,34 @@ async fn a_refused_file_changes_nothing_and_is_counted() -> Result<()> {
     Ok(())
 }
 
+/// Envoy watches the folder: whatever is moved there has it read the file again.
+#[tokio::test]
+async fn a_file_is_read_when_one_is_moved_into_the_folder() -> Result<()> {
+    let site = Site::start().await?;
+    let mut held =
+        Held::open(site.envoy.address(manifest::LISTENER)?, 1, &Request::get("/")).await?;
+    let file = manifest::filter_of(&site.envoy);
+    let neighbour = file.with_file_name("neighbour");
+    std::fs::write(&file, site.text(&testers("stable")?))?;
+    follows(&mut held, "canary").await?;
+    manifest::put(&neighbour, "")?;
+    follows(&mut held, "stable").await?;
+
+    let failures = site.counter("update_failure").await?;
+    std::fs::remove_file(&file)?;
+    manifest::put(&neighbour, "")?;
+    eventually("the failure", async || {
+        let now = site.counter("update_failure").await?;
+        ensure!(now == failures + 1, "{now}");
+        Ok(())
+    })
+    .await?;
+    ensure!(site.envoy.log().contains("Invalid path: "), "{}", site.envoy.log());
+    follows(&mut held, "stable").await?;
+    site.put(&site.text(&testers("canary")?))?;
+    follows(&mut held, "canary").await
+}
+
 /// A mounted ConfigMap: the file is a link into a folder, whose link the kubelet moves.
 #[tokio::test]
 async fn a_folder_that_changes_as_a_config_map_does_is_read_again() -> Result<()> {

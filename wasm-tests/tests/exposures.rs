@@ -146,6 +146,74 @@ async fn analysts_get_the_users_of_each_variant_exactly_as_they_were_sent() -> R
     Ok(())
 }
 
+/// Two proxies' lines of one experiment and a second one, written by hand: users who change sides, also
+/// at the other proxy and before its line; forced, held and guarded decisions, before and after those that
+/// count; nobody in particular; numbers as text; and what is no line.
+const LINES: [&str; 2] = [
+    r#"[2026-12-01 09:00:00.000][info] all listeners are warmed
+{"time":"2026-12-01T09:00:02.000Z","status":200,"rule":"r","variant":"a","reason":"sticky","unit":"stays","first":null,"generation":"1","analysis":"1"}
+{"time":"2026-12-01T09:00:03.000Z","status":"200","rule":"r","variant":"b","reason":"sticky","unit":"changes","first":null,"generation":1,"analysis":1}
+{"time":"2026-12-01T09:00:04.000Z","status":"-","rule":"r","variant":"a","reason":"sticky","unit":"changes","first":null,"generation":"1","analysis":"1"}
+{"time":"2026-12-01T09:00:05.000Z","status":200,"rule":"r","variant":"b","reason":"override","unit":"forced","analysis":"0"}
+{"time":"2026-12-01T09:00:06.000Z","status":200,"rule":"r","variant":"a","reason":"sticky","unit":"forced","first":null,"analysis":"1"}
+{"time":"2026-12-01T09:00:07.000Z","status":200,"rule":"r","variant":"a","reason":"guard","unit":"guarded","analysis":"0"}
+{"time":"2026-12-01T09:00:08.000Z","status":200,"rule":"q","variant":"b","reason":"persisted","unit":"stays","first":null,"analysis":"1"}
+{"time":"2026-12-01T09:00:09.000Z","status":404,"rule":"-","variant":"-","reason":"unmatched","unit":null,"analysis":"0"}
+{"time":"2026-12-01T09:00:1"#,
+    r#"{"time":"2026-12-01T09:00:01.000Z","status":200,"rule":"r","variant":"a","reason":"sticky","unit":"moves","first":"1","analysis":"1"}
+{"time":"2026-12-01T09:00:03.500Z","status":200,"rule":"r","variant":"b","reason":"sticky","unit":"moves","first":null,"analysis":"1"}
+{"time":"2026-12-01T09:00:04.000Z","status":503,"rule":"r","variant":"b","reason":"sticky","unit":"late","first":"1","analysis":"1"}
+{"time":"2026-12-01T09:00:05.000Z","status":200,"rule":"r","variant":"a","reason":"random","unit":"-","analysis":"1"}
+{"time":"2026-12-01T09:00:06.000Z","status":200,"rule":"r","variant":"a","reason":"hold","unit":null,"analysis":"0"}
+{"time":"2026-12-01T09:00:07.000Z","status":200,"rule":"r","variant":"a","reason":"sticky","unit":"stays","first":null,"analysis":"1"}
+"#,
+];
+
+/// The SQL counts users as `splitctl analyze` does.
+#[test]
+fn analysts_and_splitctl_count_the_same_users() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let logs = ["access-1.jsonl", "access-2.jsonl"].map(|name| folder.path().join(name));
+    for (log, lines) in logs.iter().zip(LINES) {
+        std::fs::write(log, lines)?;
+    }
+    let splitctl = wasm_tests::splitctl::program()?;
+    let mut counts = Vec::new();
+    for rule in ["q", "r"] {
+        let mut command = std::process::Command::new(&splitctl);
+        command.args(["analyze", "--rule", rule, "--weights", "a=1,b=1", "-o", "json"]);
+        logs.iter().for_each(|log| _ = command.arg("--log").arg(log));
+        let said: Value = serde_json::from_slice(&command.output()?.stdout)?;
+        let said = &said["rules"][0];
+        for variant in said["variants"].as_array().context("no variants")? {
+            if variant["users"] != 0 {
+                counts.push(json!([rule, variant["variant"], variant["users"]]));
+            }
+        }
+        counts.push(json!([rule, "mixed", said["mixed_users"]]));
+    }
+    let sql = root().join("manifests/monitoring/experiments.sql");
+    let ask = |query: &str| duckdb::ask(folder.path(), &sql, query);
+    let rows = ask("SELECT experiment, variant, users FROM experiment_counts
+                    UNION ALL SELECT experiment, 'mixed', SUM(saw_another) FROM experiment_counts
+                    GROUP BY experiment ORDER BY ALL")?;
+    let expected =
+        json!([["q", "b", 1], ["q", "mixed", 0], ["r", "a", 3], ["r", "b", 2], ["r", "mixed", 2]]);
+    assert_eq!((json!(counts), rows), (expected.clone(), expected));
+    let rows = ask("SELECT unit, variant, first_seen::TEXT, saw_another FROM experiment_users
+                    WHERE experiment = 'r' ORDER BY ALL")?;
+    let at = |second: u32| format!("2026-12-01 09:00:0{second}");
+    let expected = json!([
+        ["changes", "b", at(3), true],
+        ["forced", "a", at(6), false],
+        ["late", "b", at(4), false],
+        ["moves", "a", at(1), true],
+        ["stays", "a", at(2), false]
+    ]);
+    assert_eq!(rows, expected);
+    Ok(())
+}
+
 #[derive(Deserialize)]
 struct Vector {
     key: String,

@@ -37,6 +37,22 @@ fn every_document_is_read() -> Result<()> {
     Ok(())
 }
 
+/// Whoever tries one way in reads one page.
+#[test]
+fn the_page_of_each_way_in_is_short() -> Result<()> {
+    for page in [
+        "manifests/envoy.md",
+        "manifests/envoy-gateway/README.md",
+        "manifests/chart/README.md",
+        "manifests/overlays/README.md",
+        "src/dist/releases.md",
+    ] {
+        let lines = text(page)?.lines().count();
+        ensure!(lines <= 100, "{page} has {lines} lines");
+    }
+    Ok(())
+}
+
 /// Each block is one that a test runs: one of those here, or the one that is named.
 #[test]
 fn every_block_is_run() -> Result<()> {
@@ -48,7 +64,7 @@ fn every_block_is_run() -> Result<()> {
             // The picture is not run. The second is the demo's guard, the third a list of errors.
             "text" => text.contains('┌') || begins(&["second ", "rules["]),
             "sh" if document == "manifests/engines/README.md" => true, // `tests/agreement.rs`
-            "sh" if document == "src/dist/releases.md" => true,        // `tests/release.rs`
+            "sh" if document == "src/dist/releases.md" => true,        // `tests/release/main.rs`
             "sh" if document == "manifests/envoy.md" => true,          // `tests/standalone.rs`
             // `tests/istio/`: `readme.rs`, and the file of the controller; `istio_manifests/pipelines.rs`.
             "sh" => document == "README.md" || in_the_mesh(document),

@@ -27,6 +27,13 @@ targetRefs: [ { group: gateway.networking.k8s.io, kind: Gateway, name: {{ .Value
 {{/* The filter's configuration. */}}
 {{- define "split.configuration" -}}
 {{- $values := .Values -}}
+{{- $own := dict "rules" "rules" "variants" "variants" "variantHeader" "headers.variant"
+    "clusterHeader" "headers.cluster" "pointHeader" "headers.point" -}}
+{{- range $field, $value := $own -}}
+{{- if hasKey ($values.configuration | default dict) $field -}}
+{{- fail (printf "configuration.%s: it belongs into the value %s of the chart" $field $value) -}}
+{{- end -}}
+{{- end -}}
 {{- $configuration := dict "rules" .Values.rules -}}
 {{- if eq .Values.route "route-weights" -}}
 {{- $_ := set $configuration "pointHeader" .Values.headers.point -}}
@@ -46,5 +53,5 @@ targetRefs: [ { group: gateway.networking.k8s.io, kind: Gateway, name: {{ .Value
 {{- if eq .Values.route "cluster-header" -}}
 {{- $_ := set $configuration "clusterHeader" .Values.headers.cluster -}}
 {{- end -}}
-{{- merge $configuration .Values.configuration | toYaml -}}
+{{- merge $configuration (.Values.configuration | default dict) | toYaml -}}
 {{- end -}}

@@ -1,27 +1,28 @@
 //! `splitctl analyze`: the variants of a rule compared by users, from access logs.
 
 mod effect;
+mod event;
 mod experiment;
 mod line;
 mod logs;
 mod metric;
 mod ratio;
 mod report;
+mod sample;
 mod table;
 mod tally;
 
 use anyhow::{Result, bail};
 use clap::{ArgGroup, Args};
 use traffic_split::Rule;
-use xxhash_rust::xxh64::xxh64;
 
 use crate::check::Checked;
 use crate::input::Choice;
-use crate::output::{Answer, Format, one_line};
+use crate::output::{Answer, Format};
 use crate::{rules, when};
+use event::{Event, OfRule, Reader, Request};
 use experiment::{Experiment, weights};
-use line::Line;
-use logs::Logs;
+use logs::{Logs, Read};
 use metric::{Metric, Metrics};
 use report::{Analysis, Lines, RuleReport};
 use tally::Tally;
@@ -31,8 +32,8 @@ use tally::Tally;
 /// Reads logs in the JSON of `manifests/envoy.yaml`, whose `unit` tells one user from another without
 /// saying who it is. First comes the sample-ratio check: whether the variants have as many new users as
 /// the weights say (chi-square). If chance makes such a ratio less than once in a thousand, the split is
-/// broken, and nothing else is to be believed. Then, for each metric, the difference of each variant to
-/// the baseline, with the interval that chance explains.
+/// broken, and nothing else is to be believed. Then come the verdicts, and for each metric the difference
+/// of each variant to the baseline, with the interval that chance explains.
 ///
 /// errors: the share of requests that fail (5xx, or no complete response). latency: the mean
 /// milliseconds of a request. Both take each user's requests as one piece, by the delta method (Deng and
@@ -48,10 +49,11 @@ use tally::Tally;
 ///
 /// A user counts for the variant of the first line, whatever follows. Decisions that were forced
 /// (override), a guard's, a hold's or a shadow's do not count. The weights are those of -f, at the time of
-/// each user's first line where there is a ramp, or --weights. Users whose first line has the reason
-/// `persisted` were assigned before the log begins, and are not in the sample-ratio check.
+/// each user's first line where there is a ramp, or --weights. Users are not in the sample-ratio check if
+/// their first line has the reason `persisted`, since they were assigned before the log begins, or another
+/// generation than the configuration of -f.
 ///
-/// Several logs are read together, in the order of their times. A user takes 40 to 80 bytes of memory for
+/// Several logs are read together, in the order of their times; they may be gzip. A user takes 40 to 80 bytes of memory for
 /// each rule, and half as much again while a table grows: 1 GB for 10 million users.
 #[derive(Args)]
 #[command(
@@ -113,20 +115,23 @@ impl Analyze {
         let checked = checked.transpose()?;
         let experiments = self.experiments(checked.as_ref())?;
         let generation = checked.as_ref().map(|checked| f64::from(checked.plan.generation()));
+        let reader = Reader::new(&experiments, &metrics);
         let mut reading = Reading {
             tallies: experiments.into_iter().map(Tally::new).collect(),
             lines: Lines::default(),
             generation,
+            is_by_file: generation.is_some(),
             others: Vec::new(),
         };
         let logs = Logs::open(&self.logs)?;
-        logs.for_each(|name, number, line| reading.take((name, number), line, &metrics))?;
+        logs.for_each(|line, time| reader.read(line, time), |read| reading.take(read))?;
         let names = self.logs.iter().map(|log| if log == "-" { "standard input" } else { log });
         reading.check(&names.collect::<Vec<_>>().join(", "))?;
-        let rules = reading.tallies.iter();
-        let rules = rules.filter(|tally| tally.users().next().is_some());
-        let rules = rules.map(|tally| RuleReport::new(tally, &metrics, self.alpha)).collect();
-        let analysis = Analysis { lines: reading.lines, alpha: self.alpha, rules };
+        let rules = reading.tallies.iter().map(|tally| {
+            let no_users = (!tally.has_users()).then(|| reading.why(tally));
+            RuleReport { no_users, ..RuleReport::new(tally, &metrics, self.alpha) }
+        });
+        let analysis = Analysis { rules: rules.collect(), alpha: self.alpha, lines: reading.lines };
         let text = self.output.write(&analysis, || table::table(&analysis))?;
         Ok(Answer { text, good: analysis.rules.iter().all(RuleReport::is_good) })
     }
@@ -150,7 +155,10 @@ impl Analyze {
             }
         };
         if chosen.is_empty() {
-            bail!("{file}: no rule has a split: there is nothing to compare");
+            bail!(
+                "{file}: no rule has a split with weights of its own that is in force: there is nothing to \
+                 compare; if a route has the weights, give --rule and --weights"
+            );
         }
         chosen.into_iter().map(|rule| Experiment::of(checked, rule, wanted, file)).collect()
     }
@@ -162,86 +170,95 @@ struct Reading<'c> {
     lines: Lines,
     /// The generation of the configuration, or of the first line that has one.
     generation: Option<f64>,
+    /// Whether it is that of the configuration which has the weights.
+    is_by_file: bool,
     /// Some of the other rules in the logs.
     others: Vec<String>,
 }
 
 impl Reading<'_> {
-    fn take(&mut self, (name, number): (&str, u64), bytes: &[u8], metrics: &Metrics) {
-        let bytes = bytes.trim_ascii();
-        if bytes.is_empty() {
-            return;
+    fn take(&mut self, Read { name, number, time, what }: Read<'_, Event>) {
+        self.lines.read += u64::from(!matches!(what, Event::Blank));
+        match what {
+            Event::Blank => {}
+            Event::NoJson => self.lines.no_json += 1,
+            Event::Broken => {
+                self.lines.malformed += 1;
+                self.lines.first_malformed.get_or_insert_with(|| format!("{name}:{number}"));
+            }
+            Event::Request(request) => self.count(request, time),
         }
-        self.lines.read += 1;
-        if bytes.first() != Some(&b'{') {
-            self.lines.no_json += 1;
-            return;
+    }
+
+    fn count(&mut self, request: Request, time: &str) {
+        let mut is_other = false;
+        if let (OfRule::Known(_), Some(generation)) = (&request.rule, request.generation) {
+            is_other = *self.generation.get_or_insert(generation) != generation;
+            self.lines.other_generation += u64::from(is_other);
         }
-        let Some(line) = Line::read(bytes) else {
-            self.lines.malformed += 1;
-            self.lines.first_malformed.get_or_insert_with(|| format!("{name}:{number}"));
-            return;
-        };
-        let rule = line.rule.text();
-        self.lines.without_rule += u64::from(rule.is_none());
-        let unit = line.unit.text().map(|unit| xxh64(unit.as_bytes(), 0));
-        let converted = match unit {
-            Some(_) if !line.is_forced() => metrics.converted(&line),
-            _ => 0,
-        };
-        let mut is_known = rule.is_none();
-        for tally in &mut self.tallies {
-            if rule == Some(&tally.experiment.rule) {
-                is_known = true;
-                tally.see(&line, unit, converted);
-                if let Some(generation) = line.generation.number() {
-                    let own = *self.generation.get_or_insert(generation);
-                    self.lines.other_generation += u64::from(own != generation);
+        for (place, tally) in self.tallies.iter_mut().enumerate() {
+            match (&request.rule, request.unit) {
+                (OfRule::Known(own), _) if *own == place => {
+                    tally.see(&request, time, is_other && self.is_by_file);
                 }
-            } else if let (Some(unit), 1..) = (unit, converted) {
-                tally.convert(unit, converted);
+                (_, Some(unit)) if request.converted > 0 => tally.convert(unit, request.converted),
+                _ => {}
             }
         }
-        if let Some(rule) = rule.filter(|_| !is_known && self.others.len() < SHOWN)
-            && !self.others.iter().any(|known| known == rule)
-        {
-            self.others.push(one_line(rule));
+        match request.rule {
+            OfRule::Known(_) => {}
+            OfRule::None => self.lines.without_rule += 1,
+            OfRule::Other(rule) => {
+                if self.others.len() < SHOWN && !self.others.contains(&rule) {
+                    self.others.push(rule);
+                }
+            }
         }
     }
 
     /// Says what is missing where no rule has a user.
     fn check(&self, logs: &str) -> Result<()> {
-        if self.tallies.iter().any(|tally| tally.users().next().is_some()) {
-            return Ok(());
-        }
-        let names: Vec<_> =
-            self.tallies.iter().map(|tally| tally.experiment.rule.as_str()).collect();
-        let names = names.join(", ");
-        let Some(tally) = self.tallies.iter().find(|tally| tally.lines > 0) else {
-            match self.others.is_empty() {
-                true => bail!(
-                    "{logs}: no line has a rule: write the log in the JSON of manifests/envoy.yaml, with \
-                     `metrics: full` in the filter's configuration"
-                ),
-                false => bail!(
-                    "{logs}: no line has the rule {names}; there are: {}",
-                    self.others.join(", ")
-                ),
+        let none = || match self.tallies.iter().find(|tally| tally.lines > 0) {
+            Some(tally) => self.why(tally),
+            None if self.others.is_empty() => {
+                let Lines { read, no_json, malformed, .. } = self.lines;
+                format!(
+                    "no line has a rule, of {read}; {no_json} are no JSON, and {malformed} are broken: \
+                     write the log in the JSON of manifests/envoy.yaml, with `metrics: full` in the \
+                     filter's configuration"
+                )
+            }
+            None => {
+                let rules = self.tallies.iter().map(|tally| tally.experiment.rule.as_str());
+                let (rules, others) =
+                    (rules.collect::<Vec<_>>().join(", "), self.others.join(", "));
+                format!("no line has the rule {rules}; there are: {others}")
             }
         };
+        match self.tallies.iter().any(Tally::has_users) {
+            true => Ok(()),
+            false => bail!("{logs}: {}", none()),
+        }
+    }
+
+    /// The reason why a rule has no users.
+    fn why(&self, tally: &Tally<'_>) -> String {
         let rule = &tally.experiment.rule;
-        if tally.without_unit > tally.unknown {
-            bail!(
-                "{logs}: no line of {rule} has a unit, so there are no users to compare: write \
-                 `unit: {{ env: SPLIT_UNIT_KEY }}` in the filter's configuration, and log `unit`"
-            );
+        match tally {
+            Tally { lines: 0, .. } => format!("no line has the rule {rule}"),
+            Tally { without_unit, unknown, .. } if without_unit > unknown => format!(
+                "no line of {rule} has a unit, so there are no users to compare: write \
+                 `unit: {{ env: SPLIT_UNIT_KEY }}` in the filter's configuration, log `unit`, and give the \
+                 rule a key (`sticky`)"
+            ),
+            Tally { unknown: 1.., .. } => format!(
+                "no line of {rule} has one of its variants: are these the weights of the log?"
+            ),
+            _ => format!(
+                "no decision of {rule} counts: all were forced, held, a guard's, left out by a flag or in \
+                 shadow"
+            ),
         }
-        if tally.unknown > 0 {
-            bail!(
-                "{logs}: no line of {rule} has one of its variants: are these the weights of the log?"
-            );
-        }
-        bail!("{logs}: no decision of {rule} counts: all were forced, held, a guard's or in shadow")
     }
 }
 

@@ -60,7 +60,8 @@ pub struct Diff {
     #[arg(long = "rule", value_name = "RULE", value_parser = pairs::named)]
     rules: Vec<Named>,
     /// A request in place of those that are derived: 'GET /path | header: value | sourceIp: 10.0.0.1',
-    /// with {key} where the client's key is, unless in all places; may be repeated
+    /// also with 'metadata: NAMESPACE,NAME=VALUE' and 'filterState: NAME=VALUE', and with {key} where the
+    /// client's key is, unless in all places; may be repeated
     #[arg(long = "request", value_name = "REQUEST", value_parser = described::parse)]
     requests: Vec<Described>,
     /// A file with such requests, one a paragraph: a line for the method and path, and one for each

@@ -39,19 +39,28 @@ pub fn header(text: &str) -> Result<(String, String), String> {
 pub fn metadata(text: &str) -> Result<(String, String), String> {
     let (path, value) = text.split_once('=').unwrap_or_default();
     let segments: Vec<_> = path.split(',').map(str::trim).collect();
-    match Part::metadata(&segments) {
-        Part::Property(path) if segments.len() > 1 && !segments.contains(&"") => {
-            Ok((path, value.trim().to_owned()))
-        }
-        _ => Err("give it as 'namespace,name=value', with a comma before each further name".into()),
+    if segments.len() < 2 || segments.contains(&"") {
+        let form = "give it as 'namespace,name=value', with a comma before each further name";
+        return Err(form.to_owned());
     }
+    Ok((self::path(Part::metadata(&segments)), value.trim().to_owned()))
 }
 
 /// Reads `NAME=VALUE` as a property of the request.
 pub fn filter_state(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=').map(|(name, value)| (Part::filter_state(name), value)) {
-        Some((Part::Property(path), value)) => Ok((path, value.trim().to_owned())),
-        _ => Err("give it as 'name=value'".into()),
+    match text.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
+        Some((name, value)) if !name.is_empty() => {
+            Ok((path(Part::filter_state(name)), value.to_owned()))
+        }
+        _ => Err("give it as 'name=value'".to_owned()),
+    }
+}
+
+/// The name under which a request has a property: its path in the proxy.
+pub fn path(property: Part) -> String {
+    match property {
+        Part::Property(path) => path,
+        other => other.to_string(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use traffic_split::config::{Config, parse_duration};
+use traffic_split::config::{Config, Mode, parse_duration};
 use traffic_split::{Override, Variant, limits};
 
 use crate::check::Checked;
@@ -83,7 +83,7 @@ impl Link {
         if let Some(variant) = checked.plan.held() {
             bail!("{file}: `hold: {}` sends everyone there: no link counts", variant.name);
         }
-        if found.is_shadow() {
+        if found.is_shadow() || checked.config.mode == Mode::Shadow {
             bail!("{file}: {rule} is in shadow: no link counts");
         }
         found.overrides().ok_or_else(|| anyhow!("{file}: {rule} has no `override`: no link counts"))

@@ -31,6 +31,8 @@ A file of expectations:
   requests:
   - { authority: shop.example, path: /cart, headers: [ [x-preview, always] ], goes: canary }
   - { authority: shop.example, shares: { stable: 90, canary: 10 }, per: user }
+  - { metadata: { envoy.filters.http.jwt_authn: { payload: { tier: gold } } }, goes: canary }
+  - { filterState: { shop.tenant: acme }, goes: stable }
   - { authority: other.example, goes: none, note: no rule matches }")]
 pub struct Test {
     /// A file, or - for standard input; then files with the routes of `split: route`

@@ -37,7 +37,22 @@ fn a_user_is_new_who_is_handed_an_assignment_or_an_identity() {
         let plan = plan(json!([split(more.clone())]));
         let expected = expected.then_some("rule=.=r;.;variant=.=a;.;tsplit_assigned_total");
         assert_eq!(assigned(&plan, "h", cookie).as_deref(), expected, "{more} {cookie}");
+        let mut names = plan.metrics().iter().map(|metric| metric.name);
+        let has = names.any(|name| name.ends_with("tsplit_assigned_total"));
+        assert!(!has || *more != shadow, "a rule in shadow assigns nobody");
     }
+    // The guard's fallback is nobody's assignment, also where its client is issued an identity.
+    let guarded = json!({ "name": "r", "split": { "a": 0, "b": 1 },
+        "sticky": { "issue": { "cookie": "id", "maxAge": "30d" } },
+        "guard": { "watch": "b", "fallback": "a", "maxErrorRate": "5%" } });
+    let plan = plan(json!([guarded]));
+    let mut open = Snapshot::new(&plan, 0);
+    open.admitted[0] = 0.0;
+    let outcome =
+        Outcome::decide(&plan, &open, &HeaderList::default(), &mut FixedEnvironment::default());
+    assert_eq!(outcome.decision().reason(), Reason::Guard);
+    let names = counted(&plan, &outcome);
+    assert!(!names.iter().any(|name| name.ends_with("tsplit_assigned_total")), "{names:?}");
     let off = json!({ "variantHeader": "x-v", "metrics": "off", "variants": { "a": {} },
                       "rules": [split(issue)] });
     let off = Plan::compile(off.to_string().as_bytes(), &env).unwrap();

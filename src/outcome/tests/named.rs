@@ -17,6 +17,32 @@ fn told(rule: Value, beside: Value) -> Vec<(String, String)> {
     effects.headers.into_iter().map(|header| (header.name, header.value)).collect()
 }
 
+/// The change of `baggage`, and the names that later filters of a chain are told.
+fn baggage(mode: &str, prefix: &str, sent: &str) -> (Option<Option<String>>, Vec<String>) {
+    let config = json!({ "variantHeader": "x-v", "baggage": true, "mode": mode,
+        "variants": { "a": {} }, "rules": [{ "name": "r", "to": "a",
+            "match": [{ "path": { "prefix": prefix } }] }] });
+    let plan = Plan::compile(config.to_string().as_bytes(), &env).unwrap();
+    let request = HeaderList::new([(":path", "/"), ("baggage", sent)]);
+    let snapshot = Snapshot::new(&plan, 0);
+    let outcome = Outcome::decide(&plan, &snapshot, &request, &mut FixedEnvironment::default());
+    let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
+    let change = outcome.baggage_change().map(|change| change.value.map(text));
+    (change, outcome.written_in_baggage().map(str::to_owned).collect())
+}
+
+#[test]
+fn only_a_decision_that_is_carried_out_is_in_the_baggage() {
+    let written = (Some(Some("k=v,split.r=a".into())), vec!["baggage".into(), "split.r".into()]);
+    assert_eq!(baggage("enforce", "/", "k=v"), written);
+    assert_eq!(baggage("enforce", "/", "k=v,split.r=forged"), written);
+    let removed = (Some(None), vec![]);
+    for (mode, prefix) in [("enforce", "/other"), ("shadow", "/"), ("shadow", "/other")] {
+        assert_eq!(baggage(mode, prefix, "k=v"), (None, vec![]), "{mode} {prefix}");
+        assert_eq!(baggage(mode, prefix, "split.r=forged"), removed, "{mode} {prefix}");
+    }
+}
+
 #[test]
 fn a_decision_that_is_carried_out_is_told() {
     let to = json!({ "name": "r.1", "to": "b.2" });

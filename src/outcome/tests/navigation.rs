@@ -22,6 +22,10 @@ fn asked(plan: &Plan, snapshot: &Snapshot, headers: &[(&str, &str)], cookie: &st
     (decision.payload().unwrap(), decision.reason(), payload)
 }
 
+fn snapshot_of(plan: &Plan) -> Snapshot {
+    Snapshot::new(plan, 0)
+}
+
 fn ask(rule: Value, headers: &[(&str, &str)], cookie: &str) -> Answer {
     let plan = plan(json!([rule]));
     asked(&plan, &Snapshot::new(&plan, 0), headers, cookie)
@@ -119,6 +123,85 @@ fn a_page_of_the_fallback_is_whole() {
     assert_eq!(asked(&plan, &closed, PAGE, "kept=c"), next);
 }
 
+/// Neither chance nor a key has such a page for its client: nobody is to analyse its parts, and an
+/// assignment is made once the guard closes.
+#[test]
+fn the_parts_of_a_page_of_the_fallback_are_not_for_analysis() {
+    let mut rule = by_page(json!({ "b": 1, "c": 0 }), json!({ "maxAge": "session" }));
+    rule["guard"] = json!({ "watch": "b", "fallback": "c", "maxErrorRate": "5%" });
+    let config = json!({ "variantHeader": "x-v", "variants": { "b": {}, "c": {} },
+                         "metrics": "full", "rules": [rule] });
+    let plan = Plan::compile(config.to_string().as_bytes(), &env).unwrap();
+    let closed = Snapshot::new(&plan, 0);
+    let mut open = Snapshot::new(&plan, 0);
+    open.admitted[0] = 0.0;
+    for (snapshot, headers, cookie, set, first, analysis) in [
+        (&open, PAGE, "", Some("c~"), false, "0"),
+        (&open, PART, "kept=c~", None, false, "0"),
+        (&closed, PART, "kept=c~", None, false, "0"),
+        (&open, PAGE, "kept=c~", None, false, "0"),
+        // Chance has another page for its client, or the same variant on its own.
+        (&closed, PAGE, "kept=c~", Some("b"), true, "1"),
+        (&closed, PAGE, "kept=b~", Some("b"), true, "1"),
+        (&closed, PAGE, "kept=b", None, false, "1"),
+        (&open, PAGE, "kept=c", Some("c~"), false, "0"),
+        (&open, PART, "kept=c", None, false, "1"),
+        // Two signs are none of ours.
+        (&closed, PART, "kept=c~~", Some("b"), true, "1"),
+    ] {
+        let fixed = [(":method", "GET"), ("cookie", cookie)];
+        let request = HeaderList::new(fixed.into_iter().chain(headers.iter().copied()));
+        let outcome = Outcome::decide(&plan, snapshot, &request, &mut FixedEnvironment::default());
+        let cookies = &outcome.cookies.as_ref().unwrap().response;
+        let sent = cookies.iter().find_map(|set| set.strip_prefix("kept=")?.split(';').next());
+        let state = outcome.filter_state();
+        let told = |name: &str| state.iter().find(|(known, _)| *known == name);
+        let told = |name| told(name).map(|(_, value)| &**value);
+        let answer = (sent, told("tsplit.first").is_some(), told("tsplit.analysis"));
+        assert_eq!(answer, (set, first, Some(analysis)), "{headers:?} {cookie}");
+    }
+}
+
+/// With a time, with a signature, and where the rule keeps no pages any more.
+#[test]
+fn a_page_of_the_fallback_keeps_its_sign() {
+    let guard = json!({ "watch": "b", "fallback": "a", "maxErrorRate": "5%" });
+    let rule = |persist: Value| {
+        let mut rule = by_page(json!({ "a": 0.1, "b": 1 }), persist);
+        rule["guard"] = guard.clone();
+        rule
+    };
+    let visit = |rule: &Value, open: bool, headers: &[(&str, &str)], cookie: &str, now: u64| {
+        let plan = plan(json!([rule]));
+        let mut snapshot = Snapshot::new(&plan, 0);
+        snapshot.admitted[0] = if open { 0.0 } else { 1.0 };
+        let fixed = [(":method", "GET"), (":authority", "h"), ("cookie", cookie)];
+        let request = HeaderList::new(fixed.into_iter().chain(headers.iter().copied()));
+        let environment = &mut FixedEnvironment { now, ..FixedEnvironment::default() };
+        let outcome = Outcome::decide(&plan, &snapshot, &request, environment);
+        let set = &outcome.cookies.as_ref().unwrap().response;
+        let pair = set.first().map(|set| set.split(';').next().unwrap().to_owned());
+        (outcome.decision().for_page, outcome.decision().reason(), pair)
+    };
+    let signing = json!({ "renew": true, "signing": { "env": "KEYS" } });
+    for persist in [json!({ "renew": true }), signing] {
+        let rule = rule(persist);
+        let (for_page, _, set) = visit(&rule, true, PAGE, "", DAY);
+        let cookie = set.unwrap();
+        assert!(for_page && cookie.starts_with("kept=a~"), "{cookie}");
+        let kept = (true, Reason::Persisted, None);
+        assert_eq!(visit(&rule, false, PART, &cookie, DAY + 359), kept);
+        let (for_page, reason, set) = visit(&rule, false, PART, &cookie, DAY + 360);
+        assert_eq!((for_page, reason), (true, Reason::Persisted));
+        let renewed = set.unwrap();
+        assert!(renewed.starts_with("kept=a~") && renewed != cookie, "{renewed}");
+    }
+    let mut without = rule(json!({}));
+    without["persist"].as_object_mut().unwrap().remove("reassign");
+    let anew = (false, Reason::Random, Some("kept=b".to_owned()));
+    assert_eq!(visit(&without, false, PART, "kept=a~", DAY), anew);
+}
+
 /// A page of a client whom an engine leaves out is of `otherwise`, and so are its parts.
 #[test]
 fn a_page_beside_an_engine_is_whole() {
@@ -134,17 +217,37 @@ fn a_page_beside_an_engine_is_whole() {
     let snapshot = Snapshot::new(&plan, 0);
     for (headers, cookie, expected) in [
         (PAGE, "kept=a", answer("c", Reason::Otherwise, Some("c"))),
-        (PART, "kept=c", answer("c", Reason::Persisted, None)),
+        (PART, "kept=c~", answer("c", Reason::Persisted, None)),
         (PART, "kept=a", answer("a", Reason::Persisted, None)),
         (OLD, "", answer("c", Reason::Otherwise, None)),
     ] {
         let headers = [headers, &[("x-user", "7")]].concat();
         assert_eq!(asked(&plan, &snapshot, &headers, cookie), expected, "{headers:?} {cookie}");
     }
-    let request = HeaderList::new([("cookie", "kept=c")]);
+    // A session is set anew where a client comes to take part, or leaves, and not for the same page.
+    rule["persist"]["maxAge"] = json!("session");
+    let left = Plan::compile(config(&rule).as_bytes(), &env).unwrap();
+    rule["sticky"]["engine"]["growthbook"]["coverage"] = json!(1);
+    let all = Plan::compile(config(&rule).as_bytes(), &env).unwrap();
+    let user = [PAGE, &[("x-user", "7")]].concat();
+    let own = asked(&all, &snapshot_of(&all), &user, "").0;
+    let other = if own == "a" { "kept=b" } else { "kept=a" };
+    for (plan, cookie, set) in [
+        (&left, "kept=c~", None),
+        (&left, "kept=c", Some("c")),
+        (&left, "kept=a", Some("c")),
+        (&all, &*format!("kept={own}"), None),
+        (&all, &format!("kept={own}~"), Some(&*own)),
+        (&all, other, Some(&own)),
+    ] {
+        let answer = asked(plan, &snapshot_of(plan), &user, cookie);
+        assert_eq!(answer.2.as_deref(), set, "{cookie}");
+    }
+    let request = HeaderList::new([("cookie", "kept=c~")]);
     let outcome = Outcome::decide(&plan, &snapshot, &request, &mut FixedEnvironment::default());
     let expected = "rule=.=r;.;variant=.=c;.;reason=.=persisted;.;tsplit_requests_total";
     assert_eq!(counted(&plan, &outcome), [expected]);
+    assert!(outcome.decision().for_page, "nobody is to analyse who takes no part");
     rule.as_object_mut().unwrap().remove("otherwise");
     let errors = Plan::compile(config(&rule).as_bytes(), &env).unwrap_err().to_string();
     assert_eq!(
@@ -171,6 +274,8 @@ fn a_page_keeps_its_point() {
         asked(&plan, &snapshot, &user(PART), "kept=5"),
         answer("5", Reason::Persisted, None)
     );
+    let of_the_fallback = asked(&plan, &snapshot, &user(PART), "kept=5~");
+    assert_eq!(of_the_fallback, answer("5", Reason::Persisted, None));
 }
 
 /// A key without a change of weights: a client that navigates stays where it is.

@@ -160,3 +160,25 @@ fn a_hold_renews_nothing() {
     let (variant, reason, cookies) = visit(&plan, "h", cookie, &mut at(NOW));
     assert_eq!((variant.as_str(), reason, cookies), ("a", Reason::Hold, Cookies::default()));
 }
+
+/// Of several identities of a client, each has a life of its own.
+#[test]
+fn only_the_identities_that_are_due_are_renewed() {
+    let issue = |name: &str| json!({ "issue": { "cookie": name, "maxAge": "10h", "renew": true } });
+    let plan = plan(json!([
+        { "name": "sliced", "layer": "l", "slice": [0, 0.000001], "to": "a", "sticky": issue("one") },
+        { "name": "rest", "split": { "a": 1, "b": 1 }, "sticky": issue("two") }
+    ]));
+    let id = "AAAAAAAAAAAAAAAAAAAAAA";
+    for (one, two, due) in [
+        (0, 3_600, &["two"][..]),
+        (3_600, 0, &["one"]),
+        (3_600, 3_600, &["one", "two"]),
+        (0, 0, &[]),
+    ] {
+        let cookie = format!("one={id}~{:x}; two={id}~{:x}", NOW - one, NOW - two);
+        let (_, _, cookies) = visit(&plan, "h", &cookie, &mut at(NOW));
+        let names: Vec<_> = set(&cookies).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, due, "{cookie}");
+    }
+}

@@ -103,6 +103,7 @@ fn the_unit_is_of_the_identity_alone_whatever_rule_and_reason_there_are() {
             vec![
                 user,
                 ("cookie", "kept=b"),
+                (":method", "GET"),
                 ("sec-fetch-mode", "navigate"),
                 ("sec-fetch-dest", "document"),
             ],
@@ -146,6 +147,16 @@ fn what_no_client_was_split_by_is_not_for_analysis() {
 }
 
 #[test]
+fn the_page_names_every_reason_that_is_not_for_analysis() {
+    let page = include_str!("../../configuration.md");
+    let row = page.lines().find(|line| line.starts_with("| `wasm.tsplit.analysis`")).unwrap();
+    for reason in Reason::ALL {
+        let is_named = row.contains(&format!("`{}`", reason.name()));
+        assert_eq!(is_named, !reason.is_analysed(), "{reason:?}");
+    }
+}
+
+#[test]
 fn the_generation_is_the_one_that_validate_prints() {
     let plan = plan_with(json!({}), json!([{ "name": "r", "to": "a" }]));
     let snapshot = Snapshot::new(&plan, 0);
@@ -165,4 +176,31 @@ fn an_identity_that_another_rule_issued_is_not_this_rules_first() {
         { "name": "drawn", "split": { "a": 1 } }
     ]);
     assert_eq!(told(&plan_with(json!({}), rules), &[]), ["-", "-", "1"]);
+    // Nor is it the identity of a rule that issues by another cookie and was not asked.
+    let other = json!({ "issue": { "cookie": "id-2", "maxAge": "30d" } });
+    let forced = json!({ "queryParam": "split", "cookie": "force", "maxAge": "1h",
+                         "variants": ["b"] });
+    let rules = json!([
+        { "name": "sliced", "layer": "l", "slice": [0, 0.000001], "to": "a", "sticky": issue },
+        { "name": "drawn", "split": { "a": 1 }, "sticky": other, "override": forced }
+    ]);
+    let plan = plan_with(json!({}), rules);
+    assert_eq!(told(&plan, &[(":path", "/?split=b")]), ["-", "-", "0"]);
+    assert_eq!(told(&plan, &[]), [&unit(ISSUED), "1", "1"]);
+}
+
+#[test]
+fn a_decision_has_no_state_that_is_not_asked_for_and_no_shadows_without_any() {
+    let state = |level: &str| {
+        let config = json!({ "variantHeader": "x-v", "metrics": level, "variants": { "a": {} },
+                             "rules": [{ "name": "r", "to": "a" }] });
+        let plan = Plan::compile(config.to_string().as_bytes(), &env).unwrap();
+        let (snapshot, request) = (Snapshot::new(&plan, 0), HeaderList::default());
+        let environment = &mut FixedEnvironment::default();
+        let outcome = Outcome::decide(&plan, &snapshot, &request, environment);
+        outcome.filter_state().into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!((state("off"), state("counts")), (vec![], vec![]));
+    let names = ["rule", "variant", "reason", "generation", "analysis"];
+    assert_eq!(state("full"), names.map(|name| format!("tsplit.{name}")));
 }

@@ -63,6 +63,11 @@ impl Tools {
         output(Command::new(self.path(name)).args(arguments))
     }
 
+    /// Runs one that reads the Go packages which the folder's `go.mod` pins.
+    pub fn run_in_source(&self, name: &str, arguments: &[&str]) -> Result<String> {
+        output(Command::new(self.path(name)).args(arguments).current_dir(&self.source))
+    }
+
     /// Has `istioctl` validate a file with resources.
     pub fn validate(&self, file: &Path) -> Result<()> {
         let mut command = Command::new(self.path("istioctl"));
@@ -79,6 +84,17 @@ impl Tools {
         command.args(["list", "-m", "-f", what, module]).current_dir(&self.source);
         Ok(output(&mut command)?.trim_end().to_owned())
     }
+}
+
+/// Has Go download a module, `PATH@VERSION`, of which nothing is built; the folder of its files. Go has
+/// compared the files with the digest that it names, and that has to be `sum`.
+pub fn download(module: &str, sum: &str) -> Result<PathBuf> {
+    let folder = tempfile::tempdir()?;
+    let mut command = Command::new("go");
+    command.args(["mod", "download", "-json", module]).current_dir(folder.path());
+    let answer: serde_json::Value = serde_json::from_str(&output(&mut command)?)?;
+    ensure!(answer["Sum"] == sum, "{module} is another one than before: {answer}");
+    Ok(PathBuf::from(answer["Dir"].as_str().context("Go names no folder")?))
 }
 
 /// Runs the Go program in `wasm-tests/FOLDER` on an input, and returns its output.

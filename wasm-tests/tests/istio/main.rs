@@ -23,5 +23,6 @@ mod shell;
 mod signing;
 mod steer;
 mod teams;
+mod types;
 mod updates;
 mod waypoint;

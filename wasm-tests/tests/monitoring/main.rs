@@ -64,7 +64,7 @@ fn hasty(rules: &str) -> Result<String> {
     // Ten seconds of this traffic are less than 500 responses of a canary.
     let text =
         lines.join("\n").replace("* 300 >= 500", "* 10 >= 100").replace("* 300 >=", "* 10 >=");
-    ensure!(text.matches("10s]").count() == 12 && text.matches("* 10 >=").count() == 3, "{text}");
+    ensure!(text.matches("10s]").count() == 13 && text.matches("* 10 >=").count() == 3, "{text}");
     Ok(text)
 }
 

@@ -20,8 +20,8 @@ pub struct Weights<'c> {
     shares: Vec<f64>,
     /// The plan and its rule, where a ramp changes the shares.
     ramped: Option<(&'c Plan, &'c Rule)>,
-    /// The minute of the shares, as a line has it.
-    minute: String,
+    /// The second of the shares, as a line has it.
+    second: String,
 }
 
 impl<'c> Experiment<'c> {
@@ -81,7 +81,7 @@ impl<'c> Experiment<'c> {
 
 impl Weights<'_> {
     fn new(weights: Vec<f64>) -> Self {
-        Weights { shares: shares(weights), ramped: None, minute: String::new() }
+        Weights { shares: shares(weights), ramped: None, second: String::new() }
     }
 
     /// The shares, if no ramp changes them.
@@ -89,18 +89,18 @@ impl Weights<'_> {
         self.ramped.is_none().then_some(&self.shares)
     }
 
-    /// The shares at the time of a line, to the minute.
-    pub fn at(&mut self, variants: &[String], time: Option<&str>) -> &[f64] {
-        if let (Some((plan, rule)), Some(time)) = (self.ramped, time)
-            && let Some(minute) = time.get(..16)
-            && minute != self.minute
-            && let Some(seconds) = parse_time(&format!("{minute}:30Z"))
-        {
-            let snapshot = Snapshot::new(plan, seconds);
-            self.shares = shares(by_name(variants, &rule.weights(&snapshot)));
-            minute.clone_into(&mut self.minute);
+    /// The shares at the time of a line: `None` if a ramp changes them, and the time is none in UTC.
+    pub fn at(&mut self, variants: &[String], time: &str) -> Option<&[f64]> {
+        if let Some((plan, rule)) = self.ramped {
+            // A fraction of a second may follow.
+            let second = time.get(..19).filter(|_| time.ends_with('Z'))?;
+            if second != self.second {
+                let snapshot = Snapshot::new(plan, parse_time(&format!("{second}Z"))?);
+                self.shares = shares(by_name(variants, &rule.weights(&snapshot)));
+                second.clone_into(&mut self.second);
+            }
         }
-        &self.shares
+        Some(&self.shares)
     }
 }
 

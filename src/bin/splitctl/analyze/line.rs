@@ -49,7 +49,8 @@ pub enum Ending {
     Good,
     /// A 5xx, or no complete response, and not by the client's doing.
     Failed,
-    /// The client left, or the connection became another one (101), so that its time says nothing.
+    /// The client left, or the connection became another one (101), so that its time says nothing; or
+    /// the log has no status.
     Uncounted,
 }
 
@@ -70,7 +71,8 @@ impl<'a> Line<'a> {
     }
 
     pub fn ending(&self) -> Ending {
-        let status = self.status.number().unwrap_or(0.0);
+        // Envoy writes 0 where there was no response.
+        let Some(status) = self.status.number() else { return Ending::Uncounted };
         let flagged = |codes: &[&str]| {
             let flags = self.flags.text().unwrap_or_default();
             flags.split(',').any(|flag| codes.contains(&flag))
@@ -101,6 +103,12 @@ impl<'a> Line<'a> {
     /// Whether the unit's assignment was made before this request.
     pub fn is_persisted(&self) -> bool {
         self.reason.is(Reason::Persisted.name())
+    }
+
+    /// The milliseconds of the request, if it has a number that can be one: less than 30 years.
+    pub fn millis(&self) -> Option<u64> {
+        let millis = self.duration_ms.number().filter(|millis| (0.0..1e12).contains(millis))?;
+        Some(millis as u64)
     }
 
     /// The path without its query.

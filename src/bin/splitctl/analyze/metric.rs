@@ -26,9 +26,14 @@ impl Metric {
         match (text, text.split_once('=')) {
             ("errors", _) => Ok(Metric::Errors),
             ("latency", _) => Ok(Metric::Latency),
-            (_, Some(("conversion", path))) => Regex::new(&format!("^(?:{path})$"))
-                .map(Metric::Conversion)
-                .map_err(|_| format!("{path} is no regular expression")),
+            (_, Some(("conversion", path))) => {
+                Regex::new(&format!("^(?:{path})$")).map(Metric::Conversion).map_err(|error| {
+                    // The lines before show where, in an expression that is longer than the one given.
+                    let why = error.to_string();
+                    let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                    format!("{path} is no regular expression: {why}")
+                })
+            }
             _ => Err("give errors, latency, or conversion=REGEX with an expression that a whole \
                       path matches, as in conversion=/orders/.*"
                 .into()),
@@ -82,8 +87,8 @@ impl Metrics {
 
     /// The conversions that a line is, as bits.
     pub fn converted(&self, line: &Line<'_>) -> u8 {
-        let status = line.status.number().unwrap_or(0.0);
-        if line.ending() == Ending::Failed || !(100.0..400.0).contains(&status) {
+        let succeeds = line.status.number().is_some_and(|status| status < 400.0);
+        if self.conversions().next().is_none() || line.ending() != Ending::Good || !succeeds {
             return 0;
         }
         let Some(path) = line.path() else { return 0 };
@@ -105,7 +110,7 @@ impl Metrics {
                 let requests = f64::from(user.requests);
                 match metric {
                     Metric::Errors => sums.add(f64::from(user.errors), requests),
-                    Metric::Latency => sums.add(user.millis as f64, requests),
+                    Metric::Latency => sums.add(user.millis as f64, f64::from(user.timed)),
                     Metric::Conversion(_) => {
                         sums.add(f64::from(u8::from(user.converted & bit != 0)), 1.0);
                         bit <<= 1;
@@ -129,6 +134,8 @@ mod tests {
         for text in ["error", "conversion", "conversion=(", "Latency", ""] {
             assert!(Metric::parse(text).is_err(), "{text}");
         }
+        let error = Metric::parse("conversion=/orders/(").unwrap_err();
+        assert_eq!(error, "/orders/( is no regular expression: unclosed group");
     }
 
     #[test]
@@ -141,13 +148,24 @@ mod tests {
             ("/a?b=c", 302, 0b01),
             ("/ab", 200, 0),
             ("/b/1", 201, 0b10),
-            ("/b/1", 404, 0),
+            ("/b/1", 399, 0b10),
+            ("/b/1", 400, 0),
             ("/b/1", 503, 0),
+            // As for the other metrics, nobody knows what the client got.
+            ("/a", 0, 0),
+            ("/a", 101, 0),
         ] {
             let line = format!(r#"{{ "path": "{path}", "status": {status}, "flags": "-" }}"#);
             let line = Line::read(line.as_bytes()).unwrap();
             assert_eq!(metrics.converted(&line), expected, "{path} {status}");
         }
+        for parts in
+            [r#""status":200,"flags":"DC""#, r#""status":201,"flags":"UC""#, r#""flags":"-""#]
+        {
+            let line = format!(r#"{{ "path": "/a", {parts} }}"#);
+            assert_eq!(metrics.converted(&Line::read(line.as_bytes()).unwrap()), 0, "{parts}");
+        }
+        assert!(Metrics::new(&vec![given[0].clone(); 8]).is_ok());
         assert!(Metrics::new(&vec![given[0].clone(); 9]).is_err());
     }
 }

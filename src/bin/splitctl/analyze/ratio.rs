@@ -105,6 +105,9 @@ mod tests {
             (&[90, 0], &[90.0, 0.0], Verdict::TooFewUsers),
             (&[90, 10, 0], &[90.0, 10.0, 0.0], Verdict::AsExpected),
             (&[90, 10, 1], &[91.0, 10.0, 0.0], Verdict::Broken),
+            // p is 0.0011 and 0.0009.
+            (&[5_163, 4_837], &[5_000.0, 5_000.0], Verdict::AsExpected),
+            (&[5_166, 4_834], &[5_000.0, 5_000.0], Verdict::Broken),
         ] {
             assert_eq!(Ratio::new(users, expected).verdict, verdict, "{users:?}");
         }

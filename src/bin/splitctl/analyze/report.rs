@@ -8,6 +8,7 @@ use super::effect::{Effect, Sums};
 use super::line::LEFT_OUT;
 use super::metric::{Metric, Metrics};
 use super::ratio::{self, Ratio};
+use super::sample::UNCHECKED;
 use super::tally::Tally;
 use crate::rules::rounded;
 use crate::sequential::Verdict;
@@ -45,11 +46,15 @@ pub struct RuleReport {
     pub baseline: String,
     pub lines: u64,
     pub users: u64,
+    /// The reason why there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_users: Option<String>,
     pub sample_ratio: Ratio,
     pub variants: Vec<VariantReport>,
     pub metrics: Vec<MetricReport>,
     pub mixed_users: u64,
-    pub earlier_users: u64,
+    /// The users who are not in the sample-ratio check, by the reason.
+    pub unchecked_users: BTreeMap<&'static str, u64>,
     pub lines_without_unit: u64,
     pub lines_of_unknown_variants: u64,
     pub lines_left_out: BTreeMap<&'static str, u64>,
@@ -61,7 +66,7 @@ pub struct RuleReport {
 pub struct VariantReport {
     pub variant: String,
     pub users: u64,
-    /// The users who were assigned within the logs.
+    /// The users of the sample-ratio check: those who were assigned within the logs, by the weights.
     pub new_users: u64,
     /// The number expected of them.
     pub expected: f64,
@@ -93,8 +98,9 @@ impl RuleReport {
         for user in tally.users() {
             users.get_mut(usize::from(user.variant)).into_iter().for_each(|users| *users += 1);
         }
-        let expected = tally.expected();
-        let sample_ratio = Ratio::new(&tally.fresh, &expected);
+        let sample = &tally.sample;
+        let expected = sample.expected(experiment);
+        let sample_ratio = Ratio::new(&sample.fresh, &expected);
         let is_broken = sample_ratio.verdict == ratio::Verdict::Broken;
         let comparisons = (names.len() - 1) * metrics.iter().count();
         let alpha = alpha / comparisons.max(1) as f64;
@@ -115,25 +121,25 @@ impl RuleReport {
             let values = names.iter().zip(sums).enumerate().map(value);
             MetricReport { metric: metric.name(), variants: values.collect() }
         };
-        let counts = users.iter().zip(&tally.fresh).zip(&expected);
+        let counts = users.iter().zip(&sample.fresh).zip(&expected);
         let variant = |(name, ((users, fresh), expected)): (&String, ((&u64, &u64), &f64))| {
             let expected = rounded(*expected);
             VariantReport { variant: name.clone(), users: *users, new_users: *fresh, expected }
         };
-        let left_out = LEFT_OUT.iter().zip(tally.left_out).filter(|(_, count)| *count > 0);
         RuleReport {
             rule: experiment.rule.clone(),
             baseline: names.get(baseline).cloned().unwrap_or_default(),
             lines: tally.lines,
             users: users.iter().sum(),
+            no_users: None,
             sample_ratio,
             variants: names.iter().zip(counts).map(variant).collect(),
             metrics: metrics.iter().zip(&sums).map(metric).collect(),
             mixed_users: tally.mixed,
-            earlier_users: tally.earlier,
+            unchecked_users: named(&UNCHECKED, &sample.unchecked),
             lines_without_unit: tally.without_unit,
             lines_of_unknown_variants: tally.unknown,
-            lines_left_out: left_out.map(|((reason, _), count)| (*reason, count)).collect(),
+            lines_left_out: named(&LEFT_OUT, &tally.left_out),
             ramped: experiment.weights.fixed().is_none(),
         }
     }
@@ -144,4 +150,10 @@ impl RuleReport {
         self.sample_ratio.verdict != ratio::Verdict::Broken
             && !values.any(|value| value.verdict == Some(Verdict::Worse))
     }
+}
+
+/// The counts that are not 0, by their names.
+fn named(names: &[(&'static str, &str)], counts: &[u64]) -> BTreeMap<&'static str, u64> {
+    let counts = names.iter().zip(counts).filter(|(_, count)| **count > 0);
+    counts.map(|((name, _), count)| (*name, *count)).collect()
 }

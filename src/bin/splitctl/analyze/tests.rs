@@ -13,16 +13,29 @@ fn line(parts: &str) -> String {
     serde_json::to_string(&line).unwrap()
 }
 
-fn read<'c>(experiment: Experiment<'c>, lines: &[String], metrics: &[&str]) -> Reading<'c> {
+/// Reads lines with the weights of these experiments, which are those of a generation if there is one.
+fn read_all<'c>(
+    experiments: Vec<Experiment<'c>>,
+    generation: Option<f64>,
+    lines: &[String],
+    metrics: &[&str],
+) -> Reading<'c> {
     let metrics: Vec<_> = metrics.iter().map(|text| Metric::parse(text).unwrap()).collect();
     let metrics = Metrics::new(&metrics).unwrap();
-    let tallies = vec![Tally::new(experiment)];
-    let (lines_of, others) = (Lines::default(), Vec::new());
-    let mut reading = Reading { tallies, lines: lines_of, generation: None, others };
+    let reader = Reader::new(&experiments, &metrics);
+    let tallies = experiments.into_iter().map(Tally::new).collect();
+    let (counts, others, is_by_file) = (Lines::default(), Vec::new(), generation.is_some());
+    let mut reading = Reading { tallies, lines: counts, generation, is_by_file, others };
+    let mut time = String::new();
     for (number, line) in (1..).zip(lines) {
-        reading.take(("log", number), line.as_bytes(), &metrics);
+        let what = reader.read(line.as_bytes(), &mut time);
+        reading.take(Read { name: "log", number, time: &time, what });
     }
     reading
+}
+
+fn read<'c>(experiment: Experiment<'c>, lines: &[String], metrics: &[&str]) -> Reading<'c> {
+    read_all(vec![experiment], None, lines, metrics)
 }
 
 fn given<'c>(weights: &str) -> Experiment<'c> {
@@ -39,7 +52,7 @@ fn a_user_counts_for_the_first_variant_whatever_follows() {
     ];
     let reading = read(given("s=50,c=50"), &lines, &[]);
     let tally = &reading.tallies[0];
-    assert_eq!((tally.fresh.as_slice(), tally.mixed), (&[1, 1][..], 1));
+    assert_eq!((tally.sample.fresh.as_slice(), tally.mixed), (&[1, 1][..], 1));
     let user = tally.users().find(|user| user.variant == 0).unwrap();
     assert_eq!((user.requests, user.errors, user.millis), (3, 1, 70));
 }
@@ -68,8 +81,8 @@ fn what_is_no_part_of_the_experiment_is_left_out_and_counted() {
     let reading = read(given("s=50,c=50"), &lines, &[]);
     let tally = &reading.tallies[0];
     assert_eq!(tally.left_out, [1; 6]);
-    assert_eq!((tally.without_unit, tally.unknown, tally.earlier), (2, 1, 1));
-    assert_eq!((tally.lines, tally.fresh.as_slice()), (11, &[1, 0][..]));
+    assert_eq!((tally.without_unit, tally.unknown, tally.sample.unchecked), (2, 1, [1, 0, 0]));
+    assert_eq!((tally.lines, tally.sample.fresh.as_slice()), (11, &[1, 0][..]));
     let lines = &reading.lines;
     assert_eq!((lines.read, lines.no_json, lines.malformed, lines.without_rule), (16, 1, 2, 1));
     assert_eq!(lines.first_malformed.as_deref(), Some("log:13"));
@@ -88,13 +101,16 @@ fn a_request_is_good_or_fails_or_does_not_count() {
         (r#""status":200,"flags":"DC""#, Uncounted),
         (r#""status":200,"flags":"DR,UO""#, Uncounted),
         (r#""status":0,"flags":"UC""#, Failed),
-        (r#""status":null"#, Failed),
+        (r#""status":0"#, Failed),
+        (r#""status":null"#, Uncounted),
+        (r#""status":"-""#, Uncounted),
         (r#""status":200,"flags":"UR""#, Failed),
+        (r#""status":200,"flags":"UPE""#, Failed),
         (r#""status":200,"flags":"NOTUR""#, Good),
         (r#""status":101"#, Uncounted),
     ] {
         let line = line(parts);
-        assert_eq!(Line::read(line.as_bytes()).unwrap().ending(), expected, "{parts}");
+        assert_eq!(line::Line::read(line.as_bytes()).unwrap().ending(), expected, "{parts}");
     }
 }
 
@@ -108,6 +124,8 @@ fn a_conversion_counts_once_the_user_has_met_the_rule() {
         line(r#""unit":"late","path":"/buy?x","rule":"other","reason":"pinned","analysis":"0""#),
         line(r#""unit":"forced""#),
         line(r#""unit":"forced","path":"/buy","reason":"override","analysis":"0""#),
+        line(r#""unit":"tester""#),
+        line(r#""unit":"tester","path":"/buy","rule":"other","reason":"override","analysis":"0""#),
         line(r#""unit":"failed""#),
         line(r#""unit":"failed","path":"/buy","status":500"#),
         line(r#""unit":"once","path":"/buy""#),
@@ -120,7 +138,7 @@ fn a_conversion_counts_once_the_user_has_met_the_rule() {
     let tally = &reading.tallies[0];
     let mut converted: Vec<_> = tally.users().map(|user| user.converted).collect();
     converted.sort_unstable();
-    assert_eq!(converted, [0, 0, 0, 0, 0b10, 0b10]);
+    assert_eq!(converted, [0, 0, 0, 0, 0, 0b10, 0b10]);
 }
 
 const RAMPED: &str = "variantHeader: v\nvariants: { s: {}, c: {} }\nrules:\n- name: r\n  \
@@ -138,10 +156,156 @@ fn users_of_a_ramp_are_expected_by_the_weights_of_their_time() {
         at("2026-12-01T14:00:00.123Z", 2),
         at("2026-12-01T20:00:00.123Z", 3),
         at("2026-12-02T20:00:00.123Z", 1),
+        // Nobody knows the weights of these times.
+        at("2026-12-01T14:00:00.123+01:00", 4),
+        at("2026-12-01 14:00:00", 5),
+        at("1796133600", 6),
+        at("2026-12-01T14:61:00Z", 7),
     ];
     let reading = read(experiment, &lines, &[]);
-    let expected = reading.tallies[0].expected();
+    let tally = &reading.tallies[0];
+    let expected = tally.sample.expected(&tally.experiment);
     assert!((expected[0] - 1.5).abs() < 0.01 && (expected[1] - 1.5).abs() < 0.01, "{expected:?}");
+    assert_eq!((&tally.sample.fresh[..], tally.sample.unchecked), (&[3, 0][..], [0, 0, 4]));
+}
+
+/// Before its first second a ramp gives the variant nothing, and from it on something.
+#[test]
+fn a_ramp_is_looked_at_to_the_second() {
+    let checked = checked(RAMPED, 0);
+    let expected = |time: &str| {
+        let experiment = Experiment::of(&checked, &checked.plan.rules()[0], None, "f").unwrap();
+        let lines = [line(&format!(r#""time":"{time}","unit":"a""#))];
+        let reading = read(experiment, &lines, &[]);
+        reading.tallies[0].sample.expected(&reading.tallies[0].experiment)[1]
+    };
+    assert!(expected("2026-12-01T09:00:00.999Z") < 1e-9);
+    assert!(expected("2026-12-01T09:00:40Z") > 1e-4);
+}
+
+/// Users whom another configuration assigned first may have had other weights. They are compared, and
+/// not checked; by weights that are given, all of a log are checked.
+#[test]
+fn only_users_of_the_configuration_that_has_the_weights_are_checked() {
+    let lines = [
+        line(r#""unit":"a","generation":"6""#),
+        line(r#""unit":"a","generation":"7","variant":"c""#),
+        line(r#""unit":"b","generation":"7","variant":"c""#),
+        line(r#""unit":"c","generation":7"#),
+        line(r#""unit":"d""#),
+        line(r#""unit":"e","generation":"6","reason":"persisted""#),
+    ];
+    for (generation, fresh, unchecked, other_lines) in
+        [(Some(7.0), [2, 1], [1, 1, 0], 2), (None, [3, 1], [1, 0, 0], 3)]
+    {
+        let reading = read_all(vec![given("s=50,c=50")], generation, &lines, &[]);
+        let sample = &reading.tallies[0].sample;
+        assert_eq!(
+            (&sample.fresh[..], sample.unchecked),
+            (&fresh[..], unchecked),
+            "{generation:?}"
+        );
+        assert_eq!(reading.tallies[0].users().count(), 5);
+        assert_eq!(reading.lines.other_generation, other_lines);
+    }
+}
+
+#[test]
+fn a_rule_without_users_says_why() {
+    let lines = [
+        line(r#""unit":"a""#),
+        line(r#""rule":"keyless","unit":null"#),
+        line(r#""rule":"forced","unit":"a","reason":"override""#),
+        line(r#""rule":"renamed","unit":"a","variant":"blue""#),
+    ];
+    let weights = experiment::weights("s=50,c=50").unwrap();
+    let experiment = |rule: &&str| Experiment::given(rule, &weights, None).unwrap();
+    let rules = ["absent", "keyless", "forced", "renamed"];
+    let reading = read_all(rules.iter().map(experiment).collect(), None, &lines, &[]);
+    for (tally, expected) in reading.tallies.iter().zip([
+        "no line has the rule absent",
+        "no line of keyless has a unit",
+        "no decision of forced counts",
+        "no line of renamed has one of its variants",
+    ]) {
+        assert!(!tally.has_users());
+        assert!(reading.why(tally).starts_with(expected), "{}", reading.why(tally));
+    }
+    assert!(reading.check("log").unwrap_err().to_string().starts_with("log: no line of keyless"));
+    let others = |number: u32| line(&format!(r#""rule":"other-{}","unit":"a""#, number / 2));
+    let others: Vec<_> = (0..20).map(others).collect();
+    let reading = read(given("s=50,c=50"), &others, &[]);
+    let error = reading.check("log").unwrap_err().to_string();
+    let known = "other-0, other-1, other-2, other-3, other-4";
+    assert_eq!(error, format!("log: no line has the rule r; there are: {known}"));
+}
+
+/// Alpha is for all variants and metrics together, and each metric knows which way is better.
+#[test]
+fn all_verdicts_of_a_rule_share_alpha() {
+    let each = |user: u32| {
+        let (variant, millis) = [("s", 20), ("c", 400), ("d", 1)][user as usize % 3];
+        let path = if user % 3 == 1 && user % 4 < 3 || user % 8 == 0 { "/buy" } else { "/" };
+        let millis = millis + user % 7;
+        line(&format!(
+            r#""unit":"{user}","variant":"{variant}","path":"{path}","duration_ms":{millis}"#
+        ))
+    };
+    let lines: Vec<_> = (0..3_000).map(each).collect();
+    let given_metrics = ["latency", "conversion=/buy"];
+    let reading = read(given("s=1,c=1,d=1"), &lines, &given_metrics);
+    let parsed: Vec<_> = given_metrics.iter().map(|text| Metric::parse(text).unwrap()).collect();
+    let metrics = Metrics::new(&parsed).unwrap();
+    let report = RuleReport::new(&reading.tallies[0], &metrics, 0.04);
+    let sums = metrics.sums(reading.tallies[0].users(), 3);
+    for (metric, sums) in report.metrics.iter().zip(&sums) {
+        let alone = effect::Effect::new(&sums[1], &sums[0], 0.01).unwrap().radius;
+        assert_eq!(metric.variants[1].effect.unwrap().radius, alone, "{}", metric.metric);
+    }
+    let verdicts = |place: usize| report.metrics[place].variants.iter().map(|value| value.verdict);
+    let slower = [None, Some(Verdict::Worse), Some(Verdict::Better)];
+    assert!(verdicts(0).eq(slower));
+    assert_eq!(verdicts(1).nth(1), Some(Some(Verdict::Better)));
+}
+
+/// A metric whose key a log does not have has no value, and no wrong one.
+#[test]
+fn what_a_log_does_not_have_is_not_counted() {
+    let lines = [
+        line(r#""unit":"a","duration_ms":null"#),
+        line(r#""unit":"a","duration_ms":30"#),
+        line(r#""unit":"a","duration_ms":1e300"#),
+        line(r#""unit":"a","duration_ms":-1"#),
+        line(r#""unit":"b","variant":"c","duration_ms":"-""#),
+        line(r#""unit":"b","variant":"c","status":null"#),
+    ];
+    let reading = read(given("s=50,c=50"), &lines, &[]);
+    let metrics = Metrics::new(&[]).unwrap();
+    let report = RuleReport::new(&reading.tallies[0], &metrics, 0.05);
+    let values = report
+        .metrics
+        .iter()
+        .map(|metric| metric.variants.iter().map(|value| value.value).collect::<Vec<_>>());
+    let values: Vec<_> = values.collect();
+    assert_eq!(values, [[Some(0.0), Some(0.0)], [Some(30.0), None]]);
+}
+
+/// As where a rotated log is read together with its copy.
+#[test]
+fn a_log_that_is_there_twice_changes_no_verdict() {
+    let each = |user: u32| {
+        let (variant, status) = if user % 3 == 0 { ("c", 500 + user % 7) } else { ("s", 200) };
+        line(&format!(r#""unit":"{user}","variant":"{variant}","status":{status}"#))
+    };
+    let lines: Vec<_> = (0..900).map(each).collect();
+    let report = |lines: &[String]| {
+        let reading = read(given("s=2,c=1"), lines, &[]);
+        let metrics = Metrics::new(&[]).unwrap();
+        let mut report = RuleReport::new(&reading.tallies[0], &metrics, 0.05);
+        report.lines = 0;
+        serde_json::to_string(&report).unwrap()
+    };
+    assert_eq!(report(&lines), report(&[lines.clone(), lines.clone()].concat()));
 }
 
 #[test]
@@ -176,6 +340,7 @@ fn a_broken_ratio_has_no_verdicts_and_is_no_good_answer() {
 fn weights_are_named_once_and_add_up_to_something() {
     let weights = experiment::weights;
     assert_eq!(weights("s=90, c=10").unwrap(), [("s".to_owned(), 90.0), ("c".to_owned(), 10.0)]);
+    assert_eq!(weights("s=100,c=0").unwrap(), [("s".to_owned(), 100.0), ("c".to_owned(), 0.0)]);
     for wrong in ["", "s", "s=", "s=90,c=-1", "s=0,c=0", "s=1,s=2", "s=NaN,c=1", "s=inf,c=1", "=1"]
     {
         assert!(weights(wrong).is_err(), "{wrong}");

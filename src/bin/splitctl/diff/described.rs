@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use traffic_split::config::{KeySource, Part};
 
 use super::client::{Form, KEY, Piece, Shape, Source, pieces};
+use crate::given;
 
 /// The path of a request that is not asked for one.
 const PATH: &str = "/";
@@ -34,7 +35,8 @@ pub struct Described {
 /// Reads a request such as `GET /reviews | x-user-group: beta`, with `|` or a new line before each header.
 pub fn parse(text: &str) -> Result<Described, String> {
     let mut lines = text.split(['\n', '|']).map(str::trim);
-    let form = "give it as 'GET /path | header: value | sourceIp: 10.0.0.1'";
+    let form = "give it as 'GET /path | header: value | sourceIp: 10.0.0.1', with \
+                'metadata: namespace,name=value' and 'filterState: name=value' alike";
     let words: Vec<_> = lines.next().unwrap_or_default().split_whitespace().collect();
     let (method, target) = match words.as_slice() {
         [target] => ("GET", *target),
@@ -51,13 +53,15 @@ pub fn parse(text: &str) -> Result<Described, String> {
         ..Described::default()
     };
     for line in lines.filter(|line| !line.is_empty()) {
-        let (name, value) = crate::given::header(line).map_err(|_| form.to_owned())?;
+        let (name, value) = given::header(line).map_err(|_| form.to_owned())?;
         match name.as_str() {
             "sourceip" => {
                 let address = value.parse().map_err(|_| format!("{value:?} is no address"))?;
                 request.source = Some(address);
             }
             ":authority" => request.authority = Some(value),
+            "metadata" => request.headers.push(given::metadata(&value)?),
+            "filterstate" => request.headers.push(given::filter_state(&value)?),
             _ => request.headers.push((name, value)),
         }
     }
@@ -153,19 +157,17 @@ impl Described {
         let named = |pairs: &[(String, String)], name: &String| {
             pairs.iter().any(|(known, _)| known == name)
         };
-        let cookie = |name: &String| {
-            let begins = |line: &str| {
-                line.split(';')
-                    .any(|pair| pair.split('=').next().unwrap_or_default().trim() == name)
-            };
-            self.headers.iter().any(|(header, value)| header == "cookie" && begins(value))
+        let listed = |list: &str, end: char, name: &String| {
+            let begins = |pair: &str| pair.split('=').next().unwrap_or_default().trim() == name;
+            let mut lines = self.headers.iter().filter(|(header, _)| header == list);
+            lines.any(|(_, line)| line.split(end).any(begins))
         };
         self.without.contains(part)
             || match part {
                 Part::Header(name) | Part::Property(name) => named(&self.headers, name),
-                Part::Baggage(name) => named(&self.baggage, name),
+                Part::Baggage(name) => named(&self.baggage, name) || listed("baggage", ',', name),
                 Part::Cookie(name) | Part::CookieAnyCase(name) => {
-                    named(&self.cookies, name) || cookie(name)
+                    named(&self.cookies, name) || listed("cookie", ';', name)
                 }
                 Part::QueryParam(name) => {
                     let query = self.path.as_deref().and_then(|path| path.split_once('?'));
@@ -249,10 +251,22 @@ mod tests {
             ("POST /a | X-Group: beta | Host: h:80", "POST /a, host: h:80, x-group: beta"),
             ("GET / | sourceIp: 10.0.0.1", "GET /, from 10.0.0.1"),
             ("GET /\ncookie: uid={key}", "GET /, cookie: uid={key}"),
+            (
+                "GET / | metadata: a.b, c = {key} | filterState: d.e=f g",
+                "GET /, metadata a.b, c {key}, filter state d.e f g",
+            ),
         ] {
             assert_eq!(parse(text).unwrap().to_string(), name);
         }
-        for wrong in ["", "GET", "a b c", "GET / | x", "GET / | sourceIp: 1.2.3"] {
+        for wrong in [
+            "",
+            "GET",
+            "a b c",
+            "GET / | x",
+            "GET / | sourceIp: 1.2.3",
+            "/ | metadata: a=b",
+            "/ | filterState: a",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
         let all = parse_all("/a\nx: 1\n\n\nPOST /b\r\n\r\n").unwrap();
@@ -270,6 +284,7 @@ mod tests {
                 (KeySource::Part(cookie("uid")), 0),
                 (KeySource::Part(Part::Header("x-user".into())), 1),
                 (KeySource::Part(Part::QueryParam("u".into())), 0),
+                (KeySource::Part(Part::Baggage("member".into())), 0),
             ],
             issued: vec!["id".into()],
         };
@@ -286,13 +301,18 @@ mod tests {
         };
         assert_eq!(
             text(&parse("/").unwrap()),
-            ":method=GET | :path=/?u=k | x-user=k~1 | cookie=uid=k; id=ID"
+            ":method=GET | :path=/?u=k | x-user=k~1 | baggage=member=k | cookie=uid=k; id=ID"
+        );
+        let described = parse("/ | baggage: a=1, member =7;p | cookie: b=1; uid=8; id=9").unwrap();
+        assert_eq!(
+            text(&described),
+            ":method=GET | :path=/?u=k | baggage=a=1, member =7;p | cookie=b=1; uid=8; id=9 | x-user=k~1"
         );
         let marked = parse("/ | x-user: {key} | cookie: id=7").unwrap();
         assert_eq!(text(&marked), ":method=GET | :path=/ | x-user=k | cookie=id=7");
         let without =
             Described { without: vec![cookie("uid"), cookie("id")], ..Described::default() };
-        assert_eq!(text(&without), ":method=GET | :path=/?u=k | x-user=k~1");
+        assert_eq!(text(&without), ":method=GET | :path=/?u=k | x-user=k~1 | baggage=member=k");
         let new = Described { is_new: true, ..Described::default() };
         assert_eq!(text(&new), ":method=GET | :path=/ | cookie=id=ID");
     }

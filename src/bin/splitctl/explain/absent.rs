@@ -1,7 +1,7 @@
 //! The input of a request that lies beyond a limit, and so counts as absent.
 
 use indicatif::HumanCount;
-use traffic_split::config::{ConditionTest, Config, KeySource, Operator, Part, RuleSpec};
+use traffic_split::config::{ConditionTest, Config, KeySource, Mode, Operator, Part, RuleSpec};
 use traffic_split::{HeaderList, Ignored, Request, limits};
 
 /// The keys of a rule that are too long.
@@ -99,17 +99,17 @@ fn number(number: usize) -> HumanCount {
 }
 
 /// The links and cookies of a request that force no variant, although the rule has an override.
-pub fn choices(rule: &RuleSpec, request: &HeaderList) -> Vec<String> {
+pub fn choices(config: &Config, rule: &RuleSpec, request: &HeaderList) -> Vec<String> {
     let Some(overrides) = &rule.overrides else { return Vec::new() };
     let link = Part::QueryParam(overrides.query_param.clone());
     let ends = link.values(request).first().is_some_and(|value| value.is_empty());
     let cookie = Part::Cookie(overrides.cookie.name.clone());
     let parts = [link, cookie].into_iter().filter(|part| !ends && !part.values(request).is_empty());
-    let note = |part: Part| {
-        format!(
-            "{part} is there, and forces nothing: it names no variant of `override`, does not verify, or \
-             is over"
-        )
+    let why = match (config.mode, &config.hold) {
+        (Mode::Shadow, _) => "nothing is carried out in shadow",
+        (Mode::Enforce, Some(_)) => "`hold` counts before it",
+        (Mode::Enforce, None) => "it names no variant of `override`, does not verify, or is over",
     };
+    let note = |part: Part| format!("{part} is there, and forces nothing: {why}");
     parts.map(note).collect()
 }

@@ -234,7 +234,8 @@ fn notes(checked: &Checked, decision: &Decision<'_>, request: &HeaderList) -> Ve
     keys.dedup();
     let unforced =
         decided(checked, decision.rule()).filter(|_| decision.reason() != Reason::Override);
-    let unforced = unforced.map(|rule| absent::choices(rule, request)).unwrap_or_default();
+    let unforced =
+        unforced.map(|rule| absent::choices(&checked.config, rule, request)).unwrap_or_default();
     let absent = absent::notes(&checked.config, request).into_iter().chain(keys).chain(unforced);
     unset.chain(shadow).chain(ramped).chain(absent).collect()
 }

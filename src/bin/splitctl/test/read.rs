@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use anyhow::{Context, Result, anyhow, bail};
-use traffic_split::HeaderList;
+use traffic_split::config::Part;
+use traffic_split::{HeaderList, limits};
 
 use super::expected::{Expectation, Expected, File, NONE, Per};
 use crate::document::{self, Node, Value};
@@ -13,12 +14,14 @@ use crate::{given, when};
 const FIELDS: [&str; 9] =
     ["variants", "requests", "asked", "affinity", "system", "sources", "notes", "lost", "as"];
 
-const ENTRY: [&str; 11] = [
+const ENTRY: [&str; 13] = [
     "authority",
     "path",
     "method",
     "headers",
     "sourceIp",
+    "metadata",
+    "filterState",
     "goes",
     "shares",
     "per",
@@ -114,7 +117,59 @@ fn request(node: &Node) -> Result<Vec<(String, String)>, Problem> {
             _ => return Err((pair.line, "a header must be [name, value]".to_owned())),
         }
     }
+    for (namespace, node) in
+        fields(node, "metadata", "{ envoy.filters.http.jwt_authn: { sub: ann } }")?
+    {
+        claims(node, &mut vec![namespace], &mut headers)?;
+    }
+    for (name, node) in fields(node, "filterState", "{ shop.tenant: acme }")? {
+        headers.push(property(Part::filter_state(name), node)?);
+    }
     Ok(headers)
+}
+
+/// The fields of an object inside an entry; none where it is not given.
+fn fields<'n>(entry: &'n Node, name: &str, form: &str) -> Result<&'n [(String, Node)], Problem> {
+    match entry.get(name) {
+        None => Ok(&[]),
+        Some(node) if matches!(node.value, Value::Object(_)) => Ok(node.fields()),
+        Some(node) => Err((node.line, format!("{name} must be an object, as in {form}"))),
+    }
+}
+
+/// Reads dynamic metadata under this path, down to its values: one object stands in another.
+fn claims<'n>(
+    node: &'n Node,
+    path: &mut Vec<&'n str>,
+    headers: &mut Vec<(String, String)>,
+) -> Result<(), Problem> {
+    if path.len() > 1 && !matches!(node.value, Value::Object(_)) {
+        headers.push(property(Part::metadata(path), node)?);
+        return Ok(());
+    }
+    if node.fields().is_empty() {
+        return Err((node.line, format!("{} must have a name and a value", path.join(", "))));
+    }
+    for (name, node) in node.fields() {
+        path.push(name);
+        claims(node, path, headers)?;
+        path.pop();
+    }
+    Ok(())
+}
+
+/// A property of the request, with the text that the filter takes it for.
+fn property(part: Part, node: &Node) -> Result<(String, String), Problem> {
+    let is_whole = |number: f64| number.fract() == 0.0 && number.abs() < limits::AMBIGUOUS_NUMBER;
+    let text = match &node.value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Number(number) if is_whole(*number) => Some((*number as i64).to_string()),
+        _ => None,
+    };
+    let remedy =
+        "must be a text or a whole number below 2^51: anything else is absent to the filter";
+    let text = text.ok_or_else(|| (node.line, format!("{part} {remedy}")))?;
+    Ok((given::path(part), text))
 }
 
 fn answer(node: &Node) -> Result<Expected, Problem> {

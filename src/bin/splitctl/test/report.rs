@@ -1,5 +1,7 @@
 //! The results as people and CI systems read them.
 
+use traffic_split::config::Part;
+
 use super::expected::{Expectation, Expected, File, NONE, Per};
 use super::judge::{DRAWS, Verdict};
 use crate::output::{BAD, FAINT, GOOD, STRONG};
@@ -104,7 +106,10 @@ fn title(expectation: &Expectation) -> String {
     };
     let mut title = format!("{} {}{}", pseudo(":method"), pseudo(":authority"), pseudo(":path"));
     for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(':')) {
-        title += &format!(" {name}: {}", text(value));
+        title += &match name.contains('\0') {
+            true => format!(" {} {}", Part::Property(name.clone()), text(value)),
+            false => format!(" {name}: {}", text(value)),
+        };
     }
     if let Some(source) = expectation.request.source {
         title += &format!(" from {source}");

@@ -1,20 +1,23 @@
 //! The files of a release, of programs that are built already: `make dist` builds them anew, by the
 //! compiler that it names, in minutes.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod parts;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail, ensure};
+use dist::archive::sha256;
 use dist::provenance::Build;
 use dist::release::{Built, write};
 use dist::verify::check;
 use serde_json::{Value, json};
 use traffic_split::VERSION;
-use wasm_tests::release::{self, MACHINES};
-use wasm_tests::{readme, root, target, wheels};
+use wasm_tests::release::{self, MACHINES, program};
+use wasm_tests::{readme, root};
 
 /// One release that tests read.
 fn shared() -> Result<PathBuf> {
@@ -47,12 +50,20 @@ fn contents(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
 fn the_same_programs_give_the_same_release() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let again = folder.path().join("again");
+    // An older one makes way.
+    fs::create_dir(&again)?;
+    fs::write(again.join("traffic-split-0.9.0.wasm"), "")?;
     release::write(&again)?;
     let (one, other) = (contents(&shared()?)?, contents(&again)?);
     assert!(one.keys().eq(other.keys()), "{:?} {:?}", one.keys(), other.keys());
-    for (name, bytes) in one {
-        assert!(other[&name] == bytes, "{name}");
+    for (name, bytes) in &one {
+        assert!(other[name] == *bytes, "{name}");
     }
+    // In the order of their names, and the statement about all of them at the end.
+    let sums = String::from_utf8(one["SHA256SUMS"].clone())?;
+    let mut names: Vec<_> = sums.lines().filter_map(|line| line.split("  ").nth(1)).collect();
+    ensure!(names.pop().is_some_and(|last| last.ends_with(".intoto.json")), "{sums}");
+    ensure!(names.is_sorted(), "{sums}");
     Ok(())
 }
 
@@ -80,9 +91,39 @@ fn a_file_that_is_changed_missing_or_added_is_found() -> Result<()> {
     fs::remove_file(file(&module))?;
     assert!(error().is_some_and(|error| error.starts_with(&module)), "{:?}", error());
     restore()?;
-    fs::write(file("more"), "")?;
-    assert_eq!(error().as_deref(), Some("SHA256SUMS does not list more"));
-    fs::remove_file(file("more"))?;
+    // What looks like a signature is one only of the list.
+    for more in ["more", "more.sigstore.json"] {
+        fs::write(file(more), "")?;
+        assert_eq!(error(), Some(format!("SHA256SUMS does not list {more}")));
+        fs::remove_file(file(more))?;
+    }
+    let nowhere = check(VERSION, Path::new("/nowhere")).err().map(|error| error.to_string());
+    assert_eq!(nowhere.as_deref(), Some("/nowhere is not there, or is no folder"));
+    let error_of = |version| check(version, folder.path()).err().map(|error| error.to_string());
+    let expected =
+        "SHA256SUMS does not list traffic-split-9.9.9.intoto.json: is this the release 9.9.9?";
+    assert_eq!(error_of("9.9.9").as_deref(), Some(expected));
+    for name in contents(&shared()?)?.into_keys() {
+        let mut bytes = fs::read(file(&name))?;
+        *bytes.last_mut().context("an empty file")? ^= 1;
+        fs::write(file(&name), bytes)?;
+        // In the list itself, the last byte ends a line.
+        let list = name == "SHA256SUMS";
+        let said = if list { " cannot be read" } else { " is not the file that SHA256SUMS lists" };
+        assert!(error().is_some_and(|error| error.contains(said)), "{name}: {:?}", error());
+        fs::remove_file(file(&name))?;
+        let said = format!("{name} cannot be read: No such file");
+        assert!(error().is_some_and(|error| error.starts_with(&said)), "{name}: {:?}", error());
+        restore()?;
+    }
+    let sums = fs::read_to_string(file("SHA256SUMS"))?;
+    for (line, said) in
+        [("garbage", "SHA256SUMS: garbage"), ("0  ../x", "SHA256SUMS lists ../x, which")]
+    {
+        fs::write(file("SHA256SUMS"), format!("{sums}{line}\n"))?;
+        assert!(error().is_some_and(|error| error.starts_with(said)), "{line}: {:?}", error());
+    }
+    restore()?;
 
     // Whoever changes a file and the list forgets the provenance.
     let text = fs::read_to_string(file("SHA256SUMS"))?;
@@ -101,130 +142,6 @@ fn another_version_than_the_projects_is_refused() -> Result<()> {
     let error = write(&built, &build, Path::new("none")).err().map(|error| error.to_string());
     let expected = format!("Cargo.toml has the version {VERSION}: a release of 9.9.9 begins there");
     assert_eq!(error, Some(expected));
-    Ok(())
-}
-
-fn sboms() -> Result<Vec<(&'static str, Value)>> {
-    let module = document(&format!("traffic-split-{VERSION}.wasm.cdx.json"))?;
-    let mut all = vec![("wasm32-wasip1", module)];
-    for target in MACHINES {
-        let machine = target.split('-').next().context("a machine")?;
-        all.push((target, document(&format!("splitctl-{VERSION}-{machine}-linux.cdx.json"))?));
-    }
-    Ok(all)
-}
-
-/// The packages that cargo has compiled for `splitctl`, as it tells itself: `NAME-VERSION`.
-fn compiled() -> Result<BTreeSet<String>> {
-    let cargo = std::env::var_os("CARGO").context("no cargo")?;
-    let build = ["build", "--package", "traffic-split", "--bin", "splitctl", "--profile", "test"];
-    let output = Command::new(cargo)
-        .args(build)
-        .args(["--message-format", "json"])
-        .current_dir(root())
-        .output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut packages = BTreeSet::new();
-    for line in String::from_utf8(output.stdout)?.lines() {
-        let message: Value = serde_json::from_str(line)?;
-        let Some(manifest) = message["manifest_path"].as_str() else { continue };
-        let folder = Path::new(manifest).parent().context("no folder")?;
-        let own = folder == fs::canonicalize(root())?;
-        let name = folder.file_name().and_then(|name| name.to_str()).context("no name")?;
-        packages.insert(if own { format!("traffic-split-{VERSION}") } else { name.to_owned() });
-    }
-    Ok(packages)
-}
-
-/// Name, version and digest of each package in Cargo.lock.
-fn locked() -> Result<BTreeMap<String, String>> {
-    let lock = fs::read_to_string(root().join("Cargo.lock"))?;
-    let package = |text: &str| {
-        let mut values = text.split('"').skip(1).step_by(2);
-        let name = format!("{} {}", values.next()?, values.next()?);
-        let digest = values.find(|value| value.len() == 64).unwrap_or_default();
-        Some((name, digest.to_owned()))
-    };
-    Ok(lock.split("[[package]]\n").skip(1).filter_map(package).collect())
-}
-
-#[test]
-fn the_list_of_parts_has_every_package_that_is_compiled_and_its_digest() -> Result<()> {
-    let locked = locked()?;
-    for (target, sbom) in sboms()? {
-        let root = &sbom["metadata"]["component"];
-        let components = sbom["components"].as_array().context("no components")?;
-        let mut listed = BTreeSet::from([format!("traffic-split {VERSION}")]);
-        for component in components {
-            let purl = component["purl"].as_str().context("no address")?;
-            if !purl.starts_with("pkg:cargo/") {
-                continue;
-            }
-            let text = |field: &str| component[field].as_str().unwrap_or_default();
-            let name = format!("{} {}", text("name"), text("version"));
-            ensure!(purl == format!("pkg:cargo/{}", name.replace(' ', "@")), "{purl}");
-            ensure!(
-                component["hashes"][0]["content"] == json!(locked.get(&name)),
-                "{name}: {component}"
-            );
-            listed.insert(name);
-        }
-        ensure!(listed.len() > 20, "{target}: {listed:?}");
-        if target == MACHINES[0] {
-            let listed = listed.iter().map(|name| name.replace(' ', "-")).collect();
-            assert_eq!(compiled()?, listed);
-        }
-
-        // Everyone is someone's, and nobody asks for one that is not there.
-        let references: BTreeSet<_> =
-            components.iter().chain([root]).map(|each| each["bom-ref"].to_string()).collect();
-        let asked = sbom["dependencies"].as_array().context("no graph")?;
-        let asked: BTreeSet<_> = asked
-            .iter()
-            .flat_map(|each| each["dependsOn"].as_array().into_iter().flatten())
-            .chain([&root["bom-ref"]])
-            .map(Value::to_string)
-            .collect();
-        assert_eq!(asked, references, "{target}");
-        let scope = |name: &str| {
-            components.iter().find(|each| each["name"] == name).map(|each| each["scope"].clone())
-        };
-        assert_eq!(scope("serde_json"), Some(json!("required")), "{target}");
-        assert_eq!(scope("rust-std"), Some(json!("required")), "{target}");
-        let macros = (target != "wasm32-wasip1").then(|| json!("excluded"));
-        assert_eq!(scope("proc-macro2"), macros, "{target}");
-        assert_eq!(scope("musl").is_some(), target.ends_with("musl"), "{target}");
-    }
-    Ok(())
-}
-
-/// CycloneDX's own schema, which ships with its library for Python.
-#[test]
-fn the_list_of_parts_is_what_cyclonedx_asks_for() -> Result<()> {
-    let folder = target().join("cyclonedx");
-    let schemas = folder.join("cyclonedx/schema/_res");
-    if !schemas.exists() {
-        let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "install", "--no-deps", "--target"]).arg(&folder);
-        wheels::install(&mut pip, &["cyclonedx-python-lib==11.12.0"])?;
-    }
-    let schema = |name: &str| -> Result<Value> {
-        let path = schemas.join(format!("{name}.SNAPSHOT.schema.json"));
-        Ok(serde_json::from_slice(&fs::read(path)?)?)
-    };
-    let mut registry = jsonschema::Registry::new();
-    for name in ["spdx", "jsf-0.82"] {
-        let uri = format!("http://cyclonedx.org/schema/{name}.SNAPSHOT.schema.json");
-        registry = registry.add(uri, schema(name)?)?;
-    }
-    let registry = registry.prepare()?;
-    let validator = jsonschema::options().with_registry(&registry).build(&schema("bom-1.6")?)?;
-    for (target, mut sbom) in sboms()? {
-        let errors: Vec<_> = validator.iter_errors(&sbom).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{target}: {errors:#?}");
-        sbom["components"][0]["type"] = json!("thing");
-        assert!(!validator.is_valid(&sbom), "{target}: the schema takes anything");
-    }
     Ok(())
 }
 
@@ -248,7 +165,8 @@ fn members(archive: &str) -> Result<Vec<String>> {
 
 #[test]
 fn an_archive_of_splitctl_has_all_that_belongs_to_it() -> Result<()> {
-    for machine in ["x86_64", "aarch64"] {
+    for target in MACHINES {
+        let machine = target.split('-').next().context("a machine")?;
         let name = format!("splitctl-{VERSION}-{machine}-linux");
         let members = members(&format!("{name}.tar.gz"))?;
         for file in [
@@ -266,6 +184,16 @@ fn an_archive_of_splitctl_has_all_that_belongs_to_it() -> Result<()> {
                 members.iter().find(is_it).with_context(|| format!("{file}: {members:?}"))?;
             assert_eq!(line.starts_with("-rwxr-xr-x"), file == "splitctl", "{line}");
         }
+        let member = |file: &str| -> Result<Vec<u8>> {
+            let mut tar = Command::new("tar");
+            tar.arg("-xOf").arg(shared()?.join(format!("{name}.tar.gz")));
+            let output = tar.arg(format!("{name}/{file}")).output()?;
+            ensure!(output.status.success(), "{output:?}");
+            Ok(output.stdout)
+        };
+        // Each machine has its own.
+        assert!(member("splitctl")? == fs::read(program(target))?, "{target}");
+        assert!(member("licenses.txt")? == dist::licenses::text(target)?.as_bytes(), "{target}");
     }
     let image = members(&format!("traffic-split-{VERSION}.image.tar"))?;
     for file in ["index.json", "oci-layout", "blobs/sha256/"] {
@@ -298,6 +226,14 @@ fn the_pages_commands_check_a_release() -> Result<()> {
         let text = [output.stdout, output.stderr].concat();
         Ok((output.status.success(), String::from_utf8(text)?))
     };
+    // Nothing is built for a version that is wrong.
+    for wrong in ["", "v1.0.0", "1.0"] {
+        let (good, printed) = run(&dist.replace("1.0.0", wrong), &root())?;
+        let said =
+            format!("Cargo.toml has the version {VERSION}: a release of {wrong} begins there.");
+        let said = if wrong.is_empty() { "VERSION is missing: make dist VERSION=" } else { &said };
+        ensure!(!good && printed.contains(said) && !printed.contains("Building"), "{printed}");
+    }
     let (good, printed) = run(sums, folder.path())?;
     ensure!(good && printed.contains("notes.md: OK"), "{printed}");
 
@@ -320,7 +256,45 @@ fn the_pages_commands_check_a_release() -> Result<()> {
     let verify = verify.replace(&folder.path().display().to_string(), &files.display().to_string());
     let (good, printed) = run(&verify, &root())?;
     ensure!(!good && printed.contains("cmp: EOF on target/traffic_split.wasm"), "{printed}");
+    // The right module in the wrong image, of which every digest is right too.
+    let image = format!("traffic-split-{VERSION}.image.tar");
+    let wrong = fs::read(files.join(&image))?;
+    release::write(&files)?;
+    list_anew(&files, &image, &wrong)?;
+    let (good, printed) = run(&verify, &root())?;
+    ensure!(!good && printed.contains("Only in target/"), "{printed}");
     Ok(())
+}
+
+/// The file with the module's digest is of that module, whatever list and provenance say.
+#[test]
+fn a_digest_of_another_module_is_found() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    release::write(folder.path())?;
+    let module = format!("traffic-split-{VERSION}.wasm");
+    let other = format!("{}  {module}\n", sha256(b"other"));
+    list_anew(folder.path(), &format!("{module}.sha256"), other.as_bytes())?;
+    let error = check(VERSION, folder.path()).err().map(|error| error.to_string());
+    assert_eq!(error, Some(format!("{module}.sha256 is of another module")));
+    Ok(())
+}
+
+/// Gives a file of a release another content, and has list and provenance say so.
+fn list_anew(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let replace = |file: &str, from: &str, to: &str| -> Result<()> {
+        let text = fs::read_to_string(folder.join(file))?;
+        ensure!(text.contains(from), "{file}: {text}");
+        Ok(fs::write(folder.join(file), text.replace(from, to))?)
+    };
+    let digest = |name: &str| -> Result<String> {
+        Ok(sha256(&fs::read(folder.join(name)).context(name.to_owned())?))
+    };
+    let statement = format!("traffic-split-{VERSION}.intoto.json");
+    let (before, statement_before) = (digest(name)?, digest(&statement)?);
+    fs::write(folder.join(name), bytes)?;
+    replace(&statement, &before, &digest(name)?)?;
+    replace("SHA256SUMS", &before, &digest(name)?)?;
+    replace("SHA256SUMS", &statement_before, &digest(&statement)?)
 }
 
 #[test]
