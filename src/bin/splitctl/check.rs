@@ -132,7 +132,8 @@ impl Checked {
 
 /// The advice to quote a scalar, where its text would be right.
 fn quoting(plugin: &Plugin, node: &Node, path: &str) -> Option<String> {
-    let written = node.written.as_ref()?;
+    // The parser writes a value that is left out as `~`.
+    let written = node.written.as_ref().filter(|text| *text != "~")?;
     let quoted = plugin.tree.as_ref()?.with_text(node, written);
     let bytes = serde_json::to_vec(&quoted).ok()?;
     let env = |_: &str| Some(STAND_IN_KEY.to_owned());

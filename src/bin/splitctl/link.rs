@@ -13,8 +13,8 @@ use crate::when::When;
 
 /// Print a link that forces a variant
 ///
-/// Whoever opens the link gets the variant, and keeps it until the cookie of the rule's `override` is
-/// over, or a link with an empty value ends it. Where `override` has `signing`, the link is signed with
+/// A person who opens the link gets the variant, and keeps it until the cookie of the rule's `override`
+/// is over, or a link with an empty value ends it. Where `override` has `signing`, the link is signed with
 /// the first key of the variable that it names, which has to be set here as in the VM's environment.
 #[derive(Args)]
 #[command(after_help = "Examples:

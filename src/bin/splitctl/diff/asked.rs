@@ -1,4 +1,4 @@
-//! What one rule reads of a request beside its conditions.
+//! The values that one rule reads of a request beside its conditions.
 
 use traffic_split::HeaderList;
 use traffic_split::config::{KeySource, Part, RuleSpec};

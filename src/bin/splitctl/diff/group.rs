@@ -26,7 +26,7 @@ pub struct Group {
     pub is_fixed: bool,
     /// Each request as both configurations get it from one client.
     pub samples: Vec<[HeaderList; 2]>,
-    /// What decides these requests, where that can be told from the rest.
+    /// The rules and the keys that decide these requests, where they can be told from the rest.
     pub narrow: Option<Narrow>,
     signature: Signature,
 }

@@ -1,5 +1,5 @@
-//! What decides the requests of a group. With the rest left out, a million clients are decided in a
-//! fraction of the time; a test holds both against each other.
+//! The rules and the keys that decide the requests of a group. With the rest left out, a million clients are
+//! decided in a fraction of the time; a test compares both.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ pub struct Narrow {
     rules: [Vec<Part>; 2],
 }
 
-/// What stays of a rule.
+/// The part of a rule that stays.
 struct Part {
     /// Its place in the configuration.
     place: usize,
@@ -27,15 +27,15 @@ struct Part {
 }
 
 impl Narrow {
-    /// What decides a request; `None` where clients are told from each other by more than their keys, or by
-    /// more than one of them.
+    /// The part that decides a request; `None` where clients are told from each other by more than one key.
     pub fn new(readings: &[Reading<'_>; 2]) -> Option<Self> {
         let [old, new] = readings;
         let ((old, old_shape), (new, new_shape)) = (narrowed(old)?, narrowed(new)?);
         Some(Narrow { shapes: [old_shape, new_shape], rules: [old, new] })
     }
 
-    /// Leaves out of a configuration, the old one or the new one, what decides none of these requests.
+    /// Leaves out of a configuration, the old one or the new one, all fields that decide none of these
+    /// requests.
     pub fn edit(&self, side: usize, json: &mut Value) {
         let parts = self.rules.get(side).into_iter().flatten();
         let Some(rules) = json.get_mut("rules").and_then(Value::as_array_mut) else { return };

@@ -76,6 +76,7 @@ mod tests {
             (r#""in": ["ann", "user-7"], "not": true"#, true),
             (r#""prefix": "user""#, false),
             (r#""prefix": "u""#, false),
+            (r#""prefix": "user-""#, false),
             (r#""prefix": "x""#, false),
             (r#""prefix": "user-1""#, true),
             (r#""suffix": "7""#, true),

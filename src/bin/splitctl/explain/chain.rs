@@ -83,7 +83,7 @@ pub fn run(plugins: &[(Plugin, Checked)], request: &HeaderList, routes: &Routes)
     if chain.headers.iter().any(|it| !it.undone.is_empty()) {
         chain.notes.push(
             "Plugins that share a header undo each other: give each its own, or one of them the rules \
-             of both. Who is in both flips with the order of the plugins."
+             of both. A user whom both decide flips with the order of the plugins."
                 .to_owned(),
         );
     }

@@ -224,7 +224,7 @@ fn sticky(rng: &mut Rng) -> Value {
         sticky["salt"] = json!(rng.choice(["s", "t"]).unwrap());
     }
     if rng.u8(..6) == 0 {
-        sticky["ignore"] = json!(["user-0", "user-1", "7"][rng.usize(..2)..]);
+        sticky["ignore"] = json!(["user-0", "user-1", "user-5", "7"][rng.usize(..4)..]);
     }
     sticky
 }
