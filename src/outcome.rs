@@ -222,14 +222,14 @@ impl<'p> Outcome<'p> {
 
     /// Calls `increment` with the index in [`crate::Metrics`] of each counter that the request adds
     /// one to, and with the time at which it does.
-    pub fn count(&self, increment: impl FnMut(u32, Due)) {
+    pub fn count(&self, mut increment: impl FnMut(u32, Due)) {
         if self.plan.metrics_level != MetricsLevel::Off {
-            self.count_all(increment);
+            self.count_all(&mut increment);
         }
     }
 
-    #[inline(never)]
-    fn count_all(&self, mut increment: impl FnMut(u32, Due)) {
+    #[inline(never)] // The module would have this for each way to count.
+    fn count_all(&self, increment: &mut dyn FnMut(u32, Due)) {
         let metrics = &self.plan.metrics;
         // A decision that is not carried out sends the request nowhere: no later filter undoes it.
         let stands = if self.is_carried_out() { Due::OnceItStands } else { Due::Now };

@@ -52,9 +52,15 @@ pub struct CookieSpec {
 impl CookieSpec {
     /// Whether both have the same attributes and signing keys; their paths may differ.
     pub(crate) fn is_like(&self, other: &CookieSpec) -> bool {
-        let env = |cookie: &CookieSpec| cookie.signing.as_ref().map(|signing| signing.env.clone());
-        let unsigned = |cookie: &CookieSpec| CookieSpec { signing: None, ..cookie.clone() };
-        env(self) == env(other) && unsigned(self) == unsigned(other)
+        self.parts() == other.parts()
+    }
+
+    /// All of it but the path of its keys, without a copy of any.
+    fn parts(&self) -> impl PartialEq {
+        let CookieSpec { name, max_age, path, domain, same_site, signing, .. } = self;
+        let CookieSpec { renew, secure, http_only, partitioned, .. } = self;
+        let env = signing.as_ref().map(|signing| signing.env.as_str());
+        (name, max_age, path, domain, same_site, [renew, secure, http_only, partitioned], env)
     }
 }
 
