@@ -249,8 +249,9 @@ fuzz: ## Look for inputs that break a property: RUNS=25000000 tries more
 CARGO_MUTANTS_VERSION := 27.1.0
 CARGO_MUTANTS := target/tools/cargo-mutants-$(CARGO_MUTANTS_VERSION)
 MUTANTS := target/mutants
-MUTATED := $(filter-out %/tests.rs,$(foreach part,config cookie decide ending guard history key layer matcher \
-	ramp rendezvous request rerun split,$(wildcard src/$(part).rs src/$(part)/*.rs)))
+MUTATED := $(filter-out %/tests.rs,$(foreach part,baggage config cookie decide decision ending guard history key \
+	layer matcher navigation outcome overrides persist point ramp rendezvous request rerun split unit, \
+	$(wildcard src/$(part).rs src/$(part)/*.rs)))
 # cargo-mutants works in a copy of the sources, so that one can go on with them.
 MUTATE := $(CARGO_MUTANTS)/bin/cargo-mutants mutants --no-config --dir $(MUTANTS)/source
 TRY := nice -n 15 env CARGO_TARGET_DIR=$(CURDIR)/$(MUTANTS)/build $(MUTATE) --in-place \

@@ -53,8 +53,8 @@ use tally::Tally;
 /// their first line has the reason `persisted`, since they were assigned before the log begins, or another
 /// generation than the configuration of -f.
 ///
-/// Several logs are read together, in the order of their times; they may be gzip. A user takes 40 to 80 bytes of memory for
-/// each rule, and half as much again while a table grows: 1 GB for 10 million users.
+/// Several logs are read together, in the order of their times; they may be gzip. A user takes 40 to 80
+/// bytes of memory for each rule, and half as much again while a table grows: 1 GB for 10 million users.
 #[derive(Args)]
 #[command(
     group(ArgGroup::new("split").required(true).args(["file", "weights"])),

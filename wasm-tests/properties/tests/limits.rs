@@ -229,7 +229,8 @@ fn numbers_at_their_ends_and_beyond() {
 }
 
 /// Where the bounds on requests are tested, and one that no number of the configuration is.
-const ELSEWHERE: [(&str, &str, &str); 24] = [
+const ELSEWHERE: [(&str, &str, &str); 25] = [
+    ("AMBIGUOUS_NUMBER", "src/request/texts.rs", "no_whole_number_below_the_bound_is_a_text"),
     (
         "BAGGAGE_BYTES",
         "src/baggage/tests.rs",
