@@ -10,19 +10,34 @@ use wasm_tests::updated::Updated;
 
 const CLUSTERS: [&str; 3] = ["to-stable", "to-canary", "default"];
 /// Of each path a rule that leads to the canary in a way of its own; no rule knows the last one.
-const PATHS: [&str; 8] =
-    ["/tester", "/sticky", "/kept", "/ramped", "/layered", "/engine", "/route", "/nobody"];
+const PATHS: [&str; 12] = [
+    "/tester",
+    "/sticky",
+    "/kept",
+    "/renewed",
+    "/paged",
+    "/forced",
+    "/linked?split=canary",
+    "/ramped",
+    "/layered",
+    "/engine",
+    "/route",
+    "/nobody",
+];
 /// Users of each path.
 const USERS: usize = 20;
 
-/// Pins, issued and persisted cookies that are signed, a ramp that is over, a guard, a layer, a flag
-/// engine, weights in the route, and a rule in shadow.
+/// Pins, issued and persisted cookies that are signed, cookies that are renewed or kept for a page, forced
+/// variants, a ramp that is over, a guard, a layer, a flag engine, weights in the route, and a rule in
+/// shadow.
 fn everything() -> Value {
     let signing = json!({"env": "SPLIT_COOKIE_KEYS"});
     let issue = json!({"cookie": "split-id", "maxAge": "1h", "signing": signing});
     let persist = |name| json!({"cookie": name, "maxAge": "1h", "signing": signing});
     let at = |path: &str| json!([{"path": {"exact": path}}]);
     let key = json!([{"cookie": "uid"}]);
+    let forced = json!({"queryParam": "split", "cookie": "split-force", "maxAge": "8h",
+                        "variants": ["canary"]});
     json!({
         "clusterHeader": "x-split-cluster",
         "variantHeader": "x-split-variant",
@@ -40,6 +55,13 @@ fn everything() -> Value {
              "sticky": {"issue": issue}},
             {"name": "kept", "match": at("/kept"), "split": {"stable": 50, "canary": 50},
              "persist": persist("kept")},
+            {"name": "renewed", "match": at("/renewed"), "split": {"stable": 50, "canary": 50},
+             "persist": {"cookie": "renewed", "maxAge": "1h", "renew": true}},
+            {"name": "paged", "match": at("/paged"), "split": {"stable": 50, "canary": 50},
+             "sticky": {"key": key},
+             "persist": {"cookie": "paged", "maxAge": "session", "reassign": "navigation"}},
+            {"name": "forced", "match": at("/forced"), "to": "stable", "override": forced},
+            {"name": "linked", "match": at("/linked"), "to": "stable", "override": forced},
             {"name": "ramped", "match": at("/ramped"), "split": {"stable": 100, "canary": 0},
              "ramp": {"variant": "canary", "to": 100, "start": "2020-01-01T00:00:00Z",
                       "duration": "1h"},
@@ -63,13 +85,22 @@ struct User {
 
 impl User {
     fn new((number, path): (usize, &'static str)) -> Self {
-        User { path, cookies: [("uid".to_owned(), format!("user-{number}"))].into() }
+        let mut user = User::unknown(path);
+        user.cookies.insert("uid".to_owned(), format!("user-{number}"));
+        user
+    }
+
+    /// One without an identity, who brings a choice, and an assignment that is due to be renewed.
+    fn unknown(path: &'static str) -> Self {
+        let brought = ["split-force", "renewed"].map(|name| (name.to_owned(), "canary".to_owned()));
+        User { path, cookies: brought.into() }
     }
 
     async fn visit(&mut self, site: &Updated) -> Result<Reply> {
         let cookies = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
         let cookies = cookies.collect::<Vec<_>>().join("; ");
         let request = Request::get(self.path).with("cookie", cookies.as_str());
+        let request = request.with("sec-fetch-mode", "navigate").with("sec-fetch-dest", "document");
         let reply = raw::send(site.address()?, &request).await?;
         for pair in reply.cookies() {
             let (name, value) = pair.split_once('=').context("no value")?;
@@ -113,7 +144,7 @@ async fn everyone_goes_to_stable_within_one_update_and_comes_back_with_the_next(
         held["hold"] = "stable".into();
         held["mode"] = mode.into();
         site.update(&held, &ENVIRONMENT).await?;
-        let new = PATHS.map(|path| User { path, cookies: BTreeMap::new() });
+        let new = PATHS.map(User::unknown);
         for user in users.iter_mut().chain(&mut Vec::from(new)) {
             let reply = user.visit(&site).await?;
             let seen = reply.seen()?;
@@ -168,7 +199,8 @@ async fn what_no_rule_knows_goes_by_the_default_route() -> Result<()> {
         let (expected, rule) = match path {
             "/nobody" => ("default", "rule=-; variant=-; reason=unmatched".to_owned()),
             _ => {
-                ("to-stable", format!("rule={}; variant=stable; reason=hold; point=0", &path[1..]))
+                let rule = path[1..].split('?').next().unwrap_or_default();
+                ("to-stable", format!("rule={rule}; variant=stable; reason=hold; point=0"))
             }
         };
         ensure!((to.as_str(), told) == (expected, rule.as_str()), "{path}: {to}, {told}");
