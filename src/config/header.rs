@@ -35,8 +35,25 @@ const PROTECTED_PREFIXES: [&str; 6] =
     [":", "grpc-", "sec-", "x-envoy-", "x-forwarded-", "x-istio-"];
 
 /// Fields of a response that caches, browsers and the filter itself depend on.
-const RESPONSE: [&str; 7] =
-    ["cache-control", "date", "etag", "expires", "location", "server-timing", "vary"];
+const RESPONSE: [&str; 14] = [
+    "age",
+    "cache-control",
+    "clear-site-data",
+    "date",
+    "etag",
+    "expires",
+    "last-modified",
+    "location",
+    "refresh",
+    "retry-after",
+    "server-timing",
+    "strict-transport-security",
+    "vary",
+    "www-authenticate",
+];
+
+/// The first letters of further such fields.
+const RESPONSE_PREFIXES: [&str; 3] = ["access-control-", "content-", "cross-origin-"];
 
 /// Checks a header that a condition or a key reads, and returns its name in lower case, as Envoy
 /// keeps it.
@@ -73,7 +90,10 @@ pub(super) fn routing(path: &str, name: &str, errors: &mut Errors) -> Option<Str
 /// Checks a response header that the filter writes over the upstream's, and returns its name in lower
 /// case.
 pub(super) fn response(path: &str, name: &str, errors: &mut Errors) -> Option<String> {
-    if RESPONSE.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+    let lower = name.to_ascii_lowercase();
+    if RESPONSE.contains(&lower.as_str())
+        || RESPONSE_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
+    {
         let remedy =
             "must not be a header that browsers and caches depend on; x-split-variant is usual";
         errors.invalid(path, format!("{name:?}"), remedy);
