@@ -11,6 +11,7 @@ mod report;
 mod sample;
 mod table;
 mod tally;
+mod user;
 
 use anyhow::{Result, bail};
 use clap::{ArgGroup, Args};

@@ -10,6 +10,7 @@ mod example;
 pub mod group;
 mod narrow;
 pub mod pairs;
+mod reading;
 pub mod report;
 pub mod side;
 pub mod sticky;

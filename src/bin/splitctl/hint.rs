@@ -13,9 +13,7 @@ use crate::diff::pairs::{Pair, Pairs};
 use crate::diff::side::Side;
 use crate::output::percent;
 use crate::rules::rounded;
-
-/// The words that YAML 1.1 reads as booleans or null.
-const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+use crate::yaml::{quoted, weights};
 
 /// A change of the new configuration.
 pub struct Remedy {
@@ -236,22 +234,8 @@ fn alike(a: &[Vec<Weight>], b: &[Vec<Weight>]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
 }
 
-/// Writes weights as YAML.
-pub fn weights(weights: &[Weight]) -> String {
-    let weight = |it: &Weight| format!("{}: {}", quoted(&it.variant), it.weight);
-    format!("{{{}}}", weights.iter().map(weight).collect::<Vec<_>>().join(", "))
-}
-
 fn object(weights: &[Weight]) -> Value {
     weights.iter().map(|it| (it.variant.clone(), json!(it.weight))).collect()
-}
-
-/// Writes a text as a YAML scalar that every reader takes for a string.
-pub fn quoted(text: &str) -> String {
-    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-        && !WORDS.contains(&text.to_ascii_lowercase().as_str());
-    if plain { text.to_owned() } else { format!("{text:?}") }
 }
 
 #[cfg(test)]

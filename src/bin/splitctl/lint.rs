@@ -4,6 +4,7 @@ mod cover;
 mod impossible;
 mod neighbours;
 mod network;
+mod operand;
 mod placeholder;
 mod regex;
 mod resources;

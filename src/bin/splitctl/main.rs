@@ -54,6 +54,7 @@ mod test;
 mod validate;
 mod watch;
 mod when;
+mod yaml;
 
 use std::process::ExitCode;
 

@@ -4,9 +4,9 @@ use serde::Serialize;
 use traffic_split::config::{RampSpec, SplitSpec, Weight, format_time};
 use traffic_split::{Rule, Snapshot, limits};
 
-use crate::hint::{quoted, weights};
 use crate::output::FAINT;
 use crate::rules::rounded;
+use crate::yaml::{quoted, weights};
 
 /// The lines for a rule's `split`, its `ramp`, and its `history` if it has one, in YAML.
 #[derive(Serialize)]

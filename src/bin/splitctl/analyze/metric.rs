@@ -5,7 +5,7 @@ use regex::Regex;
 
 use super::effect::Sums;
 use super::line::{Ending, Line};
-use super::tally::User;
+use super::user::User;
 
 /// The most metrics that are conversions: a user has a bit for each.
 pub const CONVERSIONS: usize = 8;

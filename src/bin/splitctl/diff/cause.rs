@@ -6,8 +6,8 @@ use traffic_split::config::{
 
 use super::pairs::{Pair, Pairs, entries};
 use super::{sticky, variants};
-use crate::hint::weights;
 use crate::output::percent;
+use crate::yaml::weights;
 
 /// The causes: layers and slices first, which no salt and no history makes up for.
 pub fn causes(old: &Config, new: &Config, pairs: &Pairs<'_>) -> Vec<String> {

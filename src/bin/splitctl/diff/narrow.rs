@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::asked::Asked;
 use super::client::{Client, Form, Piece, Shape};
-use super::group::{KEYS, Reading};
+use super::reading::{KEYS, Reading};
 
 /// The header that no narrow request has.
 const ABSENT: &str = "k";

@@ -3,6 +3,7 @@
 mod apart;
 mod kept;
 mod key;
+mod part;
 #[cfg(test)]
 mod tests;
 

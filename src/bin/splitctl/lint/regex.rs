@@ -5,7 +5,7 @@ use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use traffic_split::config::Part;
 
 use super::Lint;
-use super::impossible::{Place, operand};
+use super::operand::{Place, operand};
 
 /// Headers with sentences in them, of which hardly anybody means the whole.
 const SENTENCES: [&str; 7] =

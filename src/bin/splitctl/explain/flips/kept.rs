@@ -4,7 +4,8 @@ use traffic_split::config::{ActionSpec, CookieSpec, Part, PersistSpec, format_ti
 use traffic_split::{Reason, is_issued_text, limits};
 
 use super::super::sent;
-use super::{Decided, key};
+use super::Decided;
+use super::part::{named_otherwise, repeated};
 use crate::resume::length;
 
 /// The reasons in the assignment that a cookie keeps.
@@ -26,9 +27,9 @@ pub fn reasons(decided: &Decided<'_>) -> Vec<String> {
     }
     if decided.reason != Reason::Persisted {
         reasons.extend(refused(decided, &persist.cookie, |payload| assigned(decided, payload)));
-        reasons.extend(key::named_otherwise(&part, decided.request));
+        reasons.extend(named_otherwise(&part, decided.request));
     }
-    reasons.extend(key::repeated(Some(&part), decided.request));
+    reasons.extend(repeated(Some(&part), decided.request));
     reasons
 }
 
