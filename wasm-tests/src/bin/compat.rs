@@ -18,21 +18,32 @@ const VERSIONS: [(&str, &str); 5] = [
 
 /// The tests that a version of Envoy can fail. The others run without one, try the tools, or say
 /// again for many users and for long what these say.
-const SUITE: [&str; 19] = [
+const SUITE: [&str; 30] = [
+    "baggage",
     "bypass",
     "cases",
+    "chain",
     "cookies",
+    "exposures",
     "faults",
+    "front_end",
     "guards",
+    "hold",
     "identity",
     "keys",
     "layers",
     "manifest",
     "metrics",
+    "new_users",
+    "overrides",
     "persist",
     "protocols",
+    "proven",
     "random",
     "refusal",
+    "reruns",
+    "responses",
+    "route_weights",
     "shadow",
     "sticky",
     "variant_header",
