@@ -110,7 +110,7 @@ mod tests {
         Ok(())
     }
 
-    /// What a registry's clients look at: the configuration names the version, and the layer as it is
+    /// A registry's clients look at the configuration, which names the version, and the layer as it is
     /// when it is unpacked.
     #[test]
     fn an_image_describes_its_layer() -> Result<()> {

@@ -1,4 +1,4 @@
-//! What an expression says, as a tree.
+//! Expressions as trees.
 
 use super::set::Set;
 
@@ -31,7 +31,7 @@ pub(super) enum Look {
     WordEndHalf,
 }
 
-/// What is on one side of a place.
+/// One side of a place in a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Side {
     /// The end of the value.

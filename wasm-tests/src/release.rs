@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// The targets of `splitctl`.
 pub const MACHINES: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
 
-/// What stands for `splitctl` of a target. Any file does for a program that is not run: those of a
+/// The stand-in for `splitctl` of a target. Any file does for a program that is not run: those of a
 /// release are smaller than a test's.
 pub fn program(target: &str) -> PathBuf {
     crate::root().join(if target == MACHINES[0] { "LICENSE" } else { "Cargo.toml" })

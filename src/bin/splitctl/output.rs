@@ -17,7 +17,7 @@ pub enum Format {
     Table,
     /// For programs
     Json,
-    /// What JSON says, as YAML
+    /// For programs, as YAML
     Yaml,
 }
 

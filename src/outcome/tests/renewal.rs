@@ -161,7 +161,7 @@ fn a_hold_renews_nothing() {
     assert_eq!((variant.as_str(), reason, cookies), ("a", Reason::Hold, Cookies::default()));
 }
 
-/// Of several identities of a client, each has a life of its own.
+/// Each of several identities of a client has a life of its own.
 #[test]
 fn only_the_identities_that_are_due_are_renewed() {
     let issue = |name: &str| json!({ "issue": { "cookie": name, "maxAge": "10h", "renew": true } });

@@ -1,5 +1,5 @@
-//! What the chart and Argo CD's manifests have for programs that no test runs, given to the API server
-//! with those programs' own types.
+//! Objects of the chart and of Argo CD's manifests for programs that no test runs: the API server takes
+//! them by those programs' own types.
 
 use crate::shell::Shell;
 use anyhow::{Context, Result, ensure};

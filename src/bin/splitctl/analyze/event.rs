@@ -1,4 +1,4 @@
-//! What the tallies need of a line.
+//! The part of a line that tallies need.
 
 use xxhash_rust::xxh64::xxh64;
 

@@ -291,7 +291,7 @@ fn what_a_log_does_not_have_is_not_counted() {
     assert_eq!(values, [[Some(0.0), Some(0.0)], [Some(30.0), None]]);
 }
 
-/// As where a rotated log is read together with its copy.
+/// A rotated log may be read together with its copy.
 #[test]
 fn a_log_that_is_there_twice_changes_no_verdict() {
     let each = |user: u32| {

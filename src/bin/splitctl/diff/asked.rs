@@ -9,13 +9,13 @@ type Values = Vec<Vec<u8>>;
 /// The values by which a rule tells a client, for each place that it looks at.
 #[derive(Default, PartialEq, Eq)]
 pub struct Asked {
-    /// Those of its key, up to the place that has one, and behind them that of an issued identity.
+    /// The values of its key, up to the place that has one, and behind them that of an issued identity.
     pub key: Vec<Values>,
     /// Whether the last place has the key.
     pub is_told: bool,
-    /// Those of the parameter and the cookie by which a client forces its variant.
+    /// The values of the parameter and the cookie by which a client forces its variant.
     pub forced: Vec<Values>,
-    /// That of the cookie that keeps its variant.
+    /// The values of the cookie that keeps its variant.
     pub kept: Values,
 }
 

@@ -11,7 +11,7 @@ use super::tells;
 /// The keys of the clients by whom a request is judged.
 pub const KEYS: [&str; 2] = ["user-0", "user-1"];
 
-/// What one configuration reads of two clients who send the same request, each with its key.
+/// The values that one configuration reads of two clients who send the same request, each with its key.
 pub struct Reading<'r> {
     pub config: &'r Config,
     pub met: Met,

@@ -1,4 +1,4 @@
-//! Reasons in a part of the request that is there otherwise than it is read.
+//! Reasons in cookies and parameters: a name in another case, and several values.
 
 use traffic_split::HeaderList;
 use traffic_split::config::Part;
