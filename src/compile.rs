@@ -190,11 +190,11 @@ fn compile_rule(rule: RuleSpec, parts: &mut Parts<'_>, errors: &mut Errors) -> O
     // A rule of a plan in shadow is only counted, as is one that is in shadow itself.
     let mode = if parts.mode == Mode::Shadow { Mode::Shadow } else { rule.mode };
     let engine = rule.sticky.and_then(|sticky| sticky.engine);
-    let salt = &salt;
     let (sticky, seed) = (key.is_some(), xxh64(salt.as_bytes(), 0));
     let issues = key.as_ref().is_some_and(|key| key.issue.is_some());
     let path = &rule.path;
-    let context = RuleContext { path, name: &name, mode, sticky, issues, salt, seed, engine };
+    let context =
+        RuleContext { path, name: &name, mode, sticky, issues, salt: &salt, seed, engine };
     let overrides = forced.and_then(|spec| overrides::compile(&context, &spec, parts, errors));
     let gate =
         (slice.is_some() || overrides.is_some()).then(|| Box::new(Gate { overrides, slice }));
